@@ -1,0 +1,26 @@
+//! What a person wrote, once it is open: the same in a public post, and inside every suite's seal.
+
+use crate::limits;
+use minicbor::{Decode, Encode};
+
+/// The content of one message.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Content {
+    /// What was typed; at most [`limits::TEXT`] bytes. Inert: markup in it is text until a front end parses it.
+    #[n(0)]
+    pub text: String,
+}
+
+/// The text is longer than [`limits::TEXT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a message is at most {limit} bytes long; this one has {0}", limit = limits::TEXT)]
+pub struct TooLong(pub usize);
+
+impl Content {
+    /// A plain message.
+    pub fn text(text: impl Into<String>) -> Result<Content, TooLong> {
+        let text = text.into();
+        if text.len() > limits::TEXT { Err(TooLong(text.len())) } else { Ok(Content { text }) }
+    }
+}

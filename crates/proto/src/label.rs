@@ -1,0 +1,34 @@
+//! Every label that is hashed or signed, in one place, so that no two uses can share one.
+//!
+//! A label is followed by a zero byte where it is used, so none can be the prefix of another.
+
+/// What a device signs of a draft of an open kind.
+pub const DRAFT: &str = "tidings/draft/1";
+/// The hash that chains a log's entries.
+pub const CHAIN: &str = "tidings/chain/1";
+/// The genesis of a direct room.
+pub const DIRECT: &str = "tidings/direct/1";
+/// The transcript of a link's two hellos.
+pub const LINK: &str = "tidings/link/1";
+/// What the accepting server signs on a link.
+pub const LINK_SERVER: &str = "tidings/link/1/server";
+/// What a device signs on a link.
+pub const LINK_DEVICE: &str = "tidings/link/1/device";
+/// What a dialling server signs on a link.
+pub const LINK_PEER: &str = "tidings/link/1/peer";
+/// The TLS exporter (RFC 8446 §7.5) that binds a link to its TLS session.
+pub const LINK_EXPORTER: &str = "tidings/link/1/exporter";
+/// The OPAQUE context (RFC 9807 §3.1).
+pub const OPAQUE: &str = "tidings/opaque/1";
+/// What an identity key signs: device lists, nothing else.
+pub const DEVICE_LIST: &str = "tidings/device-list/1";
+/// The roster of a room.
+pub const ROSTER: &str = "tidings/roster/1";
+
+/// `label ‖ 0x00`, ready to be hashed or signed before the bytes it marks.
+pub fn marked(label: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(label.len() + 1);
+    out.extend_from_slice(label.as_bytes());
+    out.push(0);
+    out
+}

@@ -1,0 +1,32 @@
+//! The constants of the protocol: what no configuration may exceed, and what every replica applies.
+//!
+//! Configurable limits (rates, quotas) are the server's; they apply where a draft enters.
+
+/// Bytes in a frame from or to a client that has authenticated.
+pub const CLIENT_FRAME: usize = 256 * 1024;
+/// Bytes in a frame between servers.
+pub const PEER_FRAME: usize = 1024 * 1024;
+/// Bytes in a frame before the other side has authenticated.
+pub const GUEST_FRAME: usize = 4 * 1024;
+/// Bytes in the one frame that ends a registration the server has agreed to: it carries the vault.
+pub const REGISTER_FRAME: usize = 16 * 1024;
+/// Nested arrays and maps in anything that is decoded.
+pub const DEPTH: usize = 16;
+/// Keys in one map.
+pub const MAP_KEYS: u64 = 256;
+/// Bytes of UTF-8 in one message.
+pub const TEXT: usize = 64 * 1024;
+/// Bytes of one encoded draft. An entry around it, in a frame around that, must still fit a client's frame.
+pub const DRAFT: usize = 224 * 1024;
+/// Bytes of an account's vault.
+pub const VAULT: usize = 64 * 1024;
+/// Bytes of entries that a page aims at; a page always holds at least one entry.
+pub const PAGE: usize = 64 * 1024;
+/// Devices in one list.
+pub const DEVICES: usize = 20;
+/// Members of a room on an RSA suite.
+pub const RSA_MEMBERS: usize = 64;
+/// Characters in a server's name.
+pub const SERVER_NAME: usize = 253;
+/// Characters in the local part of a user's name.
+pub const LOCAL_NAME: usize = 64;
