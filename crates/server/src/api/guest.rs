@@ -1,0 +1,144 @@
+//! A link whose device is not listed yet: it may register, or log in and add itself to its user's list. Nothing else.
+
+use super::Caller;
+use crate::accounts::LoginUnderWay;
+use crate::host::Host;
+use crate::link::handshake::refuse;
+use crate::link::wire::{LinkError, Wire};
+use crate::logs::{NewAccount, Origin};
+use std::time::Duration;
+use tidings_proto::frame::{
+    Accepted, Chain, LoginFinish, LoginReply, LoginStart, Refused, RegisterFinish, RegisterReply, RegisterStart, Secret, Submit, Vault,
+};
+use tidings_proto::{Code, Frame, LogName, Refusal, limits};
+
+/// How long a person may take from the first frame to a listed device: they may be typing a password.
+const WITHIN: Duration = Duration::from_secs(120);
+/// How many frames a guest may send; a registration takes two, a login four.
+const FRAMES: usize = 32;
+
+/// How far a guest has come.
+enum Progress {
+    /// Nothing yet.
+    New,
+    /// The server has agreed to a registration, with this code.
+    Registering { code: Option<String> },
+    /// KE2 has been sent.
+    LoggingIn(Box<LoginUnderWay>),
+    /// KE3 was right: the device may be added to the list.
+    LoggedIn,
+}
+
+/// Serves a guest until its device is listed (`true`), or it gives up (`false`).
+pub async fn serve(host: &Host, wire: &mut Wire, caller: &Caller) -> Result<bool, LinkError> {
+    let mut progress = Progress::New;
+    let talk = async {
+        for _ in 0..FRAMES {
+            let limit = match progress {
+                Progress::New | Progress::LoggingIn(_) => limits::GUEST_FRAME,
+                Progress::Registering { .. } | Progress::LoggedIn => limits::REGISTER_FRAME,
+            };
+            wire.allowance.one_more(limit);
+            let bytes = match wire.reader.next().await {
+                Ok(bytes) => bytes,
+                Err(LinkError::Closed) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let frame = match Frame::read(&bytes, limit) {
+                Ok(frame) => frame,
+                Err(why) => {
+                    refuse(wire, why).await;
+                    return Ok(false);
+                }
+            };
+            let req = request_number(&frame);
+            let (answer, listed) = match step(host, caller, &mut progress, frame).await {
+                Ok(done) => done,
+                Err(why) => (Refused { req, why, log: None }.into(), false),
+            };
+            wire.writer.send(answer.encode()).await?;
+            if listed {
+                return Ok(true);
+            }
+        }
+        refuse(wire, Refusal::new(Code::TooFast, "too many frames before authentication")).await;
+        Ok(false)
+    };
+    match tokio::time::timeout(WITHIN, talk).await {
+        Ok(done) => done,
+        Err(_) => Err(LinkError::TimedOut),
+    }
+}
+
+/// One frame of a guest's; says whether the device is listed now.
+async fn step(host: &Host, caller: &Caller, progress: &mut Progress, frame: Frame) -> Result<(Frame, bool), Refusal> {
+    let unfinished = |frame: Frame| Ok((frame, false));
+    // Whatever goes wrong in a step, the next one starts from nothing.
+    let before = match progress {
+        Progress::LoggedIn => Progress::LoggedIn,
+        _ => std::mem::replace(progress, Progress::New),
+    };
+    match (before, frame) {
+        (Progress::New, Frame::RegisterStart(RegisterStart { req, code, password, recovery })) => {
+            host.accounts.may_register(&host.logs, &caller.user, code.as_deref(), caller.address)?;
+            let password = host.accounts.register(&host.identity, &caller.user, Secret::Password, &password)?;
+            let recovery = host.accounts.register(&host.identity, &caller.user, Secret::Recovery, &recovery)?;
+            *progress = Progress::Registering { code };
+            unfinished(RegisterReply { req, password, recovery }.into())
+        }
+        (Progress::Registering { code }, Frame::RegisterFinish(RegisterFinish { req, password, recovery, vault, draft })) => {
+            let account = NewAccount {
+                user: caller.user.clone(),
+                device: caller.device,
+                password: host.accounts.record(&password)?,
+                recovery: host.accounts.record(&recovery)?,
+                vault,
+                code: if host.accounts.needs_code(&caller.user) { code } else { None },
+            };
+            let placed = host.logs.register(account, draft).await?;
+            Ok((Accepted { req, seq: placed.seq, hash: placed.hash }.into(), true))
+        }
+        (Progress::New, Frame::LoginStart(LoginStart { req, with, ke1 })) => {
+            let account = host.logs.account(&caller.user).await?;
+            let from = (&caller.transcript, caller.address);
+            let (ke2, under_way) =
+                host.accounts.login((&host.identity, &host.name), &caller.user, (with, &ke1), account.as_ref(), from)?;
+            *progress = Progress::LoggingIn(Box::new(under_way));
+            unfinished(LoginReply { req, ke2 }.into())
+        }
+        (Progress::LoggingIn(under_way), Frame::LoginFinish(LoginFinish { req, ke3 })) => {
+            host.accounts.logged_in(&host.name, *under_way, &ke3)?;
+            let account = host.logs.account(&caller.user).await?.ok_or(Code::LoginFailed)?;
+            *progress = Progress::LoggedIn;
+            unfinished(Vault { req, version: account.vault_version, vault: account.vault }.into())
+        }
+        (Progress::LoggedIn, Frame::Chain(Chain { req, user, after })) if user == caller.user => {
+            unfinished(super::device::chain(host, req, &user, after).await?)
+        }
+        (Progress::LoggedIn, Frame::Submit(Submit { req, log, draft, .. })) => {
+            if log != LogName::Keys(host.name.clone()) {
+                return Err(Refusal::new(Code::Forbidden, "this device must be added to its user's list first"));
+            }
+            let origin = Origin::Device { user: caller.user.clone(), device: caller.device, listed: false };
+            let placed = host.logs.append(origin, &log, draft, None).await?;
+            Ok((Accepted { req, seq: placed.seq, hash: placed.hash }.into(), super::is_listed(host, caller)))
+        }
+        (_, frame) => Err(Refusal::new(
+            Code::WrongState,
+            format!("{} is not possible before this device is in its user's list: register or log in first", frame.name()),
+        )),
+    }
+}
+
+/// The asker's number, for the answer to a frame that is refused.
+fn request_number(frame: &Frame) -> u32 {
+    match frame {
+        Frame::RegisterStart(RegisterStart { req, .. })
+        | Frame::RegisterFinish(RegisterFinish { req, .. })
+        | Frame::LoginStart(LoginStart { req, .. })
+        | Frame::LoginFinish(LoginFinish { req, .. })
+        | Frame::Chain(Chain { req, .. })
+        | Frame::Submit(Submit { req, .. }) => *req,
+        _ => 0,
+    }
+}

@@ -1,0 +1,182 @@
+//! Links between servers. Each side dials the other where it can; either side may follow and submit on any link, so a
+//! server that cannot be dialled takes part as well.
+//!
+//! On every link both sides *serve* (`serve`: what the peer asks for). Of the links there are to one peer, one at a time
+//! *asks* (`ask`: follow the peer's logs, empty the outbox); when it ends another takes over.
+
+mod ask;
+mod place;
+mod replicate;
+mod serve;
+
+use crate::config::{Config, Peer};
+use crate::host::Host;
+use crate::link::accept::{AUTHENTICATE_WITHIN, Arrival};
+use crate::link::dial::{Dial, dial};
+use crate::link::handshake;
+use crate::link::wire::LinkError;
+use rand_core::{OsRng, RngCore};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tidings_proto::frame::Ready;
+use tidings_proto::handshake::Party;
+use tidings_proto::{Code, Hash, Refusal, ServerKey, ServerName, limits};
+use tokio::sync::{Notify, oneshot, watch};
+
+pub use place::{Outgoing, place};
+
+/// A peer's users are shown offline so long after its last link was lost.
+const OFFLINE_AFTER: Duration = Duration::from_secs(60);
+/// The first and the longest wait between two dials.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
+
+/// The servers this one knows.
+pub struct Peers(BTreeMap<ServerName, Arc<PeerState>>);
+
+/// One known server, and how things stand with it.
+pub struct PeerState {
+    peer: Peer,
+    links: AtomicUsize,
+    up: watch::Sender<bool>,
+    /// There are rows in its outbox that may not have been read.
+    outbox: Notify,
+    /// Held by the one link that asks.
+    asker: Arc<tokio::sync::Mutex<()>>,
+    /// Who waits for the answer to a draft, by the draft's hash.
+    waiting: Mutex<HashMap<Hash, Vec<oneshot::Sender<crate::logs::Settled>>>>,
+}
+
+impl Peers {
+    /// The peers that `config` names.
+    pub fn new(config: &Config) -> Peers {
+        let state = |peer: &Peer| {
+            Arc::new(PeerState {
+                peer: peer.clone(),
+                links: AtomicUsize::new(0),
+                up: watch::channel(false).0,
+                outbox: Notify::new(),
+                asker: Arc::default(),
+                waiting: Mutex::default(),
+            })
+        };
+        Peers(config.peers.iter().map(|peer| (peer.name.clone(), state(peer))).collect())
+    }
+
+    /// Their names, in order.
+    pub fn names(&self) -> impl Iterator<Item = ServerName> + '_ {
+        self.0.keys().cloned()
+    }
+
+    /// A peer by name.
+    pub fn get(&self, name: &ServerName) -> Option<Arc<PeerState>> {
+        self.0.get(name).cloned()
+    }
+
+    /// A peer, if `key` is the one its name is bound to. Nobody else is let in.
+    fn known(&self, name: &ServerName, key: &ServerKey) -> Option<Arc<PeerState>> {
+        self.get(name).filter(|state| state.peer.key.as_ref() == Some(key))
+    }
+}
+
+/// Dials every peer that has a pinned key, for as long as `host` runs.
+pub fn start(host: &Arc<Host>, tls: Arc<rustls::ClientConfig>) {
+    for peer in host.peers.0.values() {
+        match peer.peer.key {
+            Some(key) => {
+                host.tasks.spawn(keep_dialling(host.clone(), peer.clone(), key, tls.clone()));
+            }
+            None => tracing::warn!(peer = %peer.peer.name, "not dialled: it has no key in mailing_address"),
+        }
+    }
+}
+
+async fn keep_dialling(host: Arc<Host>, peer: Arc<PeerState>, key: ServerKey, tls: Arc<rustls::ClientConfig>) {
+    let mut wait = BACK_OFF.0;
+    loop {
+        let to = Dial {
+            me: &host.name,
+            identity: &host.identity,
+            name: &peer.peer.name,
+            key: &key,
+            address: &peer.peer.address,
+            transport: host.transport,
+        };
+        let dialled = tokio::select! {
+            dialled = dial(to, tls.clone()) => dialled,
+            () = host.stopping.cancelled() => return,
+        };
+        match dialled {
+            Ok(wire) => {
+                wait = BACK_OFF.0;
+                tracing::info!(peer = %peer.peer.name, "linked");
+                log_end(&peer, run(&host, wire, &peer).await);
+            }
+            Err(error) => tracing::debug!(peer = %peer.peer.name, %error, "cannot be reached"),
+        }
+        // Half fixed, half random: servers that lost the same peer must not come back in step.
+        let pause = wait / 2 + wait.mul_f64(f64::from(OsRng.next_u32()) / f64::from(u32::MAX) / 2.0);
+        wait = (wait * 2).min(BACK_OFF.1);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = host.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Serves one arrival at `/federation`.
+pub async fn serve(host: Arc<Host>, arrival: Arrival) {
+    let Arrival { mut wire, session, address, place } = arrival;
+    let shaking = handshake::accept(&mut wire, &host.name, &host.identity, session, limits::PEER_FRAME);
+    let proved = match tokio::time::timeout(AUTHENTICATE_WITHIN, shaking).await {
+        Ok(Ok(proved)) => proved,
+        Ok(Err(error)) => return tracing::debug!(%address, %error, "a peer's link ended"),
+        Err(_) => return tracing::debug!(%address, "a peer took too long to authenticate"),
+    };
+    let peer = match &proved.party {
+        Party::Peer { name, key } => host.peers.known(name, key),
+        _ => None,
+    };
+    let Some(peer) = peer else {
+        tracing::info!(%address, "refused a server that is not in mailing_address, or has another key than there");
+        let why = Refusal::new(Code::UnknownPeer, "this server is not in the other one's mailing_address, or has another key there");
+        return handshake::refuse(&mut wire, why).await;
+    };
+    if let Err(error) = handshake::ready(&mut wire, Ready { listed: true, network: Vec::new() }).await {
+        return tracing::debug!(%address, %error, "a peer's link ended");
+    }
+    wire.allowance.lift();
+    drop(place);
+    let tasks = host.tasks.clone();
+    tasks.spawn(async move {
+        log_end(&peer, run(&host, wire, &peer).await);
+    });
+}
+
+/// One link's life, whoever dialled it.
+async fn run(host: &Arc<Host>, wire: crate::link::wire::Wire, peer: &Arc<PeerState>) -> Result<(), LinkError> {
+    peer.links.fetch_add(1, Ordering::SeqCst);
+    peer.up.send_replace(true);
+    let ended = serve::serve(host, wire, peer).await;
+    if peer.links.fetch_sub(1, Ordering::SeqCst) == 1 {
+        peer.up.send_replace(false);
+        let (host, peer) = (host.clone(), peer.clone());
+        host.clone().tasks.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(OFFLINE_AFTER) => {}
+                () = host.stopping.cancelled() => return,
+            }
+            if peer.links.load(Ordering::SeqCst) == 0 {
+                host.presence.peer_lost(&peer.peer.name);
+            }
+        });
+    }
+    ended
+}
+
+fn log_end(peer: &PeerState, ended: Result<(), LinkError>) {
+    if let Err(error) = ended {
+        tracing::info!(peer = %peer.peer.name, %error, "link lost");
+    }
+}

@@ -1,0 +1,227 @@
+//! What this server asks of a peer: to follow its logs, and to take what is in the outbox for it.
+
+use super::PeerState;
+use super::replicate::{Outcome, Replicas};
+use crate::host::Host;
+use crate::link::pump::Pump;
+use crate::link::wire::LinkError;
+use crate::logs::{OutboxRow, Settled};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tidings_proto::frame::{Accepted, Entries, Follow, LogRef, Named, Refused, RoomRef, Submit};
+use tidings_proto::{Code, DeviceKey, Frame, Hash, LogName, Refusal, draft};
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+/// Drafts under way to a peer at once.
+const WINDOW: usize = 256;
+/// Logs in one `Follow`; at the longest names still well below a frame.
+const FOLLOWED_AT_ONCE: usize = 1000;
+/// A log or an outbox that had to wait is tried again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The asking half of a link.
+pub(super) struct Asking {
+    host: Arc<Host>,
+    peer: Arc<PeerState>,
+    numbers: HashMap<u64, LogName>,
+    replicas: Replicas,
+    rooms: broadcast::Receiver<RoomRef>,
+    outbox: Outbox,
+}
+
+/// Something that the asking half has to do.
+pub(super) enum Step {
+    /// There may be new rows in the outbox.
+    Rows,
+    /// What was put off is due.
+    Due,
+    /// Entries of a log were dealt with.
+    Replicated(Outcome),
+    /// A room of our users has become known.
+    Room(Option<RoomRef>),
+}
+
+/// Rows under way, in order.
+#[derive(Default)]
+struct Outbox {
+    /// By the number of the request; these are given in order of row.
+    sent: BTreeMap<u32, Sent>,
+    next_req: u32,
+    /// The last row that was read.
+    read: i64,
+    /// (log, device) of which an earlier draft has to be sent again, so that a gap after it is no fault of the sender's.
+    held: HashSet<(LogName, DeviceKey)>,
+    /// When everything unanswered is sent again.
+    again: Option<Instant>,
+}
+
+struct Sent {
+    row: i64,
+    log: LogName,
+    device: DeviceKey,
+    hash: Hash,
+}
+
+impl Asking {
+    /// Starts to ask on a link: follows every log of the peer's that is kept here.
+    pub(super) async fn begin(host: &Arc<Host>, peer: &Arc<PeerState>, pump: &mut Pump) -> Result<Asking, LinkError> {
+        // Subscribed before the logs are listed, so that no room falls between.
+        let rooms = host.logs.new_rooms();
+        let followed = host.logs.replicas_from(&peer.peer.name).await?;
+        for some in followed.chunks(FOLLOWED_AT_ONCE) {
+            pump.send(Follow { logs: some.iter().map(|(log, tip)| (LogRef::Name(log.clone()), tip.seq)).collect() });
+        }
+        peer.outbox.notify_one();
+        Ok(Asking {
+            host: host.clone(),
+            peer: peer.clone(),
+            numbers: HashMap::new(),
+            replicas: Replicas::new(host.logs.clone(), peer.peer.name.clone()),
+            rooms,
+            outbox: Outbox { next_req: 1, ..Outbox::default() },
+        })
+    }
+
+    /// Waits for the next thing to do. Cancel-safe.
+    pub(super) async fn step(&mut self) -> Step {
+        let due = [self.outbox.again, self.replicas.next_due()].into_iter().flatten().min();
+        tokio::select! {
+            () = self.peer.outbox.notified(), if self.outbox.sent.len() < WINDOW => Step::Rows,
+            outcome = self.replicas.next() => Step::Replicated(outcome),
+            room = self.rooms.recv() => Step::Room(room.ok()),
+            () = sleep_until(due) => Step::Due,
+        }
+    }
+
+    /// Does it.
+    pub(super) async fn act(&mut self, pump: &mut Pump, step: Step) -> Result<(), LinkError> {
+        match step {
+            Step::Rows => self.send_rows(pump).await?,
+            Step::Due => {
+                let now = Instant::now();
+                if self.outbox.again.is_some_and(|at| at <= now) {
+                    // Once only at the hub makes it safe to send everything unanswered again.
+                    self.outbox = Outbox { next_req: self.outbox.next_req, ..Outbox::default() };
+                    self.send_rows(pump).await?;
+                }
+                let due = self.replicas.take_due(now);
+                self.follow(pump, &due);
+            }
+            Step::Replicated(Outcome::Done) => {}
+            Step::Replicated(Outcome::Later(log)) => self.replicas.put_off(log, Instant::now() + AGAIN),
+            Step::Room(Some(room)) if room.hub == self.peer.peer.name => self.follow(pump, &[room.genesis.log()]),
+            Step::Room(Some(_)) => {}
+            Step::Room(None) => {
+                // Too many at once to be told one by one.
+                let logs: Vec<LogName> =
+                    self.host.logs.replicas_from(&self.peer.peer.name).await?.into_iter().map(|(log, _)| log).collect();
+                self.follow(pump, &logs);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the peer's answer to something that was asked here.
+    pub(super) async fn answer(&mut self, pump: &mut Pump, frame: Frame) -> Result<(), LinkError> {
+        match frame {
+            Frame::Named(Named { number, log }) => {
+                self.numbers.insert(number, log);
+            }
+            Frame::Entries(Entries { log, prev, items }) => {
+                let Some(log) = self.numbers.get(&log) else {
+                    return Err(LinkError::PeerMisbehaved("entries of a log that it has not named"));
+                };
+                self.replicas.push(log.clone(), prev, items);
+            }
+            Frame::Accepted(Accepted { req, seq, hash }) => {
+                if let Some(sent) = self.outbox.sent.remove(&req) {
+                    self.settle(sent, Settled::Accepted { seq, hash }).await?;
+                }
+                self.refill();
+            }
+            Frame::Refused(Refused { req: 0, why, log }) => {
+                tracing::info!(peer = %self.peer.peer.name, code = why.code.name(), log = log.map(|l| l.to_string()), "refused by a peer");
+            }
+            Frame::Refused(Refused { req, why, .. }) => {
+                if let Some(sent) = self.outbox.sent.remove(&req) {
+                    self.refused(sent, why).await?;
+                }
+                self.refill();
+            }
+            // A hub that says "queued" is not the hub; its later answer counts.
+            _ => {}
+        }
+        let _ = pump;
+        Ok(())
+    }
+
+    fn follow(&self, pump: &mut Pump, logs: &[LogName]) {
+        for some in logs.chunks(FOLLOWED_AT_ONCE) {
+            let logs = some.iter().map(|log| (LogRef::Name(log.clone()), self.host.logs.tip(log).map_or(0, |tip| tip.seq))).collect();
+            pump.send(Follow { logs });
+        }
+    }
+
+    async fn send_rows(&mut self, pump: &mut Pump) -> Result<(), LinkError> {
+        let room = WINDOW - self.outbox.sent.len();
+        let rows = self.host.logs.outbox(&self.peer.peer.name, self.outbox.read, room).await?;
+        if rows.len() == room {
+            self.peer.outbox.notify_one(); // there may be more
+        }
+        for row in rows {
+            self.outbox.read = row.id;
+            self.send_row(pump, row);
+        }
+        Ok(())
+    }
+
+    fn send_row(&mut self, pump: &mut Pump, row: OutboxRow) {
+        let Ok(read) = draft::read(row.draft.clone()) else {
+            // It was checked before it became a row, so the file is damaged; the others go on.
+            tracing::error!(row = row.id, "a row of the outbox cannot be read");
+            return;
+        };
+        let req = self.outbox.next_req;
+        self.outbox.next_req = req.checked_add(1).unwrap_or(1);
+        self.outbox.sent.insert(req, Sent { row: row.id, log: row.log.clone(), device: read.device, hash: read.hash() });
+        pump.send(Submit { req, log: row.log, draft: row.draft, genesis: row.genesis });
+    }
+
+    async fn refused(&mut self, sent: Sent, why: Refusal) -> Result<(), LinkError> {
+        let key = (sent.log.clone(), sent.device);
+        let waits = match why.code {
+            Code::NotYet | Code::TooFast | Code::Unreachable | Code::Full | Code::Internal | Code::Busy => true,
+            Code::Gap => self.outbox.held.contains(&key),
+            _ => false,
+        };
+        if !waits {
+            return self.settle(sent, Settled::Refused(why)).await;
+        }
+        self.outbox.held.insert(key);
+        let again = Instant::now() + why.retry_after.map_or(AGAIN, Duration::from_secs);
+        self.outbox.again = Some(self.outbox.again.map_or(again, |at| at.min(again)));
+        Ok(())
+    }
+
+    async fn settle(&mut self, sent: Sent, settled: Settled) -> Result<(), LinkError> {
+        self.host.logs.settle(sent.row, settled.clone()).await?;
+        self.peer.answered(&sent.hash, &settled);
+        Ok(())
+    }
+
+    /// Room in the window: rows that were left are read now.
+    fn refill(&self) {
+        if self.outbox.sent.len() == WINDOW - 1 {
+            self.peer.outbox.notify_one();
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,83 @@
+//! A draft of ours for a log whose hub is a peer: durable here first, then the peer's answer.
+
+use super::PeerState;
+use crate::logs::{Logs, OutboxState, Settled};
+use bytes::Bytes;
+use std::sync::{Arc, MutexGuard};
+use tidings_proto::frame::{Accepted, Queued};
+use tidings_proto::{Code, DeviceKey, Frame, Genesis, Hash, LogName, Refusal, UserName};
+use tokio::sync::{mpsc, oneshot};
+
+/// A draft on its way to a peer.
+pub struct Outgoing {
+    /// Whose it is.
+    pub user: UserName,
+    /// From which device.
+    pub device: DeviceKey,
+    /// For which log.
+    pub log: LogName,
+    /// The encoded draft.
+    pub draft: Bytes,
+    /// The genesis of a direct room.
+    pub genesis: Option<Genesis>,
+}
+
+type Waiting = std::collections::HashMap<Hash, Vec<oneshot::Sender<Settled>>>;
+
+impl PeerState {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Tells those who wait for the answer to this draft.
+    pub(super) fn answered(&self, draft: &Hash, settled: &Settled) {
+        for waiter in self.waiting().remove(draft).unwrap_or_default() {
+            // An error only says that the asker's link has ended; the answer is kept for when it asks again.
+            let _ = waiter.send(settled.clone());
+        }
+    }
+
+    fn wait_for(&self, draft: Hash) -> oneshot::Receiver<Settled> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting();
+        let waiters = waiting.entry(draft).or_default();
+        waiters.retain(|waiter| !waiter.is_closed());
+        waiters.push(sender);
+        receiver
+    }
+}
+
+/// Makes the draft durable in the peer's outbox, and gives the peer's answer when it comes. While the peer cannot be
+/// reached, the asker is told once that its draft is queued.
+pub async fn place(
+    logs: &Arc<Logs>,
+    peer: &PeerState,
+    outgoing: Outgoing,
+    req: u32,
+    sender: mpsc::Sender<Frame>,
+) -> Result<Frame, Refusal> {
+    // Before the row exists, or its answer could come before anybody waits for it.
+    let mut answer = peer.wait_for(Hash::of(&outgoing.draft));
+    let row = logs.enqueue(&peer.peer.name, outgoing).await?;
+    let settled = match row.state {
+        OutboxState::Accepted { seq, hash } => return Ok(Accepted { req, seq, hash }.into()),
+        OutboxState::Refused(why) => return Err(why),
+        OutboxState::Waiting => {
+            peer.outbox.notify_one();
+            let mut up = peer.up.subscribe();
+            tokio::select! {
+                settled = &mut answer => settled,
+                _ = up.wait_for(|up| !up) => {
+                    // An error only says that the asker's link has ended.
+                    let _ = sender.send(Queued { req }.into()).await;
+                    answer.await
+                }
+            }
+        }
+    };
+    match settled {
+        Ok(Settled::Accepted { seq, hash }) => Ok(Accepted { req, seq, hash }.into()),
+        Ok(Settled::Refused(why)) => Err(why),
+        Err(_) => Err(Code::Internal.into()),
+    }
+}

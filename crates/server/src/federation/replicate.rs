@@ -1,0 +1,107 @@
+//! Entries of a peer's logs on their way into our replicas: in order within a log, side by side between logs.
+
+use crate::logs::{Logs, ReplicaError};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tidings_proto::frame::Item;
+use tidings_proto::{Hash, LogName, ServerName};
+use tokio::time::Instant;
+
+/// What became of one page.
+pub(super) enum Outcome {
+    /// It is durable, or was here before, or the log has stopped for good.
+    Done,
+    /// The log has to be asked for again later: an author's keys are not here yet, or something was missing.
+    Later(LogName),
+}
+
+type Pages = VecDeque<(Hash, Vec<Bytes>)>;
+
+/// The replicas that one link feeds.
+pub(super) struct Replicas {
+    logs: Arc<Logs>,
+    hub: ServerName,
+    /// Pages that wait for the page before them. A log has a queue exactly while a page of it is under way.
+    queues: HashMap<LogName, Pages>,
+    under_way: FuturesUnordered<BoxFuture<'static, (LogName, Result<(), ReplicaError>)>>,
+    put_off: HashMap<LogName, Instant>,
+}
+
+impl Replicas {
+    pub(super) fn new(logs: Arc<Logs>, hub: ServerName) -> Replicas {
+        Replicas { logs, hub, queues: HashMap::new(), under_way: FuturesUnordered::new(), put_off: HashMap::new() }
+    }
+
+    /// Takes a page. Pages of a log that is put off are dropped: they come again when it is followed again.
+    pub(super) fn push(&mut self, log: LogName, prev: Hash, items: Vec<Item>) {
+        if self.put_off.contains_key(&log) {
+            return;
+        }
+        let page = (prev, items.into_iter().map(|item| item.entry).collect());
+        match self.queues.get_mut(&log) {
+            Some(queue) => queue.push_back(page),
+            None => {
+                self.queues.insert(log.clone(), VecDeque::new());
+                self.start(log, page);
+            }
+        }
+    }
+
+    /// Waits for a page to be dealt with; for ever where none is under way. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Outcome {
+        let Some((log, result)) = self.under_way.next().await else { return std::future::pending().await };
+        let queue = self.queues.get_mut(&log);
+        match result {
+            Ok(()) => {
+                match queue.and_then(VecDeque::pop_front) {
+                    Some(page) => self.start(log, page),
+                    None => {
+                        self.queues.remove(&log);
+                    }
+                }
+                Outcome::Done
+            }
+            Err(error) => {
+                self.queues.remove(&log);
+                match error {
+                    ReplicaError::Broken(_) => {
+                        tracing::error!(%log, hub = %self.hub, "the chain of a replica is broken; this log has stopped");
+                        Outcome::Done
+                    }
+                    error => {
+                        tracing::debug!(%log, %error, "a replica waits");
+                        Outcome::Later(log)
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn put_off(&mut self, log: LogName, until: Instant) {
+        self.put_off.insert(log, until);
+    }
+
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.put_off.values().min().copied()
+    }
+
+    /// The logs that are to be followed again.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<LogName> {
+        let due: Vec<LogName> = self.put_off.iter().filter(|(_, at)| **at <= now).map(|(log, _)| log.clone()).collect();
+        for log in &due {
+            self.put_off.remove(log);
+        }
+        due
+    }
+
+    fn start(&mut self, log: LogName, (prev, items): (Hash, Vec<Bytes>)) {
+        let (logs, hub) = (self.logs.clone(), self.hub.clone());
+        self.under_way.push(Box::pin(async move {
+            let result = logs.replicate(&hub, &log, prev, items).await.map(|_| ());
+            (log, result)
+        }));
+    }
+}

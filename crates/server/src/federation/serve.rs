@@ -1,0 +1,130 @@
+//! One link to a peer: what the peer asks for is served, and what this server asks for goes out when the link is the one
+//! that asks.
+
+use super::PeerState;
+use super::ask::Asking;
+use crate::api::device::{follow, page};
+use crate::host::Host;
+use crate::link::pump::Pump;
+use crate::link::wire::{LinkError, Wire};
+use crate::logs::{Origin, Reader};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tidings_proto::frame::{Accepted, Follow, Ping, Presence, Refused, Submit};
+use tidings_proto::{Code, Frame, Refusal, UserName, limits};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+
+/// At most one change of presence a user in so long goes to a peer.
+const PRESENCE_EVERY: Duration = Duration::from_secs(2);
+/// People in one presence frame.
+const LISTED_AT_ONCE: usize = 2000;
+/// A link on which nothing was asked for so long is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// Serves the link until it ends.
+pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) -> Result<(), LinkError> {
+    let mut pump = Pump::new(wire, &host.logs);
+    let mut presence = host.presence.changes();
+    tell_everybody(host, &mut pump);
+    let mut changed: BTreeSet<UserName> = BTreeSet::new();
+    let mut told = Instant::now();
+    let claim = peer.asker.clone().lock_owned();
+    tokio::pin!(claim);
+    let mut asking: Option<(Asking, tokio::sync::OwnedMutexGuard<()>)> = None;
+    let mut ping = tokio::time::interval(PING_EVERY);
+    loop {
+        tokio::select! {
+            bytes = pump.next() => {
+                let frame = match Frame::read(&bytes?, limits::PEER_FRAME) {
+                    Ok(frame) => frame,
+                    Err(why) if why.code == Code::UnknownFrame => {
+                        pump.send(Refused { req: 0, why, log: None });
+                        continue;
+                    }
+                    Err(why) => {
+                        pump.send(Refused { req: 0, why: why.clone(), log: None });
+                        pump.close().await;
+                        return Err(why.into());
+                    }
+                };
+                if let Some(answer) = request(host, peer, &mut pump, frame)
+                    && let Some((asking, _)) = &mut asking
+                {
+                    asking.answer(&mut pump, answer).await?;
+                }
+            }
+            guard = &mut claim, if asking.is_none() => {
+                asking = Some((Asking::begin(host, peer, &mut pump).await?, guard));
+            }
+            done = async { match &mut asking { Some((asking, _)) => asking.step().await, None => std::future::pending().await } } => {
+                if let Some((asking, _)) = &mut asking {
+                    asking.act(&mut pump, done).await?;
+                }
+            }
+            change = presence.recv() => match change {
+                Ok(person) => { if person.user.server() == &host.name { changed.insert(person.user); } }
+                Err(RecvError::Lagged(_)) => tell_everybody(host, &mut pump),
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            () = tokio::time::sleep_until(told + PRESENCE_EVERY), if !changed.is_empty() => {
+                told = Instant::now();
+                let people = std::mem::take(&mut changed);
+                pump.send(Presence { whole: false, people: people.iter().map(|user| state(host, user)).collect() });
+            }
+            _ = ping.tick() => pump.send(Ping { req: 0 }),
+            () = host.stopping.cancelled() => {
+                pump.close().await;
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Serves a request of the peer's; an answer to one of ours is handed back.
+fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut Pump, frame: Frame) -> Option<Frame> {
+    let reader = || Reader::Peer(peer.peer.name.clone());
+    match frame {
+        Frame::Follow(Follow { logs }) => {
+            for (log, after) in logs {
+                follow(host, &reader(), pump, log, after);
+            }
+        }
+        Frame::Fetch(fetch) => pump.start(page(host.clone(), reader(), fetch)),
+        Frame::Submit(Submit { req, log, draft, genesis }) => {
+            let (host, origin) = (host.clone(), Origin::Peer(peer.peer.name.clone()));
+            pump.start(async move {
+                match host.logs.append(origin, &log, draft, genesis).await {
+                    Ok(placed) => Accepted { req, seq: placed.seq, hash: placed.hash }.into(),
+                    Err(why) => Refused { req, why, log: None }.into(),
+                }
+            });
+        }
+        Frame::Presence(said) => host.presence.peer_says(&peer.peer.name, said.whole, said.people),
+        Frame::Ping(Ping { req }) => pump.pong(req),
+        Frame::Pong(_) => {}
+        answer @ (Frame::Named(_) | Frame::Entries(_) | Frame::Accepted(_) | Frame::Queued(_) | Frame::Refused(_)) => return Some(answer),
+        frame => {
+            let why = Refusal::new(Code::WrongState, format!("{} has no place between servers", frame.name()));
+            pump.send(Refused { req: 0, why, log: None });
+        }
+    }
+    None
+}
+
+fn state(host: &Host, user: &UserName) -> tidings_proto::frame::PersonState {
+    tidings_proto::frame::PersonState { user: user.clone(), online: host.presence.of(user), list: 0 }
+}
+
+fn tell_everybody(host: &Host, pump: &mut Pump) {
+    let own = host.presence.own();
+    let mut whole = true;
+    for people in own.chunks(LISTED_AT_ONCE) {
+        pump.send(Presence { whole, people: people.to_vec() });
+        whole = false;
+    }
+    if whole {
+        pump.send(Presence { whole, people: Vec::new() });
+    }
+}

@@ -1,0 +1,68 @@
+//! What every link of one server shares. No logic of its own: it holds the parts and hands them out.
+
+use crate::accounts::Accounts;
+use crate::config::{Config, Transport};
+use crate::federation::Peers;
+use crate::identity::Identity;
+use crate::link::accept::{GuestLimits, Guests};
+use crate::logs::Logs;
+use crate::presence::Presence;
+use std::sync::Arc;
+use tidings_proto::ServerName;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// One running server's parts.
+pub struct Host {
+    /// Its name.
+    pub name: ServerName,
+    /// Its keys.
+    pub identity: Identity,
+    /// Whether its links are encrypted.
+    pub transport: Transport,
+    /// The one door to everything that lasts.
+    pub logs: Arc<Logs>,
+    /// Registration and login.
+    pub accounts: Accounts,
+    /// Who is online.
+    pub presence: Presence,
+    /// The servers it knows.
+    pub peers: Peers,
+    /// The links that have not authenticated.
+    pub guests: Arc<Guests>,
+    /// How many of those there may be.
+    pub guest_limits: GuestLimits,
+    /// Cancelled when the server stops; every task listens to it.
+    pub stopping: CancellationToken,
+    /// Every task, so that stopping waits for them.
+    pub tasks: TaskTracker,
+}
+
+impl Host {
+    /// Puts the parts together.
+    pub fn new(config: &Config, identity: Identity, logs: Arc<Logs>) -> Host {
+        Host {
+            name: config.name.clone(),
+            identity,
+            transport: config.transport,
+            accounts: Accounts::new(config),
+            presence: Presence::new(config.name.clone()),
+            peers: Peers::new(config),
+            guests: Arc::default(),
+            guest_limits: GuestLimits::default(),
+            logs,
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Whether links are served: the logs are open as soon as there is a host, until it stops.
+    pub fn is_ready(&self) -> bool {
+        !self.stopping.is_cancelled()
+    }
+
+    /// The servers whose public chats and people make up this network, this one first.
+    pub fn network(&self) -> Vec<ServerName> {
+        std::iter::once(self.name.clone()).chain(self.peers.names()).collect()
+    }
+}

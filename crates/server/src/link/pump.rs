@@ -1,0 +1,154 @@
+//! Moves a link's frames in and out, and knows nothing of their meaning: answers of jobs, news of followed logs, pongs.
+//!
+//! One task drives a link. Reading and writing are branches of one `select`, so a link that waits to write goes on
+//! reading. What is written is first gathered, up to [`IN_FLIGHT`] bytes, and then flushed once: the kernel's cost per
+//! flush is what fan-out pays most for.
+
+use super::wire::{LinkError, Wire};
+use crate::logs::{Follower, Logs};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tidings_proto::Frame;
+use tidings_proto::frame::{Named, Pong};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+/// Bytes that may be on their way to one follower.
+pub const IN_FLIGHT: usize = 64 * 1024;
+/// Requests of one link that may be under way; more are not read until some are answered.
+const JOBS: usize = 256;
+/// A link from which nothing came for so long is cut; the other side pings more often than that.
+pub const SILENT: Duration = Duration::from_secs(60);
+
+/// The moving part of one link.
+pub struct Pump {
+    wire: Wire,
+    out: VecDeque<Bytes>,
+    flushing: bool,
+    follower: Follower,
+    jobs: FuturesUnordered<BoxFuture<'static, Frame>>,
+    late: (mpsc::Sender<Frame>, mpsc::Receiver<Frame>),
+    pongs: Vec<u32>,
+    heard: Instant,
+}
+
+impl Pump {
+    /// Takes over an authenticated link.
+    pub fn new(wire: Wire, logs: &Arc<Logs>) -> Pump {
+        Pump {
+            wire,
+            out: VecDeque::new(),
+            flushing: false,
+            follower: Follower::new(logs),
+            jobs: FuturesUnordered::new(),
+            late: mpsc::channel(JOBS),
+            pongs: Vec::new(),
+            heard: Instant::now(),
+        }
+    }
+
+    /// Queues a frame.
+    pub fn send(&mut self, frame: impl Into<Frame>) {
+        self.out.push_back(frame.into().encode());
+    }
+
+    /// Runs `job` beside the link; its frame is sent when it is done. It is polled once before this returns, so jobs
+    /// reach the logs in the order in which they were started.
+    pub fn start(&mut self, job: impl Future<Output = Frame> + Send + 'static) {
+        let mut job = job.boxed();
+        match (&mut job).now_or_never() {
+            Some(frame) => self.send(frame),
+            None => self.jobs.push(job),
+        }
+    }
+
+    /// For jobs that have more than one frame to send.
+    pub fn sender(&self) -> mpsc::Sender<Frame> {
+        self.late.0.clone()
+    }
+
+    /// The logs this link follows.
+    pub fn follower(&mut self) -> &mut Follower {
+        &mut self.follower
+    }
+
+    /// Answers a ping once everything that was there to be sent when it came has been queued before the pong.
+    pub fn pong(&mut self, req: u32) {
+        self.pongs.push(req);
+    }
+
+    /// Moves frames until one comes in, and returns its bytes. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Bytes, LinkError> {
+        loop {
+            if !self.pongs.is_empty() && self.follower.is_idle() {
+                for req in std::mem::take(&mut self.pongs) {
+                    self.send(Pong { req });
+                }
+            }
+            self.fill().await?;
+            let may_read = self.jobs.len() < JOBS && self.out.len() < JOBS;
+            tokio::select! {
+                flushed = self.wire.writer.flush(), if self.flushing => {
+                    flushed?;
+                    self.flushing = false;
+                }
+                bytes = self.wire.reader.next(), if may_read => {
+                    self.heard = Instant::now();
+                    return bytes;
+                }
+                Some(frame) = self.jobs.next(), if !self.jobs.is_empty() => self.send(frame),
+                Some(frame) = self.late.1.recv() => self.send(frame),
+                news = self.follower.next(), if !self.flushing && self.out.is_empty() => {
+                    self.news(news);
+                }
+                () = tokio::time::sleep_until(self.heard + SILENT), if may_read => return Err(LinkError::TimedOut),
+            }
+        }
+    }
+
+    /// Sends what is queued and ends the link.
+    pub async fn close(mut self) {
+        while let Some(frame) = self.out.pop_front() {
+            if self.wire.writer.feed(frame).await.is_err() {
+                return;
+            }
+        }
+        if self.wire.writer.flush().await.is_ok() {
+            self.wire.writer.close().await;
+        }
+    }
+
+    fn news(&mut self, news: crate::logs::FollowFrame) {
+        if let Some(log) = news.first_named {
+            self.send(Named { number: news.number, log });
+        }
+        self.out.push_back(news.frame);
+    }
+
+    /// Gathers what is queued, and what followed logs have ready, into the write buffer.
+    async fn fill(&mut self) -> Result<(), LinkError> {
+        if self.flushing {
+            return Ok(());
+        }
+        let mut gathered = 0;
+        while gathered < IN_FLIGHT {
+            if self.out.is_empty() {
+                match self.follower.next().now_or_never() {
+                    Some(news) => self.news(news),
+                    None => break,
+                }
+            }
+            while let Some(frame) = self.out.pop_front() {
+                gathered += frame.len();
+                self.wire.writer.feed(frame).await?;
+            }
+        }
+        self.flushing = gathered > 0;
+        Ok(())
+    }
+}

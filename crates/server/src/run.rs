@@ -1,0 +1,97 @@
+//! A server's life: start, run, stop.
+
+use crate::bus::local::LocalBus;
+use crate::config::{Config, Transport};
+use crate::host::Host;
+use crate::identity::{Identity, IdentityError};
+use crate::link::{accept, tls};
+use crate::logs::Logs;
+use crate::store::StoreError;
+use crate::store::sqlite::SqliteStore;
+use crate::{federation, setup};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tidings_proto::ServerKey;
+use tokio::net::TcpListener;
+
+/// Why a server cannot start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}. Is another program using it? Choose another with \"listen\" or --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Plain links were asked for on an address that others can reach.
+    #[error("links without TLS are served on loopback addresses only, and {0} is none")]
+    PlainInPublic(SocketAddr),
+    /// The keys cannot be read or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// A server that is about to run.
+pub struct Server;
+
+/// A server that runs.
+pub struct Running {
+    host: Arc<Host>,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Opens what lasts, listens, and dials the peers. Clients and peers are served when this returns.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        if config.transport == Transport::PlainLoopback && !config.listen.ip().is_loopback() {
+            return Err(StartError::PlainInPublic(config.listen));
+        }
+        let identity = Identity::load_or_create(&config.data, &config.name)?;
+        let server_tls = match config.transport {
+            Transport::Tls => Some(tls::server(&identity)?),
+            Transport::PlainLoopback => None,
+        };
+        let client_tls = tls::client()?;
+        let listen = |source| StartError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let store = SqliteStore::open(&config.data.join("tidings.db"))?;
+        let logs = Logs::open(Arc::new(store), Arc::new(LocalBus::default()), config.name.clone()).await?;
+        for peer in config.peers.iter().filter(|peer| peer.key.is_some()) {
+            logs.know_peer(&peer.name).await?;
+        }
+        let host = Arc::new(Host::new(&config, identity, logs));
+        host.tasks.spawn(accept::serve(host.clone(), listener, server_tls));
+        federation::start(&host, client_tls);
+        tracing::info!(name = %host.name, %address, key = %setup::write_key(&host.identity.key()), "serving");
+        Ok(Running { host, address })
+    }
+}
+
+impl Running {
+    /// Where it listens; with port 0 in the configuration, the port that the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The key that peers and clients pin.
+    pub fn key(&self) -> ServerKey {
+        self.host.identity.key()
+    }
+
+    /// Stops: links are closed, what is under way is finished. Everything acknowledged was durable before.
+    pub async fn stop(self) {
+        self.host.stopping.cancel();
+        self.host.tasks.close();
+        self.host.tasks.wait().await;
+        self.host.logs.close().await;
+    }
+}
