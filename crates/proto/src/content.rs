@@ -1,14 +1,15 @@
 //! What a person wrote, once it is open: the same in a public post, and inside every suite's seal.
 
 use crate::limits;
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 
 /// The content of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Content {
-    /// What was typed; at most [`limits::TEXT`] bytes. Inert: markup in it is text until a front end parses it.
-    #[n(0)]
+    /// What was typed; at most [`limits::TEXT`] bytes, which decoding checks too. Inert: markup in it is text until a front
+    /// end parses it.
+    #[cbor(n(0), decode_with = "short_text")]
     pub text: String,
 }
 
@@ -23,4 +24,12 @@ impl Content {
         let text = text.into();
         if text.len() > limits::TEXT { Err(TooLong(text.len())) } else { Ok(Content { text }) }
     }
+}
+
+fn short_text<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<String, minicbor::decode::Error> {
+    let text = d.str()?;
+    if text.len() > limits::TEXT {
+        return Err(minicbor::decode::Error::message(TooLong(text.len())));
+    }
+    Ok(text.to_owned())
 }

@@ -1,0 +1,116 @@
+//! Every limit at n-1, n and n+1.
+
+use crate::model::Value;
+use crate::samples;
+use bytes::Bytes;
+use tidings_proto::cbor::{decode, encode, validate};
+use tidings_proto::frame::{Entries, Item, Page, Submit};
+use tidings_proto::{Code, Content, DecodeError, Draft, Encoded, Entry, Frame, Hash, Kind, Payload, Refusal, Signature, draft, limits};
+
+#[test]
+fn nesting() {
+    let arrays = |depth: usize| [vec![0x81u8; depth], vec![0]].concat();
+    let maps = |depth: usize| [[0xa1u8, 0x00].repeat(depth), vec![0]].concat();
+    for nested in [&arrays as &dyn Fn(usize) -> Vec<u8>, &maps] {
+        assert_eq!(validate(&nested(limits::DEPTH - 1)), Ok(()));
+        assert_eq!(validate(&nested(limits::DEPTH)), Ok(()));
+        assert_eq!(validate(&nested(limits::DEPTH + 1)), Err(DecodeError::TooDeep));
+        assert_eq!(validate(&nested(100_000)), Err(DecodeError::TooDeep), "and no stack is used up");
+    }
+}
+
+#[test]
+fn keys_in_a_map() {
+    let map = |keys: u64| Value::Map((0..keys).map(|key| (Value::Unsigned(key), Value::Simple(20))).collect()).encode();
+    assert_eq!(validate(&map(limits::MAP_KEYS - 1)), Ok(()));
+    assert_eq!(validate(&map(limits::MAP_KEYS)), Ok(()));
+    assert_eq!(validate(&map(limits::MAP_KEYS + 1)), Err(DecodeError::TooManyKeys));
+}
+
+#[test]
+fn text_of_a_message_going_out_and_coming_in() {
+    let text = |n: usize| "ä".repeat(n / 2) + if n % 2 == 1 { "a" } else { "" };
+    for n in [0, limits::TEXT - 1, limits::TEXT] {
+        let content = Content::text(text(n)).unwrap();
+        assert_eq!(decode::<Content>(&encode(&content), limits::DRAFT), Ok(content));
+    }
+    let long = text(limits::TEXT + 1);
+    assert_eq!(Content::text(long.clone()).unwrap_err().0, limits::TEXT + 1);
+    let sent_anyway = encode(&Content { text: long });
+    assert!(matches!(decode::<Content>(&sent_anyway, limits::DRAFT), Err(DecodeError::Shape(why)) if why.contains("65536")));
+}
+
+#[test]
+fn a_frame() {
+    for limit in [limits::GUEST_FRAME, limits::REGISTER_FRAME, limits::CLIENT_FRAME, limits::PEER_FRAME] {
+        let frame = |size: usize| {
+            let frame = |body: usize| Frame::from(tidings_proto::frame::LoginFinish { req: 1, ke3: vec![0; body].into() }).encode();
+            let around = frame(size - 16).len() - (size - 16);
+            let frame = frame(size - around);
+            assert_eq!(frame.len(), size);
+            frame
+        };
+        assert!(Frame::read(&frame(limit - 1), limit).is_ok());
+        assert!(Frame::read(&frame(limit), limit).is_ok());
+        let refusal = Frame::read(&frame(limit + 1), limit).unwrap_err();
+        assert_eq!(refusal.code, Code::TooLarge);
+        assert!(refusal.text.contains(&limit.to_string()), "the limit is named: {refusal}");
+    }
+}
+
+/// A draft of exactly `size` bytes, every other field as long as it can be.
+fn draft_of(size: usize) -> Bytes {
+    let draft = |body: usize| {
+        let longest_name =
+            format!("{}@{}", "a".repeat(limits::LOCAL_NAME), ["b".repeat(63), "b".repeat(63), "b".repeat(63), "b".repeat(61)].join("."));
+        Encoded::new(Draft {
+            n: u64::MAX,
+            author: longest_name.parse().unwrap(),
+            list: u64::MAX,
+            epoch: Some(u64::MAX),
+            kind: Kind::Sealed,
+            body: vec![0; body].into(),
+            sig: Some(Signature([0; 64])),
+            ..(*samples::draft()).clone()
+        })
+        .bytes()
+        .clone()
+    };
+    let around = draft(size - 1000).len() - (size - 1000);
+    let draft = draft(size - around);
+    assert_eq!(draft.len(), size);
+    draft
+}
+
+#[test]
+fn a_draft() {
+    assert!(draft::read(draft_of(limits::DRAFT - 1)).is_ok());
+    assert!(draft::read(draft_of(limits::DRAFT)).is_ok());
+    let error = draft::read(draft_of(limits::DRAFT + 1)).unwrap_err();
+    assert_eq!(error, DecodeError::TooLarge { size: limits::DRAFT + 1, limit: limits::DRAFT });
+    assert_eq!(Refusal::from(error).code, Code::TooLarge);
+}
+
+/// What is accepted can always be sent on: the largest draft fits in an entry, in each frame that carries one.
+#[test]
+fn the_largest_draft_can_be_handed_on_to_a_client() {
+    let draft = draft::read(draft_of(limits::DRAFT)).unwrap();
+    let entry = Entry { seq: u64::MAX, at: u64::MAX, payload: Payload::Draft(draft.clone()) }.encode();
+    assert!(Entry::read(&entry).is_ok());
+    let item = Item { entry, got: Some(u64::MAX) };
+    let entries = Entries { log: u64::MAX, prev: Hash([0xff; 32]), items: vec![item.clone()] };
+    let page = Page { req: u32::MAX, prev: Hash([0xff; 32]), items: vec![item] };
+    let submit = Submit { req: u32::MAX, log: samples::genesis().log(), draft: draft.bytes().clone(), genesis: Some(samples::genesis()) };
+    for frame in [Frame::from(entries), page.into(), submit.into()] {
+        let bytes = frame.encode();
+        assert!(bytes.len() <= limits::CLIENT_FRAME, "{}: {}", frame.name(), bytes.len());
+        assert_eq!(Frame::read(&bytes, limits::CLIENT_FRAME), Ok(frame));
+    }
+}
+
+#[test]
+fn the_longest_text_fits_a_draft() {
+    let body = encode(&Content::text("x".repeat(limits::TEXT)).unwrap());
+    let draft = Encoded::new(Draft { body: body.into(), ..(*samples::draft()).clone() });
+    assert!(draft.bytes().len() < limits::DRAFT);
+}
