@@ -1,2 +1,74 @@
-//! placeholder
-fn main() {}
+//! What a developer runs: `cargo xtask demo` and `cargo xtask test`. Not part of the product, and depends on none of it.
+
+mod suite;
+
+use anyhow::{Context, bail};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "cargo xtask <command>
+
+  demo [--keep]  build Tidings and show it: two servers, alice and bob, a server killed and back again.
+                 --keep leaves the servers running and prints how to go on by hand.
+  test           formatting, lints, house rules and every test. The last line is the sum.
+
+Both need a C compiler (for SQLite and for the cryptography of aws-lc), and the cargo registry once.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["demo", ref more @ ..] if more.iter().all(|flag| *flag == "--keep") => demo(more),
+        ["test"] => need_c_compiler().and_then(|()| suite::run()),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(true)
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(flags: &[&str]) -> anyhow::Result<bool> {
+    need_c_compiler()?;
+    println!("Building tidings (the first time this takes a few minutes) …");
+    let built = cargo().args(["build", "--quiet", "--package", "tidings"]).status().context("cargo cannot be run")?;
+    if !built.success() {
+        bail!("the build failed");
+    }
+    let shown = cargo().args(["run", "--quiet", "--package", "tidings", "--", "demo"]).args(flags).status()?;
+    Ok(shown.success())
+}
+
+/// The cargo that runs this program, in the workspace's folder.
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    cargo
+}
+
+/// SQLite and aws-lc are compiled from C: better said now than after a screen of a build script's output.
+fn need_c_compiler() -> anyhow::Result<()> {
+    let named = std::env::var("CC").ok();
+    let candidates = named.iter().map(String::as_str).chain(["cc", "gcc", "clang"]);
+    for candidate in candidates {
+        if Command::new(candidate).arg("--version").output().is_ok_and(|output| output.status.success()) {
+            return Ok(());
+        }
+    }
+    bail!(
+        "a C compiler is needed to build SQLite and aws-lc, and none of $CC, cc, gcc and clang works.
+  Debian, Ubuntu: apt-get install gcc libc6-dev
+  Fedora:         dnf install gcc
+  Alpine:         apk add gcc musl-dev
+  macOS:          xcode-select --install"
+    )
+}
