@@ -1,1 +1,17 @@
-//! placeholder
+//! What every front end does, done once: account, people, timeline, outbox, sync, over a local store and one link to the home server.
+//!
+//! Not here: anything that draws, prints or asks. Front ends know this crate only, and this crate knows no front end.
+
+pub mod error;
+pub mod setup;
+pub mod view;
+
+mod account;
+mod client;
+
+pub use account::{Login, LoginSecret, RecoveryCode, Register, login, register};
+pub use client::Client;
+pub use error::ClientError;
+pub use setup::{ClientSetup, Endpoint, SetupError};
+pub use tidings_proto::{ServerKey, ServerName, UserName};
+pub use zeroize::Zeroizing;
