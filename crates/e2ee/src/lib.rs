@@ -1,1 +1,19 @@
-//! placeholder
+//! What only devices can do: identity, suites, vault. No I/O, no clock, no runtime.
+//!
+//! Inputs are pushed in, outputs and [`suite::Changes`] come out; whoever calls commits the changes with the message they
+//! belong to. Everything here is composed of primitives from well-kept libraries; none is made here.
+
+pub mod account;
+mod aead;
+pub mod device;
+pub mod history;
+pub mod jose;
+pub mod opaque;
+pub mod recovery;
+pub mod rsa;
+pub mod suite;
+pub mod vault;
+
+pub use account::{AccountSecrets, NewAccount, Unlocked};
+pub use device::DeviceSecret;
+pub use recovery::RecoveryCode;

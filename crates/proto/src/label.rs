@@ -25,6 +25,17 @@ pub const DEVICE_LIST: &str = "tidings/device-list/1";
 /// The roster of a room.
 pub const ROSTER: &str = "tidings/roster/1";
 
+/// What a device signs inside a sealed message.
+pub const SEALED: &str = "tidings/sealed/1";
+/// What commits a JWE to its content encryption key.
+pub const JWE_COMMIT: &str = "tidings/jwe-commit/1";
+/// The hash of a JWE's encrypted keys.
+pub const JWE_KEYS: &str = "tidings/jwe-keys/1";
+/// Keys of the vault, derived from OPAQUE's export key; and what its parts are bound to.
+pub const VAULT: &str = "tidings/vault/1";
+/// What a client keeps of opened messages.
+pub const HISTORY: &str = "tidings/history/1";
+
 /// `label ‖ 0x00`, ready to be hashed or signed before the bytes it marks.
 pub fn marked(label: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(label.len() + 1);

@@ -1,0 +1,126 @@
+//! A suite: how a room's messages are sealed and opened. A room has one, named in its genesis.
+
+pub mod rsa_jwe;
+
+use bytes::Bytes;
+use std::future::Future;
+use tidings_proto::{Content, DeviceKey, Draft, Encoded, Hash, RoomId, SuiteName, UserName};
+use tidings_trust::{KeyState, Roster, RsaPublicKey};
+
+/// What a suite promises, in words for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Properties {
+    /// Its name.
+    pub name: SuiteName,
+    /// Whether a key taken later leaves earlier messages closed.
+    pub forward_secrecy: bool,
+    /// Whether a room becomes safe again after a key was taken.
+    pub healing: bool,
+    /// Whether it withstands a quantum computer.
+    pub post_quantum: bool,
+    /// How many users a room may have.
+    pub max_members: usize,
+    /// What is shown to people.
+    pub words: &'static str,
+}
+
+/// Changes of a suite's state, to be committed with the message they belong to, before it is sent or acknowledged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes(pub Vec<Change>);
+
+/// One change of a suite's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Keep this value.
+    Put(Vec<u8>, Vec<u8>),
+    /// Forget it.
+    Delete(Vec<u8>),
+}
+
+/// What a message is bound to when it is sealed.
+pub struct SealContext<'a> {
+    /// The room, by the hash of its whole genesis.
+    pub room: RoomId,
+    /// Who writes.
+    pub author: &'a UserName,
+    /// This device's draft number in the room's log.
+    pub n: u64,
+    /// The version of the author's device list.
+    pub list: u64,
+    /// The room's epoch.
+    pub epoch: u64,
+    /// Who is in the room.
+    pub roster: &'a Roster,
+    /// The members' encryption keys, in roster order.
+    pub keys: &'a [RsaPublicKey],
+    /// The last entry of the room that the author has seen, and the chain's hash there.
+    pub seen: (u64, Hash),
+}
+
+/// What a message is held against when it is opened.
+pub struct OpenContext<'a> {
+    /// The room.
+    pub room: RoomId,
+    /// The draft as the hub gave it.
+    pub draft: &'a Encoded<Draft>,
+    /// The key history of the user that the draft names.
+    pub author: &'a KeyState,
+    /// Who is in the room.
+    pub roster: &'a Roster,
+}
+
+/// What came out of a message. The author is proved, not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What was written.
+    pub content: Content,
+    /// By whom: a device of theirs has signed this content for this room.
+    pub author: UserName,
+    /// By which device.
+    pub device: DeviceKey,
+    /// As which of its drafts.
+    pub n: u64,
+    /// What its author had last seen of the room.
+    pub seen: (u64, Hash),
+}
+
+/// A message cannot be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// More members than the suite can do.
+    #[error("a room on this suite has at most {0} members")]
+    TooManyMembers(usize),
+    /// Keys and roster do not belong together.
+    #[error("the members' keys are not those of the roster")]
+    WrongKeys,
+    /// The content is too large once sealed.
+    #[error("the message is too large")]
+    TooLarge,
+    /// A key failed.
+    #[error("a member's key cannot be used")]
+    Key,
+}
+
+/// A message is not opened. It is shown as such, with its author's claimed name and this reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be decrypted; why, is never said.
+    #[error("it cannot be decrypted with this account's keys")]
+    Undecryptable,
+    /// It is not what its place says: moved from elsewhere, changed, or not its author's.
+    #[error("it does not belong where it was found: {0}")]
+    NotAuthentic(&'static str),
+    /// The author's device list is not known yet; try again when it is.
+    #[error("its author's device list is not known here yet")]
+    NotYet,
+}
+
+/// How a room's messages are sealed and opened. Nothing falls back to anything else.
+pub trait Suite {
+    /// What it promises.
+    fn properties(&self) -> Properties;
+    /// Seals `content`.
+    fn seal(&self, context: &SealContext<'_>, content: &Content) -> impl Future<Output = Result<(Bytes, Changes), SealError>>;
+    /// Opens a draft's body.
+    fn open(&self, context: &OpenContext<'_>) -> impl Future<Output = Result<(Opened, Changes), OpenError>>;
+}
