@@ -1,0 +1,329 @@
+//! What lasts: a trait of domain verbs. One call of [`Store::commit`] is one transaction, and nothing of SQL leaks out.
+//!
+//! A store checks nothing that a log's rules decide: the sequencer (`logs`) is its one writer, and has decided before.
+
+pub mod sqlite;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tidings_proto::chain::Tip;
+use tidings_proto::frame::RoomRef;
+use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName};
+
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened.
+    #[error("the database {path} cannot be opened: {why}")]
+    Open {
+        /// Which file.
+        path: String,
+        /// What the system said.
+        why: String,
+    },
+    /// Made by a newer program.
+    #[error("the database has version {found}, and this program knows versions up to {known}: use the newer program")]
+    Newer {
+        /// The file's version.
+        found: i64,
+        /// The newest this program knows.
+        known: i64,
+    },
+    /// The SQLite in this program has a known bug that loses data.
+    #[error("SQLite {0} is too old: 3.51.3 or newer is needed")]
+    OldSqlite(&'static str),
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full,
+    /// Something else, with what the store said.
+    #[error("the database failed: {0}")]
+    Failed(String),
+    /// What was read is not what was once written.
+    #[error("the database holds something that cannot be read: {0}")]
+    Damaged(String),
+    /// The store has been closed.
+    #[error("the database is closed")]
+    Closed,
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        match error {
+            StoreError::Full => Refusal::new(Code::Full, "the server's disk is full"),
+            error => {
+                // Paths and SQLite's words are for the operator only.
+                tracing::error!(%error, "the store failed");
+                Code::Internal.into()
+            }
+        }
+    }
+}
+
+/// What everything that lasts offers.
+pub trait Store: Send + Sync + 'static {
+    /// Every log and where it stands, and the counters. Asked once, at start.
+    fn load(&self) -> BoxFuture<'_, Result<Loaded, StoreError>>;
+    /// Makes all of these changes durable, or none.
+    fn commit(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Entries of a log.
+    fn page(&self, log: u64, range: Range, most: Most) -> BoxFuture<'_, Result<Page, StoreError>>;
+    /// The entries of a `keys@` log that are about `user`, after `after`; and whether more follow.
+    fn history(&self, log: u64, user: UserName, after: u64, most: Most) -> BoxFuture<'_, Result<(Vec<Stored>, bool), StoreError>>;
+    /// What the sequencer must know before it decides about a batch.
+    fn look_up(&self, questions: Questions) -> BoxFuture<'_, Result<Answers, StoreError>>;
+    /// A registered user's account.
+    fn account(&self, user: UserName) -> BoxFuture<'_, Result<Option<AccountRecord>, StoreError>>;
+    /// The rows for `peer` that wait for its answer, after `after`, in order.
+    fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>>;
+    /// The logs that got entries since `counter`, and the counter to ask with next time.
+    fn changed_since(&self, counter: u64) -> BoxFuture<'_, Result<(u64, Vec<u64>), StoreError>>;
+    /// Ends what is under way and closes the files. Everything after is [`StoreError::Closed`].
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Everything that is kept in memory from the start on.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Every log.
+    pub logs: Vec<LogRow>,
+    /// The last arrival number of a public entry.
+    pub got: u64,
+    /// The last outbox row's number.
+    pub outbox: i64,
+    /// The counter of changes, for [`Store::changed_since`].
+    pub changed: u64,
+    /// Everybody who is registered here.
+    pub registered: Vec<UserName>,
+}
+
+/// A log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    /// Its number, which never changes.
+    pub number: u64,
+    /// Its name.
+    pub name: LogName,
+    /// Rooms: what the name is the hash of, and the hub.
+    pub room: Option<RoomRef>,
+    /// Where it stands.
+    pub tip: Tip,
+    /// The chain of this replica was broken; it takes nothing more.
+    pub stopped: bool,
+}
+
+/// One thing that a commit makes durable.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A new log, empty; a room's members are learnt from its genesis.
+    Log(LogRow),
+    /// The next entry of a log.
+    Entry(NewEntry),
+    /// This replica takes nothing more.
+    Stop {
+        /// The log's number.
+        log: u64,
+    },
+    /// An account, of a name that was never used.
+    Account {
+        /// Whose.
+        user: UserName,
+        /// What is kept of it.
+        record: AccountRecord,
+    },
+    /// A code that lets people register.
+    Code(NewCode),
+    /// One use of a code is gone.
+    UseCode(Hash),
+    /// A draft for a peer.
+    Outgoing {
+        /// The peer.
+        peer: ServerName,
+        /// By which device, and its n.
+        once: (DeviceKey, u64),
+        /// The row.
+        row: OutboxRow,
+    },
+    /// A peer's answer.
+    Settle {
+        /// The row.
+        id: i64,
+        /// The answer.
+        settled: Settled,
+        /// When, in milliseconds since 1970.
+        at: u64,
+    },
+    /// Answered rows of the outbox from before this time are no longer needed.
+    ForgetSettled {
+        /// Milliseconds since 1970.
+        before: u64,
+    },
+}
+
+/// An entry on its way into the store.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// The log's number.
+    pub log: u64,
+    /// The log's tip once the entry is in.
+    pub tip: Tip,
+    /// The encoded entry.
+    pub entry: Bytes,
+    /// Logs that are sequenced here: by which device, and its n. No second entry has the same.
+    pub once: Option<(DeviceKey, u64)>,
+    /// `keys@`: about whom it is.
+    pub about: Option<UserName>,
+    /// Public logs: the arrival number.
+    pub got: Option<u64>,
+    /// It could not be verified, and a stub is kept in its place.
+    pub flawed: bool,
+}
+
+/// An invitation or claim code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCode {
+    /// SHA-256 of the code.
+    pub hash: Hash,
+    /// Good for this user only.
+    pub user: Option<UserName>,
+    /// How often it may still be used.
+    pub uses: u32,
+    /// Milliseconds since 1970 from which on it is no good.
+    pub expires: u64,
+}
+
+/// What is kept of an account. Nothing of it opens anything.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The password's OPAQUE record.
+    pub password: Bytes,
+    /// The recovery code's OPAQUE record.
+    pub recovery: Bytes,
+    /// The sealed vault.
+    pub vault: Bytes,
+    /// The vault's version, counted from 1.
+    pub vault_version: u64,
+}
+
+impl std::fmt::Debug for AccountRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AccountRecord(vault {})", self.vault_version)
+    }
+}
+
+/// A draft for a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its number; rows are sent in this order.
+    pub id: i64,
+    /// For which log.
+    pub log: LogName,
+    /// The encoded draft.
+    pub draft: Bytes,
+    /// The genesis that goes with it.
+    pub genesis: Option<Genesis>,
+    /// Whether it was answered.
+    pub state: OutboxState,
+}
+
+/// How a draft for a peer stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutboxState {
+    /// The peer has not answered.
+    Waiting,
+    /// In its log.
+    Accepted {
+        /// Its place.
+        seq: u64,
+        /// The chain's hash there.
+        hash: Hash,
+    },
+    /// Refused for good.
+    Refused(Refusal),
+}
+
+/// A peer's answer for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    /// In its log.
+    Accepted {
+        /// Its place.
+        seq: u64,
+        /// The chain's hash there.
+        hash: Hash,
+    },
+    /// Refused.
+    Refused(Refusal),
+}
+
+impl From<Settled> for OutboxState {
+    fn from(settled: Settled) -> OutboxState {
+        match settled {
+            Settled::Accepted { seq, hash } => OutboxState::Accepted { seq, hash },
+            Settled::Refused(why) => OutboxState::Refused(why),
+        }
+    }
+}
+
+/// Which entries of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The oldest after this one.
+    After(u64),
+    /// The newest before this one.
+    Before(u64),
+}
+
+/// How much of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// At most so many entries.
+    pub entries: usize,
+    /// At most so many bytes of entries, but one entry at least.
+    pub bytes: usize,
+}
+
+/// Consecutive entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The chain's hash before the first.
+    pub prev: Hash,
+    /// The entries, oldest first.
+    pub entries: Vec<Stored>,
+}
+
+/// An entry as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its place.
+    pub seq: u64,
+    /// The encoded entry.
+    pub entry: Bytes,
+    /// The arrival number, in public logs.
+    pub got: Option<u64>,
+}
+
+/// What the sequencer asks before it decides about a batch.
+#[derive(Debug, Clone, Default)]
+pub struct Questions {
+    /// The last n of a device in a log.
+    pub lasts: Vec<(u64, DeviceKey)>,
+    /// The entry with this (log, device, n).
+    pub placed: Vec<(u64, DeviceKey, u64)>,
+    /// The code with this hash.
+    pub codes: Vec<Hash>,
+    /// The row with this (log, device, n).
+    pub outgoing: Vec<(LogName, DeviceKey, u64)>,
+}
+
+/// The answers, each list in the order of its questions.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    /// 0 where there is none.
+    pub lasts: Vec<u64>,
+    /// The entry, and the tip there.
+    pub placed: Vec<Option<(Bytes, Tip)>>,
+    /// What is left of the code.
+    pub codes: Vec<Option<NewCode>>,
+    /// The row.
+    pub outgoing: Vec<Option<OutboxRow>>,
+}

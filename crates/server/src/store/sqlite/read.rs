@@ -1,0 +1,227 @@
+//! The readers' half: tables into what the trait speaks of.
+
+use super::failed;
+use super::schema::SEQ_BITS;
+use crate::store::{
+    AccountRecord, Answers, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, Questions, Range, StoreError, Stored,
+};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::str::FromStr;
+use tidings_proto::chain::Tip;
+use tidings_proto::frame::RoomRef;
+use tidings_proto::{DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName, cbor};
+
+const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
+const OUTBOX_COLUMNS: &str = "id, log, draft, genesis, state, seq, hash, refusal";
+
+pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded {
+        got: number(connection, "SELECT coalesce(max(got), 0) FROM entries WHERE got IS NOT NULL")? as u64,
+        outbox: number(connection, "SELECT coalesce(max(id), 0) FROM outbox")?,
+        changed: number(connection, "SELECT coalesce(max(changed), 0) FROM logs")? as u64,
+        ..Loaded::default()
+    };
+    let mut query =
+        connection.prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped FROM logs ORDER BY number").map_err(failed)?;
+    let mut rows = query.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        loaded.logs.push(log(row)?);
+    }
+    let mut query = connection.prepare("SELECT name FROM accounts JOIN users ON users.id = accounts.user").map_err(failed)?;
+    let mut rows = query.query([]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        loaded.registered.push(parsed(&get::<String>(row, 0)?)?);
+    }
+    Ok(loaded)
+}
+
+pub fn page(connection: &Connection, log: u64, range: Range, most: Most) -> Result<Page, StoreError> {
+    let base = (log as i64) << SEQ_BITS;
+    let limit = most.entries.min(i64::MAX as usize) as i64;
+    let (text, from, to) = match range {
+        Range::After(after) => {
+            let sql = "SELECT id, entry, got FROM entries WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
+            (sql, base | clamp(after), base | SEQ_MASK)
+        }
+        Range::Before(before) => {
+            let sql = "SELECT id, entry, got FROM entries WHERE id > ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+            (sql, base, base | clamp(before))
+        }
+    };
+    let mut entries = some_of(connection, text, params![from, to, limit], most)?.0;
+    if matches!(range, Range::Before(_)) {
+        entries.reverse();
+    }
+    let before_first = match (entries.first(), range) {
+        (Some(first), _) => first.seq - 1,
+        (None, Range::After(seq)) => seq,
+        (None, Range::Before(_)) => 0,
+    };
+    Ok(Page { prev: tip_at(connection, base | clamp(before_first))?.unwrap_or(Hash::ZERO), entries })
+}
+
+pub fn history(connection: &Connection, log: u64, user: &UserName, after: u64, most: Most) -> Result<(Vec<Stored>, bool), StoreError> {
+    let base = (log as i64) << SEQ_BITS;
+    let sql = "SELECT entries.id, entry, got FROM entries JOIN users ON users.id = entries.about
+        WHERE users.name = ?1 AND entries.id > ?2 AND entries.id <= ?3 ORDER BY entries.id LIMIT ?4";
+    // One more than is wanted tells whether more follow.
+    let limit = most.entries.saturating_add(1).min(i64::MAX as usize) as i64;
+    let (mut entries, mut more) =
+        some_of(connection, sql, params![user.to_string(), base | clamp(after), base | SEQ_MASK, limit], most)?;
+    if entries.len() > most.entries {
+        entries.truncate(most.entries);
+        more = true;
+    }
+    Ok((entries, more))
+}
+
+/// As many rows as fit, one at least; and whether one was left.
+fn some_of(connection: &Connection, sql: &str, params: &[&dyn rusqlite::ToSql], most: Most) -> Result<(Vec<Stored>, bool), StoreError> {
+    let mut query = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = query.query(params).map_err(failed)?;
+    let (mut entries, mut size) = (Vec::new(), 0);
+    while let Some(row) = rows.next().map_err(failed)? {
+        let entry = bytes(row, 1)?;
+        size += entry.len();
+        if size > most.bytes && !entries.is_empty() {
+            return Ok((entries, true));
+        }
+        let got = get::<Option<i64>>(row, 2)?.map(|got| got as u64);
+        entries.push(Stored { seq: (get::<i64>(row, 0)? & SEQ_MASK) as u64, entry, got });
+    }
+    Ok((entries, false))
+}
+
+pub fn look_up(connection: &Connection, questions: &Questions) -> Result<Answers, StoreError> {
+    let lasts = questions.lasts.iter().map(|(log, device)| last(connection, *log, device)).collect::<Result<_, _>>()?;
+    let placed = questions.placed.iter().map(|(log, device, n)| placed(connection, *log, device, *n)).collect::<Result<_, _>>()?;
+    let codes = questions.codes.iter().map(|hash| code(connection, hash)).collect::<Result<_, _>>()?;
+    let outgoing = questions.outgoing.iter().map(|(log, device, n)| outgoing(connection, log, device, *n)).collect::<Result<_, _>>()?;
+    Ok(Answers { lasts, placed, codes, outgoing })
+}
+
+fn last(connection: &Connection, log: u64, device: &DeviceKey) -> Result<u64, StoreError> {
+    let sql = "SELECT max(n) FROM entries WHERE id >> 36 = ?1 AND device = (SELECT id FROM devices WHERE key = ?2) AND device IS NOT NULL";
+    let mut query = connection.prepare_cached(sql).map_err(failed)?;
+    let last: Option<i64> = query.query_row(params![log as i64, device.as_bytes()], |row| row.get(0)).map_err(failed)?;
+    Ok(last.unwrap_or(0) as u64)
+}
+
+fn placed(connection: &Connection, log: u64, device: &DeviceKey, n: u64) -> Result<Option<(Bytes, Tip)>, StoreError> {
+    let sql = "SELECT id, entry, hash FROM entries
+        WHERE id >> 36 = ?1 AND device = (SELECT id FROM devices WHERE key = ?2) AND n = ?3 AND device IS NOT NULL";
+    let mut query = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = query.query(params![log as i64, device.as_bytes(), n as i64]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let tip = Tip { seq: (get::<i64>(row, 0)? & SEQ_MASK) as u64, hash: hash(row, 2)? };
+    Ok(Some((bytes(row, 1)?, tip)))
+}
+
+fn code(connection: &Connection, hash: &Hash) -> Result<Option<NewCode>, StoreError> {
+    let mut query = connection.prepare_cached("SELECT user, uses, expires FROM codes WHERE hash = ?1").map_err(failed)?;
+    let mut rows = query.query([hash.as_bytes()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let user = get::<Option<String>>(row, 0)?.map(|user| parsed(&user)).transpose()?;
+    Ok(Some(NewCode { hash: *hash, user, uses: get(row, 1)?, expires: get::<i64>(row, 2)? as u64 }))
+}
+
+fn outgoing(connection: &Connection, log: &LogName, device: &DeviceKey, n: u64) -> Result<Option<OutboxRow>, StoreError> {
+    let sql = format!("SELECT {OUTBOX_COLUMNS} FROM outbox WHERE log = ?1 AND device = ?2 AND n = ?3");
+    let mut query = connection.prepare_cached(&sql).map_err(failed)?;
+    let mut rows = query.query(params![log.to_string(), device.as_bytes(), n as i64]).map_err(failed)?;
+    rows.next().map_err(failed)?.map(outbox_row).transpose()
+}
+
+pub fn outbox(connection: &Connection, peer: &ServerName, after: i64, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    let sql = format!("SELECT {OUTBOX_COLUMNS} FROM outbox WHERE peer = ?1 AND id > ?2 AND state = 0 ORDER BY id LIMIT ?3");
+    let mut query = connection.prepare_cached(&sql).map_err(failed)?;
+    let mut rows = query.query(params![peer.as_str(), after, limit as i64]).map_err(failed)?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        out.push(outbox_row(row)?);
+    }
+    Ok(out)
+}
+
+pub fn account(connection: &Connection, user: &UserName) -> Result<Option<AccountRecord>, StoreError> {
+    let sql = "SELECT password, recovery, vault, vault_version FROM accounts WHERE user = (SELECT id FROM users WHERE name = ?1)";
+    let mut query = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = query.query([user.to_string()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
+    let vault_version = get::<i64>(row, 3)? as u64;
+    Ok(Some(AccountRecord { password: bytes(row, 0)?, recovery: bytes(row, 1)?, vault: bytes(row, 2)?, vault_version }))
+}
+
+pub fn changed_since(connection: &Connection, counter: u64) -> Result<(u64, Vec<u64>), StoreError> {
+    let sql = "SELECT number, changed FROM logs WHERE changed > ?1";
+    let mut query = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = query.query([counter as i64]).map_err(failed)?;
+    let (mut newest, mut logs) = (counter, Vec::new());
+    while let Some(row) = rows.next().map_err(failed)? {
+        logs.push(get::<i64>(row, 0)? as u64);
+        newest = newest.max(get::<i64>(row, 1)? as u64);
+    }
+    Ok((newest, logs))
+}
+
+fn log(row: &Row<'_>) -> Result<LogRow, StoreError> {
+    let (hub, genesis): (Option<String>, Option<Vec<u8>>) = (get(row, 2)?, get(row, 3)?);
+    let room = match (hub, genesis) {
+        (Some(hub), Some(genesis)) => Some(RoomRef { genesis: Genesis::read(&genesis).map_err(damaged)?, hub: parsed(&hub)? }),
+        _ => None,
+    };
+    let tip = Tip { seq: get::<i64>(row, 4)? as u64, hash: hash(row, 5)? };
+    Ok(LogRow { number: get::<i64>(row, 0)? as u64, name: parsed(&get::<String>(row, 1)?)?, room, tip, stopped: get(row, 6)? })
+}
+
+fn outbox_row(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
+    let genesis = get::<Option<Vec<u8>>>(row, 3)?.map(|bytes| Genesis::read(&bytes)).transpose().map_err(damaged)?;
+    let state = match get::<i64>(row, 4)? {
+        0 => OutboxState::Waiting,
+        1 => OutboxState::Accepted { seq: get::<i64>(row, 5)? as u64, hash: hash(row, 6)? },
+        _ => {
+            let why: Vec<u8> = get(row, 7)?;
+            OutboxState::Refused(cbor::decode::<Refusal>(&why, usize::MAX).map_err(damaged)?)
+        }
+    };
+    Ok(OutboxRow { id: get(row, 0)?, log: parsed(&get::<String>(row, 1)?)?, draft: bytes(row, 2)?, genesis, state })
+}
+
+fn tip_at(connection: &Connection, id: i64) -> Result<Option<Hash>, StoreError> {
+    let mut query = connection.prepare_cached("SELECT hash FROM entries WHERE id = ?1").map_err(failed)?;
+    query.query_row([id], |row| row.get::<_, Vec<u8>>(0)).optional().map_err(failed)?.map(|bytes| as_hash(&bytes)).transpose()
+}
+
+fn number(connection: &Connection, sql: &str) -> Result<i64, StoreError> {
+    connection.query_row(sql, [], |row| row.get(0)).map_err(failed)
+}
+
+fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+    row.get(column).map_err(failed)
+}
+
+fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes, StoreError> {
+    get::<Vec<u8>>(row, column).map(Bytes::from)
+}
+
+fn hash(row: &Row<'_>, column: usize) -> Result<Hash, StoreError> {
+    as_hash(&get::<Vec<u8>>(row, column)?)
+}
+
+fn as_hash(bytes: &[u8]) -> Result<Hash, StoreError> {
+    Hash::from_slice(bytes).ok_or_else(|| StoreError::Damaged("a hash has another length".into()))
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(damaged)
+}
+
+fn damaged(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged(error.to_string())
+}
+
+/// A sequence number as part of a rowid.
+fn clamp(seq: u64) -> i64 {
+    seq.min(SEQ_MASK as u64) as i64
+}

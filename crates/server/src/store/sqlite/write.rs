@@ -1,0 +1,196 @@
+//! The writer's half: changes into tables.
+
+use super::failed;
+use super::schema::SEQ_BITS;
+use crate::store::{AccountRecord, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Settled, StoreError};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
+use tidings_proto::chain::Tip;
+use tidings_proto::{DeviceKey, Hash, ServerName, UserName, cbor};
+
+/// The writer's connection, and the counter that every change of a log takes one step of.
+pub struct Tables {
+    connection: Connection,
+    changed: i64,
+}
+
+impl Tables {
+    pub fn new(connection: Connection) -> Result<Tables, StoreError> {
+        let changed =
+            connection.query_row("SELECT coalesce(max(changed), 0) FROM logs", [], |row| row.get(0)).map_err(failed)?;
+        Ok(Tables { connection, changed })
+    }
+
+    /// One transaction for all; each of them is all or nothing by itself.
+    pub fn commit(&mut self, all: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
+        match self.try_commit(all) {
+            Ok(results) => results,
+            Err(error) => {
+                if !self.connection.is_autocommit()
+                    && let Err(error) = self.connection.execute_batch("ROLLBACK")
+                {
+                    tracing::error!(%error, "a transaction could not be rolled back");
+                }
+                let error = failed(error);
+                all.iter().map(|_| Err(error.clone())).collect()
+            }
+        }
+    }
+
+    fn try_commit(&mut self, all: &[Vec<Change>]) -> rusqlite::Result<Vec<Result<(), StoreError>>> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        let mut results = Vec::with_capacity(all.len());
+        for changes in all {
+            self.changed += 1;
+            self.connection.execute_batch("SAVEPOINT one")?;
+            let result = write_changes(&self.connection, changes, self.changed);
+            if result.is_err() {
+                self.connection.execute_batch("ROLLBACK TO one")?;
+            }
+            self.connection.execute_batch("RELEASE one")?;
+            results.push(result.map_err(failed));
+        }
+        self.connection.execute_batch("COMMIT")?;
+        Ok(results)
+    }
+}
+
+fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> rusqlite::Result<()> {
+    let mut tips: BTreeMap<u64, Tip> = BTreeMap::new();
+    for change in changes {
+        match change {
+            Change::Log(row) => log(connection, row, changed)?,
+            Change::Entry(new) => {
+                entry(connection, new)?;
+                tips.insert(new.log, new.tip);
+            }
+            Change::Stop { log } => {
+                connection.prepare_cached("UPDATE logs SET stopped = 1 WHERE number = ?1")?.execute([*log as i64])?;
+            }
+            Change::Account { user, record } => account(connection, user, record)?,
+            Change::Code(new) => code(connection, new)?,
+            Change::UseCode(hash) => {
+                let used = connection
+                    .prepare_cached("UPDATE codes SET uses = uses - 1 WHERE hash = ?1 AND uses > 0")?
+                    .execute([hash.as_bytes()])?;
+                if used != 1 {
+                    return Err(rusqlite::Error::StatementChangedRows(used));
+                }
+            }
+            Change::Outgoing { peer, once, row } => outgoing(connection, peer, once, row)?,
+            Change::Settle { id, settled, at } => settle(connection, *id, settled, *at)?,
+            Change::ForgetSettled { before } => {
+                connection.prepare_cached("DELETE FROM outbox WHERE settled < ?1")?.execute([*before as i64])?;
+            }
+        }
+    }
+    let mut update = connection.prepare_cached("UPDATE logs SET tip_seq = ?2, tip_hash = ?3, changed = ?4 WHERE number = ?1")?;
+    for (log, tip) in tips {
+        update.execute(params![log as i64, tip.seq as i64, tip.hash.as_bytes(), changed])?;
+    }
+    Ok(())
+}
+
+fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<()> {
+    let number = row.number as i64;
+    connection
+        .prepare_cached(
+            "INSERT INTO logs (number, name, hub, genesis, tip_seq, tip_hash, stopped, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute(params![
+            number,
+            row.name.to_string(),
+            row.room.as_ref().map(|room| room.hub.as_str().to_owned()),
+            row.room.as_ref().map(|room| room.genesis.encode().to_vec()),
+            row.tip.seq as i64,
+            row.tip.hash.as_bytes(),
+            row.stopped,
+            changed
+        ])?;
+    for person in row.room.iter().flat_map(|room| &room.genesis.people) {
+        let user = user_id(connection, person)?;
+        connection.prepare_cached("INSERT OR IGNORE INTO members (log, user) VALUES (?1, ?2)")?.execute([number, user])?;
+    }
+    Ok(())
+}
+
+fn entry(connection: &Connection, new: &NewEntry) -> rusqlite::Result<()> {
+    let id = (new.log as i64) << SEQ_BITS | new.tip.seq as i64;
+    let device = new.once.as_ref().map(|(device, _)| device_id(connection, device)).transpose()?;
+    let n = new.once.as_ref().map(|(_, n)| *n as i64);
+    let about = new.about.as_ref().map(|user| user_id(connection, user)).transpose()?;
+    let got = new.got.map(|got| got as i64);
+    connection
+        .prepare_cached("INSERT INTO entries (id, hash, device, n, about, got, flawed, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![id, new.tip.hash.as_bytes(), device, n, about, got, new.flawed, &new.entry[..]])?;
+    Ok(())
+}
+
+fn account(connection: &Connection, user: &UserName, record: &AccountRecord) -> rusqlite::Result<()> {
+    let user = user_id(connection, user)?;
+    connection
+        .prepare_cached("INSERT INTO accounts (user, password, recovery, vault, vault_version) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![user, &record.password[..], &record.recovery[..], &record.vault[..], record.vault_version as i64])?;
+    Ok(())
+}
+
+fn code(connection: &Connection, new: &NewCode) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT INTO codes (hash, user, uses, expires) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+        new.hash.as_bytes(),
+        new.user.as_ref().map(UserName::to_string),
+        new.uses,
+        new.expires as i64
+    ])?;
+    Ok(())
+}
+
+fn outgoing(connection: &Connection, peer: &ServerName, once: &(DeviceKey, u64), row: &OutboxRow) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO outbox (id, peer, log, device, n, draft, genesis, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)")?
+        .execute(params![
+            row.id,
+            peer.as_str(),
+            row.log.to_string(),
+            once.0.as_bytes(),
+            once.1 as i64,
+            &row.draft[..],
+            row.genesis.as_ref().map(|genesis| genesis.encode().to_vec())
+        ])?;
+    match &row.state {
+        OutboxState::Waiting => Ok(()),
+        OutboxState::Accepted { seq, hash } => settle(connection, row.id, &Settled::Accepted { seq: *seq, hash: *hash }, 0),
+        OutboxState::Refused(why) => settle(connection, row.id, &Settled::Refused(why.clone()), 0),
+    }
+}
+
+fn settle(connection: &Connection, id: i64, settled: &Settled, at: u64) -> rusqlite::Result<()> {
+    let (state, seq, hash, refusal): (i64, Option<i64>, Option<&Hash>, Option<Vec<u8>>) = match settled {
+        Settled::Accepted { seq, hash } => (1, Some(*seq as i64), Some(hash), None),
+        Settled::Refused(why) => (2, None, None, Some(cbor::encode(why))),
+    };
+    connection
+        .prepare_cached("UPDATE outbox SET state = ?2, seq = ?3, hash = ?4, refusal = ?5, settled = ?6 WHERE id = ?1 AND state = 0")?
+        .execute(params![id, state, seq, hash.map(Hash::as_bytes), refusal, at as i64])?;
+    Ok(())
+}
+
+fn device_id(connection: &Connection, key: &DeviceKey) -> rusqlite::Result<i64> {
+    let found = connection
+        .prepare_cached("SELECT id FROM devices WHERE key = ?1")?
+        .query_row([key.as_bytes()], |row| row.get(0))
+        .optional()?;
+    match found {
+        Some(id) => Ok(id),
+        None => connection.prepare_cached("INSERT INTO devices (key) VALUES (?1)")?.insert([key.as_bytes()]),
+    }
+}
+
+fn user_id(connection: &Connection, user: &UserName) -> rusqlite::Result<i64> {
+    let name = user.to_string();
+    let found =
+        connection.prepare_cached("SELECT id FROM users WHERE name = ?1")?.query_row([&name], |row| row.get(0)).optional()?;
+    match found {
+        Some(id) => Ok(id),
+        None => connection.prepare_cached("INSERT INTO users (name) VALUES (?1)")?.insert([&name]),
+    }
+}
