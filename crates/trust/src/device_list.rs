@@ -2,9 +2,14 @@
 
 use crate::rsa::RsaPublicKey;
 use bytes::Bytes;
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 use tidings_proto::cbor::raw;
 use tidings_proto::{DeviceKey, Hash, SuiteName, UserName, label};
+
+/// Bytes of an encoded list: 20 devices and two keys of 4096 bits fit twice. Everybody keeps everybody's lists.
+pub const LIST_LIMIT: usize = 8 * 1024;
+/// Bytes of a list with its signature.
+pub const SIGNED_LIMIT: usize = LIST_LIMIT + 1024;
 
 /// One version of a user's device list.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -40,9 +45,27 @@ pub struct Device {
     /// Its key.
     #[n(0)]
     pub key: DeviceKey,
-    /// The suites it can do.
-    #[n(1)]
+    /// The suites it can do, as far as this version knows them.
+    #[cbor(n(1), decode_with = "known_suites")]
     pub suites: Vec<SuiteName>,
+}
+
+/// A suite of a later version is passed over: a newer device must not make its user's whole list unreadable to older ones.
+/// Nothing is lost to the hash and the signature, which are over the list's bytes as they came.
+fn known_suites<C>(d: &mut Decoder<'_>, c: &mut C) -> Result<Vec<SuiteName>, minicbor::decode::Error> {
+    let count = d.array()?.ok_or_else(|| minicbor::decode::Error::message("suites have no definite length"))?;
+    let mut known = Vec::new();
+    for _ in 0..count {
+        let start = d.position();
+        match SuiteName::decode(d, c) {
+            Ok(suite) => known.push(suite),
+            Err(_) => {
+                d.set_position(start);
+                d.u32()?;
+            }
+        }
+    }
+    Ok(known)
 }
 
 /// A version of a vault.

@@ -1,7 +1,7 @@
 //! One user's key history: each device list continues the one before, or is refused. Server and client judge by this one
 //! function.
 
-use crate::device_list::{Device, DeviceList, SignedList, signed_bytes};
+use crate::device_list::{Device, DeviceList, LIST_LIMIT, SIGNED_LIMIT, SignedList, signed_bytes};
 use crate::ed25519::verify_device;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -69,9 +69,9 @@ impl KeyState {
         if *log != LogName::Keys(draft.author.server().clone()) {
             return Err(KeysError::WrongUser);
         }
-        let signed: SignedList = cbor::decode(&draft.body, limits::DRAFT).map_err(|_| KeysError::Malformed)?;
-        let list: DeviceList = cbor::decode(&signed.list, limits::DRAFT).map_err(|_| KeysError::Malformed)?;
-        if list.user != draft.author {
+        let signed: SignedList = cbor::decode(&draft.body, SIGNED_LIMIT).map_err(|_| KeysError::Malformed)?;
+        let list: DeviceList = cbor::decode(&signed.list, LIST_LIMIT).map_err(|_| KeysError::Malformed)?;
+        if list.user != draft.author || before.is_some_and(|before| before.list.user != list.user) {
             return Err(KeysError::WrongUser);
         }
         follows(before, seq, draft, &list)?;

@@ -1,0 +1,70 @@
+//! The very bytes. A change here is a change of the protocol: every other version and every stored log sees it.
+//!
+//! A snapshot that changed on purpose is accepted with `INSTA_UPDATE=always cargo test -p tidings-trust`, and the reason
+//! belongs in the commit.
+
+use crate::roster::member;
+use crate::samples::*;
+use data_encoding::HEXLOWER;
+use std::fmt::Write;
+use tidings_proto::frame::Secret;
+use tidings_proto::{Hash, cbor, draft};
+use tidings_trust::login::{credential_id, opaque_context};
+use tidings_trust::roster::{Role, Status};
+use tidings_trust::{Roster, SignedList, device_list};
+
+/// `name hex`, the hex broken into lines of 32 bytes.
+fn table<'a>(rows: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> String {
+    let mut out = String::new();
+    for (name, bytes) in rows {
+        writeln!(out, "{name} ({} bytes)", bytes.len()).unwrap();
+        for line in bytes.chunks(32) {
+            writeln!(out, "  {}", HEXLOWER.encode(line)).unwrap();
+        }
+    }
+    out
+}
+
+/// PSS signatures are randomised: these stand for them, since here it is the form that counts.
+fn signed(list: Vec<u8>) -> Vec<u8> {
+    cbor::encode(&SignedList { list: list.into(), sig: vec![0x5a; 384].into() })
+}
+
+#[test]
+fn lists() {
+    let first = Submission::first();
+    let mut second = Submission::first();
+    second.list.version = 2;
+    second.list.prev = Some(Hash::of(&first.list_bytes()));
+    second.list.devices = devices([1, 2]);
+    second.list.devices[1].suites.clear();
+    insta::assert_snapshot!(
+        "lists",
+        table([
+            ("first list", first.list_bytes()),
+            ("second list", second.list_bytes()),
+            ("signed list", signed(first.list_bytes())),
+            ("draft of the first list", first.draft_around(signed(first.list_bytes())).bytes().to_vec()),
+        ])
+    );
+}
+
+#[test]
+fn what_is_signed_and_hashed() {
+    let first = Submission::first();
+    let draft = first.draft_around(b"body".to_vec());
+    let mut bob = member("bob@s2", 3);
+    (bob.role, bob.status) = (Role::Owner, Status::Invited);
+    insta::assert_snapshot!(
+        "what_is_signed_and_hashed",
+        table([
+            ("what the identity signs, of a list that reads 'list'", device_list::signed_bytes(b"list")),
+            ("what the device signs", draft::signed_bytes(&keys_log(), &draft)),
+            ("hash of a roster", Roster::new(vec![member("alice@s1", 1), bob]).hash().as_bytes().to_vec()),
+            ("hash of nobody's roster", Roster::new(vec![]).hash().as_bytes().to_vec()),
+            ("OPAQUE context", opaque_context(&Hash([7; 32]))),
+            ("credential of the password", credential_id(&alice(), Secret::Password)),
+            ("credential of the recovery code", credential_id(&alice(), Secret::Recovery)),
+        ])
+    );
+}
