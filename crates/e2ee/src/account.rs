@@ -4,17 +4,15 @@ use crate::device::DeviceSecret;
 use crate::history::HistoryKey;
 use crate::opaque::ExportKey;
 use crate::rsa::{RsaError, RsaKeys};
-use crate::vault::{self, BadVault, Keyring, key_of};
+use crate::vault::{self, BadVault, Body, Keyring, key_of};
 use bytes::Bytes;
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
 use rand_core::{OsRng, RngCore};
 use std::fmt;
 use tidings_proto::frame::Secret;
 use tidings_proto::{Draft, Encoded, Hash, Kind, LogName, SuiteName, UserName, cbor, limits};
 use tidings_trust::device_list::signed_bytes;
 use tidings_trust::{Device, DeviceList, KeyState, RsaPublicKey, SignedList, VaultRef};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The version of the vault that a registration makes.
 const FIRST_VAULT: u64 = 1;
@@ -167,33 +165,23 @@ async fn sign_list<K: RsaKeys>(
     Ok(draft.signed(&LogName::Keys(list.user.server().clone()), |bytes| device.sign(bytes)))
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct Kept {
-    #[n(0)]
-    encryption: Vec<ByteVec>,
-    #[n(1)]
-    history: ByteVec,
-}
-
 impl AccountSecrets {
     /// To be kept where only this user can read.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let mut kept =
-            Kept { encryption: self.encryption.iter().map(|key| key.to_vec().into()).collect(), history: self.history.0.to_vec().into() };
+            Body { encryption: self.encryption.iter().map(|key| key.to_vec().into()).collect(), history: self.history.0.to_vec().into() };
         let bytes = Zeroizing::new(cbor::encode(&kept));
-        kept.encryption.iter_mut().for_each(|key| key.zeroize());
-        kept.history.zeroize();
+        kept.wipe();
         bytes
     }
 
     /// What [`AccountSecrets::to_bytes`] gave.
     pub fn from_bytes(bytes: &[u8]) -> Result<AccountSecrets, BadVault> {
-        let kept: Kept = cbor::decode(bytes, limits::VAULT).map_err(|_| BadVault)?;
-        Ok(AccountSecrets {
-            encryption: kept.encryption.into_iter().map(|key| Zeroizing::new(key.to_vec())).collect(),
-            history: HistoryKey(key_of(&kept.history)?),
-        })
+        let mut kept: Body = cbor::decode(bytes, limits::VAULT).map_err(|_| BadVault)?;
+        let encryption = kept.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
+        let history = key_of(&kept.history);
+        kept.wipe();
+        Ok(AccountSecrets { encryption, history: HistoryKey(history?) })
     }
 }
 

@@ -13,7 +13,7 @@ use rand_core::{OsRng, RngCore};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tidings_proto::label;
+use tidings_proto::{label, limits};
 use tidings_trust::RsaPublicKey;
 use zeroize::Zeroizing;
 
@@ -68,9 +68,8 @@ const CEK: usize = 32;
 
 /// Encrypts `plaintext` to each of `keys`, in their order.
 pub fn encrypt(keys: &[RsaPublicKey], plaintext: &[u8]) -> Result<Vec<u8>, JoseError> {
-    let mut cek = Zeroizing::new([0; CEK]);
+    let cek = random_key();
     let mut iv = [0; 12];
-    OsRng.fill_bytes(&mut *cek);
     OsRng.fill_bytes(&mut iv);
     let mut recipients = Vec::with_capacity(keys.len());
     for key in keys {
@@ -135,6 +134,9 @@ impl Parsed {
         if !canonical || header.alg != "RSA-OAEP-256" || header.enc != "A256GCM" || header.crit != ["cmt", "ekh"] {
             return Err(JoseError::NotOurProfile);
         }
+        if !(1..=limits::RSA_MEMBERS).contains(&jwe.recipients.len()) {
+            return Err(JoseError::NotOurProfile);
+        }
         let mut recipients = Vec::with_capacity(jwe.recipients.len());
         for recipient in jwe.recipients {
             recipients.push((recipient.header.kid, decode(&recipient.encrypted_key)?));
@@ -155,7 +157,11 @@ impl Parsed {
     /// Opens it with the key that has this `kid`.
     pub async fn open<K: RsaKeys>(&self, keys: &K, kid: &str, key: &K::Decrypting) -> Result<Zeroizing<Vec<u8>>, JoseError> {
         let (_, encrypted) = self.recipients.iter().find(|(theirs, _)| theirs == kid).ok_or(JoseError::Undecryptable)?;
-        let cek = unwrap_key(keys, key, encrypted).await?;
+        // What does not decrypt goes on with a random key (RFC 7516 §11.5): it fails at the commitment, like a wrong key.
+        let cek = match unwrap_key(keys, key, encrypted).await {
+            Ok(cek) => cek,
+            Err(_) => random_key(),
+        };
         if !bool::from(commitment(&cek)[..].ct_eq(&self.cmt)) {
             return Err(JoseError::Undecryptable);
         }
@@ -179,6 +185,12 @@ pub fn decrypt(cek: &[u8; CEK], aad: &[u8], sealed: &Sealed) -> Result<Zeroizing
         .decrypt_in_place_detached(Nonce::from_slice(&sealed.iv), aad, &mut plaintext, Tag::from_slice(&sealed.tag))
         .map_err(|_| JoseError::Undecryptable)?;
     Ok(plaintext)
+}
+
+fn random_key() -> Zeroizing<[u8; CEK]> {
+    let mut key = Zeroizing::new([0; CEK]);
+    OsRng.fill_bytes(&mut *key);
+    key
 }
 
 /// HMAC-SHA-256 of a label under the content encryption key.

@@ -51,7 +51,7 @@ pub struct SealContext<'a> {
     pub epoch: u64,
     /// Who is in the room.
     pub roster: &'a Roster,
-    /// The members' encryption keys, in roster order.
+    /// The encryption keys of those who have joined, in roster order.
     pub keys: &'a [RsaPublicKey],
     /// The last entry of the room that the author has seen, and the chain's hash there.
     pub seen: (u64, Hash),

@@ -19,7 +19,7 @@ use sha2::Sha256;
 use tidings_proto::cbor::{self, raw};
 use tidings_proto::frame::Secret;
 use tidings_proto::{UserName, label, limits};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The vault does not open, or is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,14 @@ pub(crate) struct Body {
     /// The history key, 32 bytes.
     #[n(1)]
     pub history: ByteVec,
+}
+
+impl Body {
+    /// Leaves no copy of the keys behind.
+    pub(crate) fn wipe(&mut self) {
+        self.encryption.iter_mut().for_each(|key| key.zeroize());
+        self.history.zeroize();
+    }
 }
 
 /// The two keys that either secret gives.
@@ -93,16 +101,17 @@ pub(crate) fn seal(
     password: &ExportKey,
     recovery: &ExportKey,
 ) -> Bytes {
-    let body =
+    let mut body =
         Body { encryption: contents.encryption.iter().map(|key| key.to_vec().into()).collect(), history: contents.history.to_vec().into() };
-    let body = Zeroizing::new(cbor::encode(&body));
+    let plain = Zeroizing::new(cbor::encode(&body));
+    body.wipe();
     let keys = keyring.joined();
     let sealed = Sealed {
         version,
         password: aead::seal(&wrapping_key(password), &bound(user, "password", 0), &keys).into(),
         recovery: aead::seal(&wrapping_key(recovery), &bound(user, "recovery", 0), &keys).into(),
         identity: aead::seal(&keyring.identity, &bound(user, "identity", 0), &contents.identity).into(),
-        body: aead::seal(&keyring.master, &bound(user, "body", version), &body).into(),
+        body: aead::seal(&keyring.master, &bound(user, "body", version), &plain).into(),
     };
     cbor::encode(&sealed).into()
 }
@@ -122,12 +131,11 @@ pub(crate) fn open(user: &UserName, version: u64, vault: &[u8], secret: Secret, 
     let identity_key = key_of(identity_key)?;
     let identity = aead::open(&identity_key, &bound(user, "identity", 0), &sealed.identity).map_err(|_| BadVault)?;
     let body = aead::open(&*key_of(master)?, &bound(user, "body", version), &sealed.body).map_err(|_| BadVault)?;
-    let body: Body = cbor::decode(&body, limits::VAULT).map_err(|_| BadVault)?;
-    Ok(Opened {
-        identity,
-        encryption: body.encryption.into_iter().map(|key| Zeroizing::new(key.to_vec())).collect(),
-        history: key_of(&body.history)?,
-    })
+    let mut body: Body = cbor::decode(&body, limits::VAULT).map_err(|_| BadVault)?;
+    let encryption = body.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
+    let history = key_of(&body.history);
+    body.wipe();
+    Ok(Opened { identity, encryption, history: history? })
 }
 
 /// 32 bytes, or no key.
@@ -138,7 +146,7 @@ pub(crate) fn key_of(bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, BadVault> {
 /// HKDF-SHA-256 (RFC 5869) of an export key.
 fn wrapping_key(export: &ExportKey) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
-    Hkdf::<Sha256>::new(None, &export.0).expand(label::VAULT.as_bytes(), &mut *key).expect("32 bytes can be had");
+    Hkdf::<Sha256>::new(None, &export.0).expand(&label::marked(label::VAULT_KEY), &mut *key).expect("32 bytes can be had");
     key
 }
 

@@ -31,8 +31,10 @@ pub const SEALED: &str = "tidings/sealed/1";
 pub const JWE_COMMIT: &str = "tidings/jwe-commit/1";
 /// The hash of a JWE's encrypted keys.
 pub const JWE_KEYS: &str = "tidings/jwe-keys/1";
-/// Keys of the vault, derived from OPAQUE's export key; and what its parts are bound to.
+/// What the parts of a vault are bound to.
 pub const VAULT: &str = "tidings/vault/1";
+/// The key that OPAQUE's export key becomes, to open a vault with.
+pub const VAULT_KEY: &str = "tidings/vault/1/key";
 /// What a client keeps of opened messages.
 pub const HISTORY: &str = "tidings/history/1";
 

@@ -11,7 +11,9 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use tidings_proto::cbor::{self, raw};
 use tidings_proto::{Content, DeviceKey, Draft, Hash, Kind, RoomId, Signature, SuiteName, UserName, label, limits};
+use tidings_trust::Roster;
 use tidings_trust::ed25519::verify_device;
+use tidings_trust::roster::{RosterMember, Status};
 use zeroize::Zeroizing;
 
 /// The suite, with one account's keys on one device.
@@ -80,9 +82,13 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
     }
 
     async fn seal(&self, context: &SealContext<'_>, content: &Content) -> Result<(Bytes, Changes), SealError> {
-        let members = context.roster.members();
+        let members: Vec<_> = readers(context.roster).collect();
         if members.len() > limits::RSA_MEMBERS {
             return Err(SealError::TooManyMembers(limits::RSA_MEMBERS));
+        }
+        // Nobody would decode a longer one.
+        if content.text.len() > limits::TEXT {
+            return Err(SealError::TooLarge);
         }
         let same = members.iter().map(|member| member.encryption).eq(context.keys.iter().map(|key| key.thumbprint()));
         if !same || !members.iter().any(|member| member.user == *context.author) {
@@ -124,7 +130,7 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
             return Err(OpenError::NotYet);
         }
         let parsed = Parsed::read(&draft.body).map_err(|_| OpenError::NotAuthentic("it is not of this room's suite"))?;
-        let members = context.roster.members();
+        let members: Vec<_> = readers(context.roster).collect();
         let to_members = members.len() == parsed.kids().count()
             && members.iter().zip(parsed.kids()).all(|(member, kid)| kid == kid_of(&member.encryption));
         if !to_members {
@@ -174,6 +180,11 @@ fn belongs(signed: &Signed, draft: &Draft, context: &OpenContext<'_>) -> Result<
         Some((_, why)) => Err(OpenError::NotAuthentic(why)),
         None => Ok(()),
     }
+}
+
+/// Who a message is locked to: who is in, not who is only asked in.
+fn readers(roster: &Roster) -> impl Iterator<Item = &RosterMember> {
+    roster.members().iter().filter(|member| member.status == Status::Member)
 }
 
 fn kid_of(thumbprint: &Hash) -> String {
