@@ -1,10 +1,27 @@
 //! Registration and login: from a name and a secret to a profile whose device is on the user's list.
+//!
+//! What the server is asked for is durable here before it is asked: a registration or login that was cut off is finished by
+//! doing it again. Not here: anything a listed device does.
 
+use crate::link::{self, Link, Me};
+use crate::platform::heavy;
+use crate::store::{Account, Stage, Store};
 use crate::{ClientError, Endpoint};
+use bytes::Bytes;
 use std::fmt;
-use std::path::Path;
-use tidings_proto::UserName;
+use std::path::{Path, PathBuf};
+use tidings_e2ee::account::{self, AccountError};
+use tidings_e2ee::opaque::{self, OpaqueError};
+use tidings_e2ee::rsa::AwsLcKeys;
+use tidings_e2ee::{DeviceSecret, RecoveryCode as Words, Unlocked};
+use tidings_proto::frame::{Accepted, Chain, LoginFinish, LoginStart, RegisterFinish, RegisterStart, Secret, Submit};
+use tidings_proto::{Code, Draft, Encoded, Entry, Frame, LogName, Refusal, UserName};
+use tidings_trust::KeyState;
+use tidings_trust::login::opaque_context;
 use zeroize::Zeroizing;
+
+/// How often a device tries to be added to a list that others are changing.
+const TRIES: usize = 5;
 
 /// What a registration needs.
 pub struct Register<'a> {
@@ -56,12 +73,295 @@ impl fmt::Debug for RecoveryCode {
     }
 }
 
-/// Makes an account, and a profile for it.
-pub async fn register(_request: Register<'_>) -> Result<RecoveryCode, ClientError> {
-    Err(ClientError::OurBug("being written".into()))
+/// Makes an account, and a profile for it. One that was cut off is finished by calling this again with the same profile and
+/// user; password and recovery code are then the first call's.
+pub async fn register(request: Register<'_>) -> Result<RecoveryCode, ClientError> {
+    let Register { profile, endpoint, user, password, code } = request;
+    belongs(&user, &endpoint)?;
+    if password.is_empty() {
+        return Err(ClientError::EmptyPassword);
+    }
+    let guard = Profile::open(profile).await?;
+    if guard.finish_earlier(profile, &user, &endpoint).await? {
+        // A login has no words to show: there is nothing left to register then.
+        let words = guard.listed(Vec::new()).await?;
+        return words.map(RecoveryCode).ok_or(ClientError::ProfileTaken { path: profile.to_owned(), user });
+    }
+    let device = DeviceSecret::generate();
+    let mut link = dial(&endpoint, &user, &device).await?;
+    let (made, words) = new_account(&mut link, &user, &device, password, code).await?;
+    let account = Account {
+        user: user.clone(),
+        endpoint: Endpoint { key: Some(link.server_key), ..endpoint },
+        device: Zeroizing::new(device.to_bytes().to_vec()),
+        secrets: made.account.secrets.to_bytes(),
+        stage: Stage::Asked,
+    };
+    guard.begin(account, Some(words.clone())).await?;
+    let finish = RegisterFinish {
+        req: 2,
+        password: made.password,
+        recovery: made.recovery,
+        vault: made.account.vault,
+        draft: made.account.draft.bytes().clone(),
+    };
+    match link.ask(finish).await {
+        Ok(Frame::Accepted(Accepted { seq, .. })) => {
+            guard.listed(vec![(seq, made.account.draft)]).await?;
+            link.writer.close().await;
+            Ok(RecoveryCode(words))
+        }
+        other => Err(guard.not_listed(other).await),
+    }
 }
 
-/// Adds a new device to an account, and makes a profile for it.
-pub async fn login(_request: Login<'_>) -> Result<(), ClientError> {
-    Err(ClientError::OurBug("being written".into()))
+/// Adds a new device to an account, and makes a profile for it. One that was cut off is finished by calling this again.
+pub async fn login(request: Login<'_>) -> Result<(), ClientError> {
+    let Login { profile, endpoint, user, with } = request;
+    belongs(&user, &endpoint)?;
+    let (secret, text) = match with {
+        LoginSecret::Password(password) if password.is_empty() => return Err(ClientError::EmptyPassword),
+        LoginSecret::Password(password) => (Secret::Password, password),
+        LoginSecret::Recovery(words) => {
+            let words = Words::parse(&words).map_err(|_| ClientError::BadRecoveryCode)?;
+            (Secret::Recovery, joined(&words))
+        }
+    };
+    let guard = Profile::open(profile).await?;
+    if guard.finish_earlier(profile, &user, &endpoint).await? {
+        guard.listed(Vec::new()).await?;
+        return Ok(());
+    }
+    let device = DeviceSecret::generate();
+    let mut link = dial(&endpoint, &user, &device).await?;
+    let unlocked = std::sync::Arc::new(unlock(&mut link, &user, secret, text).await?);
+    let account = Account {
+        user: user.clone(),
+        endpoint: Endpoint { key: Some(link.server_key), ..endpoint },
+        device: Zeroizing::new(device.to_bytes().to_vec()),
+        secrets: unlocked.secrets.to_bytes(),
+        stage: Stage::Asked,
+    };
+    let mut history = History::default();
+    let mut begun = false;
+    for attempt in 1.. {
+        history.fetch(&mut link, &user).await?;
+        let newest = history.newest.clone().ok_or_else(|| misbehaved("it has no keys of an account that it has"))?;
+        let (unlocked, signer) = (unlocked.clone(), device.clone());
+        let draft = heavy(move || async move { unlocked.add_device(&AwsLcKeys, &newest, &signer).await }).await?.map_err(of_account)?;
+        if !begun {
+            guard.begin(account.clone(), None).await?;
+            begun = true;
+        }
+        let log = LogName::Keys(user.server().clone());
+        match link.ask(Submit { req: 4, log, draft: draft.bytes().clone(), genesis: None }).await {
+            Ok(Frame::Accepted(Accepted { seq, .. })) => {
+                history.links.push((seq, draft));
+                break;
+            }
+            // Another device of the account was quicker: its list comes first, ours follows it.
+            Err(ClientError::Refused(why)) if attempt < TRIES && raced(&why) => {}
+            other => return Err(guard.not_listed(other).await),
+        }
+    }
+    guard.listed(history.links).await?;
+    link.writer.close().await;
+    Ok(())
+}
+
+/// A registration's half of what goes to the server.
+struct Made {
+    password: Bytes,
+    recovery: Bytes,
+    account: account::NewAccount,
+}
+
+/// OPAQUE for both secrets, then the account's keys and vault.
+async fn new_account(
+    link: &mut Link,
+    user: &UserName,
+    device: &DeviceSecret,
+    password: Zeroizing<String>,
+    code: Option<String>,
+) -> Result<(Made, Zeroizing<String>), ClientError> {
+    let words = joined(&Words::generate());
+    let (for_password, password_request) = opaque::Registration::start(password.as_bytes()).map_err(of_opaque)?;
+    let (for_recovery, recovery_request) = opaque::Registration::start(words.as_bytes()).map_err(of_opaque)?;
+    let start = RegisterStart { req: 1, code, password: password_request.into(), recovery: recovery_request.into() };
+    let Frame::RegisterReply(reply) = link.ask(start).await? else {
+        return Err(misbehaved("something else where its answer to a registration should be"));
+    };
+    let (user, device, secret) = (user.clone(), device.clone(), words.clone());
+    let made = heavy(move || async move {
+        let server = user.server();
+        let (password, password_key) =
+            for_password.finish(password.as_bytes(), &reply.password, &user, server).map_err(of_opaque)?;
+        let (recovery, recovery_key) = for_recovery.finish(secret.as_bytes(), &reply.recovery, &user, server).map_err(of_opaque)?;
+        let account = account::create(&AwsLcKeys, &user, &device, &password_key, &recovery_key).await.map_err(of_account)?;
+        Ok::<_, ClientError>(Made { password: password.into(), recovery: recovery.into(), account })
+    });
+    Ok((made.await??, words))
+}
+
+/// OPAQUE with one of the secrets, then the vault.
+async fn unlock(link: &mut Link, user: &UserName, secret: Secret, text: Zeroizing<String>) -> Result<Unlocked, ClientError> {
+    let (login, ke1) = opaque::Login::start(text.as_bytes()).map_err(of_opaque)?;
+    let Frame::LoginReply(reply) = link.ask(LoginStart { req: 1, with: secret, ke1: ke1.into() }).await? else {
+        return Err(misbehaved("something else where its answer to a login should be"));
+    };
+    let (name, context) = (user.clone(), opaque_context(&link.transcript));
+    let finished = heavy(move || async move { login.finish(text.as_bytes(), &reply.ke2, &name, name.server(), &context) });
+    let (ke3, key) = finished.await?.map_err(of_opaque)?;
+    let Frame::Vault(vault) = link.ask(LoginFinish { req: 2, ke3: ke3.into() }).await? else {
+        return Err(misbehaved("something else where the vault should be"));
+    };
+    account::unlock(user, &vault.vault, vault.version, secret, &key).map_err(of_account)
+}
+
+/// One user's key history, verified from its start.
+#[derive(Default)]
+struct History {
+    newest: Option<KeyState>,
+    links: Vec<(u64, Encoded<Draft>)>,
+}
+
+impl History {
+    /// What is new since the last time.
+    async fn fetch(&mut self, link: &mut Link, user: &UserName) -> Result<(), ClientError> {
+        let log = LogName::Keys(user.server().clone());
+        loop {
+            let after = self.newest.as_ref().map_or(0, |newest| newest.seq);
+            let Frame::ChainReply(reply) = link.ask(Chain { req: 3, user: user.clone(), after }).await? else {
+                return Err(misbehaved("something else where a key history should be"));
+            };
+            for item in &reply.items {
+                let entry = Entry::read(&item.entry).map_err(|error| misbehaved(&error.to_string()))?;
+                let draft = entry.draft().ok_or_else(|| misbehaved("a key history with a hole in it"))?;
+                let refused = |why: String| ClientError::KeyChanged { user: user.clone(), why };
+                if draft.author != *user {
+                    return Err(refused("the server shows somebody else's keys".into()));
+                }
+                let next = KeyState::apply(self.newest.as_ref(), &log, entry.seq, draft).map_err(|error| refused(error.to_string()))?;
+                self.newest = Some(next);
+                self.links.push((entry.seq, draft.clone()));
+            }
+            if !reply.more || reply.items.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The profile while an account is made for it; its lock is held until the end.
+struct Profile {
+    store: Store,
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        self.store.close();
+    }
+}
+
+impl Profile {
+    async fn open(folder: &Path) -> Result<Profile, ClientError> {
+        let folder: PathBuf = folder.to_owned();
+        let store = heavy(move || async move { Store::open(&folder) }).await??;
+        Ok(Profile { store })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ClientError> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let store = self.store.clone();
+        heavy(move || async move { work(&store) }).await?
+    }
+
+    /// Whether an attempt that was cut off had reached the server: then its device is listed now. An error when the profile
+    /// is somebody's already.
+    async fn finish_earlier(&self, folder: &Path, user: &UserName, endpoint: &Endpoint) -> Result<bool, ClientError> {
+        let Some(earlier) = self.run(|store| store.account()).await? else { return Ok(false) };
+        if earlier.stage == Stage::Listed {
+            return Err(ClientError::ProfileTaken { path: folder.to_owned(), user: earlier.user });
+        }
+        // The address may have changed since, the server may not.
+        let endpoint = Endpoint { key: earlier.endpoint.key.filter(|_| earlier.user == *user).or(endpoint.key), ..endpoint.clone() };
+        if earlier.user != *user {
+            // Whether that attempt succeeded is for a second attempt with its own name to find out.
+            return Err(ClientError::ProfileTaken { path: folder.to_owned(), user: earlier.user });
+        }
+        let seed: &[u8; 32] = earlier.device.as_slice().try_into().map_err(|_| ClientError::Store("a device key of another length".into()))?;
+        let mut link = dial(&endpoint, user, &DeviceSecret::from_bytes(seed)).await?;
+        link.writer.close().await;
+        Ok(link.ready.listed)
+    }
+
+    async fn begin(&self, account: Account, recovery: Option<Zeroizing<String>>) -> Result<(), ClientError> {
+        self.run(move |store| store.begin_account(&account, recovery.as_deref().map(String::as_str))).await
+    }
+
+    /// The device is listed. Keeps the user's own keys, and gives back the recovery code of a registration.
+    async fn listed(&self, links: Vec<(u64, Encoded<Draft>)>) -> Result<Option<Zeroizing<String>>, ClientError> {
+        self.run(move |store| {
+            let Some(account) = store.account()? else { return Err(ClientError::OurBug("no account to list".into())) };
+            let words = store.pending_recovery()?;
+            store.extend_chain(&account.user, &links)?;
+            store.listed()?;
+            Ok(words)
+        })
+        .await
+    }
+
+    /// The server's last answer was not a yes. What it has refused is forgotten; what is open can be finished later.
+    async fn not_listed(&self, answer: Result<Frame, ClientError>) -> ClientError {
+        match answer {
+            Ok(frame) => misbehaved(&format!("{} where a yes or no should be", frame.name())),
+            Err(ClientError::Refused(why)) => match self.run(|store| store.forget_account()).await {
+                Ok(()) => ClientError::Refused(why),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        }
+    }
+}
+
+async fn dial(endpoint: &Endpoint, user: &UserName, device: &DeviceSecret) -> Result<Link, ClientError> {
+    let sign = |bytes: &[u8]| device.sign(bytes);
+    link::dial(endpoint, &Me { user, device: device.public(), sign: &sign }).await
+}
+
+fn belongs(user: &UserName, endpoint: &Endpoint) -> Result<(), ClientError> {
+    if *user.server() == endpoint.name {
+        return Ok(());
+    }
+    Err(ClientError::Usage(format!("{user} does not belong to {}: the part after the @ is the server's name", endpoint.name)))
+}
+
+fn raced(why: &Refusal) -> bool {
+    matches!(why.code, Code::Conflict | Code::Stale | Code::NotYet | Code::BadSignature | Code::Forbidden)
+}
+
+fn joined(words: &Words) -> Zeroizing<String> {
+    Zeroizing::new(words.words().collect::<Vec<_>>().join(" "))
+}
+
+fn misbehaved(what: &str) -> ClientError {
+    ClientError::ServerMisbehaved(what.to_owned())
+}
+
+fn of_opaque(error: OpaqueError) -> ClientError {
+    match error {
+        OpaqueError::EmptySecret => ClientError::EmptyPassword,
+        OpaqueError::WrongSecret => ClientError::LoginFailed,
+        OpaqueError::PeerMisbehaved => misbehaved(&error.to_string()),
+    }
+}
+
+fn of_account(error: AccountError) -> ClientError {
+    match error {
+        AccountError::Vault(_) | AccountError::NotOurKeys | AccountError::RolledBack => ClientError::WrongServer(error.to_string()),
+        AccountError::TooManyDevices => ClientError::Refused(Refusal::new(Code::Full, error.to_string())),
+        AccountError::Rsa(_) => ClientError::OurBug(error.to_string()),
+    }
 }

@@ -1,71 +1,268 @@
 //! The handle that front ends hold.
+//!
+//! Reads go to the local store, writes too; whatever concerns the network happens in the background.
 
+use crate::crypto::Crypto;
+use crate::driver::{self, Control, Failure};
+use crate::engine::Core;
+use crate::store::{Store, StoredMessage, Written};
 use crate::view::{Link, Message, MessageId, Person, Room, Status, Target};
 use crate::{ClientError, Endpoint};
+use rand_core::{OsRng, RngCore};
 use std::path::Path;
-use std::time::Duration;
-use tidings_proto::UserName;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tidings_proto::frame::RoomRef;
+use tidings_proto::{Content, Genesis, LogName, SuiteName, UserName, cbor};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// One open profile. Cheap to clone; all clones are the same client.
+/// One open profile. Cheap to clone; all clones are the same client. When the last is dropped the background work ends.
 #[derive(Clone)]
-pub struct Client(());
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    core: Arc<Core>,
+    control: Arc<Control>,
+    task: Mutex<Option<JoinHandle<()>>>,
+    _stop: DropGuard,
+}
 
 impl Client {
     /// Opens a profile and takes its lock. No network.
-    pub fn open(_profile: &Path) -> Result<Client, ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+    ///
+    /// # Errors
+    /// [`ClientError::ProfileBusy`] while another process, or another client in this one, has it open.
+    pub fn open(profile: &Path) -> Result<Client, ClientError> {
+        if !profile.join("profile.db").exists() {
+            return Err(ClientError::NoAccount(profile.to_owned()));
+        }
+        let store = Store::open(profile)?;
+        let account = store.account()?.ok_or_else(|| ClientError::NoAccount(profile.to_owned()))?;
+        let stop = CancellationToken::new();
+        let control = Control {
+            stop: stop.clone(),
+            written: Notify::new(),
+            endpoint: watch::Sender::new(account.endpoint.clone()),
+            failure: watch::Sender::new(Failure::None),
+        };
+        let core = Arc::new(Core::new(store, Crypto::new(&account)?)?);
+        let inner = Inner { core, control: Arc::new(control), task: Mutex::new(None), _stop: stop.drop_guard() };
+        Ok(Client { inner: Arc::new(inner) })
     }
-    /// Starts link, sync and outbox in the background; they reconnect by themselves. Needs a tokio runtime. Twice is once.
-    pub fn connect(&self) {}
-    /// Waits until this client is linked and caught up.
-    pub async fn linked(&self, _timeout: Duration) -> Result<(), ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+
+    /// Starts link, sync and outbox in the background; they reconnect by themselves. Needs a tokio runtime. Does nothing
+    /// while they run; starts them again after a failure that only a person could mend.
+    pub fn connect(&self) {
+        let mut task = self.inner.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.inner.control.stop.is_cancelled() || task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return;
+        }
+        self.inner.control.failure.send_replace(Failure::None);
+        self.inner.core.link.send_replace(Link::Connecting { last_error: None });
+        *task = Some(tokio::spawn(driver::run(self.inner.core.clone(), self.inner.control.clone())));
     }
+
+    /// Waits until this client is linked and caught up: what was there when the link came up has arrived.
+    ///
+    /// # Errors
+    /// At once what only a person can mend (another key, device not listed, refused); when the time is up, what was in the way last.
+    pub async fn linked(&self, timeout: Duration) -> Result<(), ClientError> {
+        let mut link = self.inner.core.link.subscribe();
+        let mut failure = self.inner.control.failure.subscribe();
+        let wait = async {
+            loop {
+                if matches!(*link.borrow_and_update(), Link::Linked { .. }) {
+                    return Ok(());
+                }
+                if let Failure::Final(error) = &*failure.borrow_and_update() {
+                    return Err(error.clone());
+                }
+                let changed = tokio::select! {
+                    changed = link.changed() => changed,
+                    changed = failure.changed() => changed,
+                    () = self.inner.control.stop.cancelled() => return Err(ClientError::Closed),
+                };
+                changed.map_err(|_| ClientError::Closed)?;
+            }
+        };
+        match tokio::time::timeout(timeout, wait).await {
+            Ok(done) => done,
+            Err(_) => Err(match &*self.inner.control.failure.borrow() {
+                Failure::Passing(error) | Failure::Final(error) => error.clone(),
+                Failure::None => ClientError::TimedOut,
+            }),
+        }
+    }
+
     /// The state of the link.
     pub fn link(&self) -> Link {
-        Link::Idle
+        self.inner.core.link.borrow().clone()
     }
+
     /// Whose profile this is.
     pub fn me(&self) -> UserName {
-        unimplemented!()
+        self.inner.core.me().clone()
     }
+
     /// The home server; its pinned key is in it.
     pub fn endpoint(&self) -> Endpoint {
-        unimplemented!()
+        self.inner.control.endpoint.borrow().clone()
     }
-    /// Dials another address from now on (the server's name and pinned key stay).
-    pub async fn set_address(&self, _address: &str) -> Result<(), ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+
+    /// Dials another address from now on. The server's name and pinned key stay: only where it is has changed.
+    pub async fn set_address(&self, address: &str) -> Result<(), ClientError> {
+        let endpoint = Endpoint { address: address.to_owned(), ..self.endpoint() };
+        let kept = endpoint.clone();
+        self.inner.core.stored(move |store| store.set_endpoint(&kept)).await?;
+        self.inner.control.endpoint.send_replace(endpoint);
+        Ok(())
     }
-    /// Fingerprint of the user's own identity key.
+
+    /// Fingerprint of the user's own identity key, in groups for comparing. None before the first link.
     pub async fn my_fingerprint(&self) -> Result<Option<String>, ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+        let people = self.inner.core.people();
+        Ok(people.state(self.inner.core.me()).map(|state| state.list.identity.fingerprint().to_string()))
     }
+
     /// Everybody known, in order of name.
     pub async fn people(&self) -> Result<Vec<Person>, ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+        Ok(self.inner.core.people().view())
     }
-    /// Writes a message: on return it is durable here, and on screen.
-    pub async fn send(&self, _target: &Target, _text: &str) -> Result<MessageId, ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+
+    /// Writes a message: on return it is durable here, and on screen. The network comes after.
+    ///
+    /// # Errors
+    /// [`ClientError::KeyChanged`] when the other side's identity is not the pinned one any more; [`ClientError::Usage`] for an
+    /// empty or too long text.
+    pub async fn send(&self, target: &Target, text: &str) -> Result<MessageId, ClientError> {
+        if text.is_empty() {
+            return Err(ClientError::Usage("there is nothing to send".into()));
+        }
+        let content = Content::text(text).map_err(|error| ClientError::Usage(error.to_string()))?;
+        let me = self.me();
+        if let Target::Direct(other) = target {
+            self.inner.core.people().refuse_changed([&me, other])?;
+        }
+        let (target, crypto) = (target.clone(), self.inner.core.crypto.clone());
+        let id = self.inner.core.stored(move |store| write(store, &crypto, &me, &target, &content)).await?;
+        self.inner.core.touch();
+        self.inner.control.written.notify_one();
+        Ok(MessageId(id))
     }
+
     /// Waits until nothing more is expected to happen to a message, or the time is up; then its status as it is.
-    pub async fn settled(&self, _id: MessageId, _timeout: Duration) -> Result<Status, ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+    pub async fn settled(&self, id: MessageId, timeout: Duration) -> Result<Status, ClientError> {
+        let mut changes = self.changes();
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            changes.borrow_and_update();
+            let message = self.inner.core.stored(move |store| store.message(id.0)).await?;
+            let status = message.ok_or_else(|| ClientError::Usage("there is no such message".into()))?.status;
+            if status.is_final() {
+                return Ok(status);
+            }
+            match tokio::time::timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(ClientError::Closed),
+                Err(_) => return Ok(status),
+            }
+        }
     }
+
     /// The newest `limit` messages of a conversation, oldest first.
-    pub async fn timeline(&self, _target: &Target, _limit: usize) -> Result<Vec<Message>, ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+    pub async fn timeline(&self, target: &Target, limit: usize) -> Result<Vec<Message>, ClientError> {
+        let (target, crypto) = (target.clone(), self.inner.core.crypto.clone());
+        let read = move |store: &Store| store.timeline(&target, limit)?.into_iter().map(|message| shown(&crypto, message)).collect();
+        self.inner.core.stored(read).await
     }
+
     /// All conversations, the public one first.
     pub async fn rooms(&self) -> Result<Vec<Room>, ClientError> {
-        Err(ClientError::OurBug("being written".into()))
+        let me = self.me();
+        self.inner.core.stored(move |store| rooms(store, &me)).await
     }
+
     /// Changes whenever something that is shown may have changed.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        unimplemented!()
+        self.inner.core.changed.subscribe()
     }
+
     /// Ends the background work, closes the store and frees the profile's lock.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        self.inner.control.stop.cancel();
+        let task = self.inner.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(task) = task {
+            let _ = task.await;
+        }
+        self.inner.core.store.close();
+        self.inner.core.touch();
+    }
+}
+
+/// One transaction: the message, and what must be sent for it.
+fn write(store: &Store, crypto: &Crypto, me: &UserName, target: &Target, content: &Content) -> Result<i64, ClientError> {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    match target {
+        Target::Public => {
+            let log = LogName::Public(me.server().clone());
+            let content = cbor::encode(content);
+            store.written(Written { target, log: &log, author: me, at, content: &content, tag: None, room: None })
+        }
+        Target::Direct(other) => {
+            let genesis = Genesis::direct(SuiteName::RsaJwe1, me, other);
+            let log = genesis.log();
+            // A place of its own, above those of entries.
+            let tag = OsRng.next_u64() | 1 << 63;
+            let content = crypto.at_rest(&log, tag, content);
+            let inbox = LogName::Inbox(other.clone());
+            let notice = cbor::encode(&RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() });
+            let notice = (other != me).then(|| (&inbox, notice.into()));
+            let room = Some((&genesis, notice));
+            store.written(Written { target, log: &log, author: me, at, content: &content, tag: Some(tag), room })
+        }
+    }
+}
+
+fn shown(crypto: &Crypto, message: StoredMessage) -> Result<Message, ClientError> {
+    let text = match &message.content {
+        Some(content) => crypto.from_rest(&message.log, message.tag, content)?.text,
+        None => String::new(),
+    };
+    Ok(Message {
+        id: MessageId(message.id),
+        author: message.author,
+        text,
+        at: message.at,
+        status: message.status,
+        place: message.seq,
+        log: message.log.to_string(),
+    })
+}
+
+fn rooms(store: &Store, me: &UserName) -> Result<Vec<Room>, ClientError> {
+    let counts = store.conversations()?;
+    let count = |target: &Target| {
+        let name = target.to_string();
+        counts.iter().find(|(conversation, _)| *conversation == name).map_or(0, |(_, count)| *count)
+    };
+    let tips = store.tips()?;
+    let stopped = |is_of: &dyn Fn(&LogName) -> bool| {
+        tips.iter().filter(|(log, ..)| is_of(log)).filter_map(|(log, _, why)| Some((log.to_string(), why.clone()?))).collect()
+    };
+    let public = Room {
+        target: Target::Public,
+        messages: count(&Target::Public),
+        stopped: stopped(&|log| matches!(log, LogName::Public(_))),
+    };
+    let mut rooms = vec![public];
+    for genesis in store.rooms()? {
+        let target = Target::Direct(genesis.other(me).clone());
+        rooms.push(Room { messages: count(&target), target, stopped: stopped(&|log| *log == genesis.log()) });
+    }
+    rooms[1..].sort_by_key(|room| room.target.to_string());
+    Ok(rooms)
 }

@@ -8,6 +8,14 @@ pub mod view;
 
 mod account;
 mod client;
+mod crypto;
+mod driver;
+mod engine;
+mod link;
+mod outbox;
+mod people;
+mod platform;
+mod store;
 
 pub use account::{Login, LoginSecret, RecoveryCode, Register, login, register};
 pub use client::Client;

@@ -1,0 +1,349 @@
+//! What one link's frames mean: frames in, frames out, and the store committed in between.
+//!
+//! Not here: sockets and timers; those are the driver's. An engine lives as long as its link and starts from what the store
+//! holds, so a lost link and a crash are the same thing to it.
+
+mod keys;
+mod sending;
+mod sync;
+
+use crate::crypto::Crypto;
+use crate::outbox::Outbox;
+use crate::people::People;
+use crate::platform;
+use crate::store::{OutboxRow, Store};
+use crate::{ClientError, view};
+use keys::Keys;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use sync::Followed;
+use tidings_proto::frame::{self, Follow, LogRef, Ping, Pong, Ready, Refused, RoomsReply, Submit};
+use tidings_proto::{Code, Frame, Genesis, LogName, ServerName, UserName};
+use tokio::sync::watch;
+
+/// Logs in one `Follow`: well below the frame's limit at the longest names there are.
+const FOLLOW_AT_ONCE: usize = 400;
+/// A log that could not be followed is asked for again after this.
+const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
+
+/// What front ends and the link's driver share.
+pub struct Core {
+    /// The local store.
+    pub store: Store,
+    /// This device's secrets.
+    pub crypto: Arc<Crypto>,
+    people: Mutex<People>,
+    /// Counts up whenever something shown may have changed.
+    pub changed: watch::Sender<u64>,
+    /// The state of the link.
+    pub link: watch::Sender<view::Link>,
+}
+
+impl Core {
+    /// Over an open store.
+    pub fn new(store: Store, crypto: Crypto) -> Result<Core, ClientError> {
+        let people = Mutex::new(People::load(&store)?);
+        Ok(Core { store, crypto: Arc::new(crypto), people, changed: watch::Sender::new(0), link: watch::Sender::new(view::Link::Idle) })
+    }
+
+    /// The user.
+    pub fn me(&self) -> &UserName {
+        &self.crypto.me
+    }
+
+    /// Everybody; never held across an await.
+    pub fn people(&self) -> MutexGuard<'_, People> {
+        self.people.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Something shown may have changed.
+    pub fn touch(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// Works on the store where it stops nobody else.
+    pub async fn stored<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ClientError> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let store = self.store.clone();
+        platform::heavy(move || async move { work(&store) }).await?
+    }
+}
+
+/// What a request of ours was about.
+enum Asked {
+    Chain(UserName),
+    People,
+    Rooms,
+    CaughtUp,
+    Alive,
+}
+
+/// The client's side of one link.
+pub struct Engine {
+    core: Arc<Core>,
+    network: Vec<ServerName>,
+    out: Vec<Frame>,
+    next_req: u32,
+    asked: HashMap<u32, Asked>,
+    // sync
+    logs: HashMap<LogName, Followed>,
+    numbers: HashMap<u64, LogName>,
+    follow_again: Vec<(Instant, LogName)>,
+    // people
+    keys: Keys,
+    // outbox
+    outbox: Outbox,
+    unsealed: BTreeMap<i64, OutboxRow>,
+    last_row: i64,
+    // how far the first sync has come
+    people_known: bool,
+    caught_up: bool,
+}
+
+impl Engine {
+    /// Starts on a new link: the frames that ask for everything are in the first [`Engine::take_out`].
+    pub async fn start(core: Arc<Core>, ready: Ready, now: Instant) -> Result<Engine, ClientError> {
+        let mut engine = Engine {
+            core,
+            network: ready.network,
+            out: Vec::new(),
+            next_req: 1,
+            asked: HashMap::new(),
+            logs: HashMap::new(),
+            numbers: HashMap::new(),
+            follow_again: Vec::new(),
+            keys: Keys::default(),
+            outbox: Outbox::default(),
+            unsealed: BTreeMap::new(),
+            last_row: 0,
+            people_known: false,
+            caught_up: false,
+        };
+        let (tips, rooms) = engine.core.stored(|store| Ok((store.tips()?, store.rooms()?))).await?;
+        for (log, tip, stopped) in tips {
+            engine.logs.insert(log, Followed::new(tip, stopped));
+        }
+        let mut logs = vec![LogName::Inbox(engine.me().clone())];
+        logs.extend(engine.network.iter().cloned().map(LogName::Public));
+        let mut partners = vec![engine.me().clone()];
+        for genesis in rooms {
+            partners.push(genesis.other(engine.me()).clone());
+            logs.push(engine.add_room(genesis));
+        }
+        engine.follow(logs);
+        // The whole histories of those one talks to are asked for each time: the server must still tell the same story.
+        partners.dedup();
+        for user in partners {
+            engine.ask_keys(user, 0, 0);
+        }
+        let req = engine.ask(Asked::Rooms);
+        engine.out.push(frame::Rooms { req }.into());
+        let req = engine.ask(Asked::People);
+        engine.out.push(frame::People { req }.into());
+        engine.pump(now).await?;
+        Ok(engine)
+    }
+
+    fn me(&self) -> &UserName {
+        self.core.me()
+    }
+
+    /// The frames to send now, in order.
+    pub fn take_out(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Whether everything that was there when the link came up has arrived.
+    pub fn is_caught_up(&self) -> bool {
+        self.caught_up && self.people_known && self.keys.is_idle() && self.logs.values().all(Followed::is_flowing)
+    }
+
+    /// The servers of this network.
+    pub fn network(&self) -> &[ServerName] {
+        &self.network
+    }
+
+    /// When [`Engine::tick`] has something to do.
+    pub fn wake_at(&self) -> Option<Instant> {
+        let follow = self.follow_again.iter().map(|(at, _)| *at).min();
+        [self.outbox.wake_at(), self.keys.wake_at(), follow].into_iter().flatten().min()
+    }
+
+    /// Does what has become due.
+    pub async fn tick(&mut self, now: Instant) -> Result<(), ClientError> {
+        let (due, later) = std::mem::take(&mut self.follow_again).into_iter().partition(|(at, _)| *at <= now);
+        self.follow_again = later;
+        self.follow(due.into_iter().map(|(_, log): (Instant, LogName)| log).collect());
+        self.ask_missing_again(now);
+        self.pump(now).await
+    }
+
+    /// A sign of life is wanted.
+    pub fn ping(&mut self) {
+        let req = self.ask(Asked::Alive);
+        self.out.push(Ping { req }.into());
+    }
+
+    /// Something was written.
+    pub async fn written(&mut self, now: Instant) -> Result<(), ClientError> {
+        self.pump(now).await
+    }
+
+    /// Frames have come, in this order.
+    pub async fn handle(&mut self, frames: Vec<Frame>, now: Instant) -> Result<(), ClientError> {
+        let mut accepted = Vec::new();
+        for frame in frames {
+            // Answers to a pipeline come in rows: one commit for a row of them.
+            if let Frame::Accepted(answer) = &frame {
+                accepted.extend(self.outbox.accepted(answer.req).map(|row| (row, answer.seq)));
+                continue;
+            }
+            self.commit_accepted(&mut accepted).await?;
+            self.handle_one(frame, now).await?;
+        }
+        self.commit_accepted(&mut accepted).await?;
+        self.pump(now).await
+    }
+
+    async fn commit_accepted(&mut self, accepted: &mut Vec<(i64, u64)>) -> Result<(), ClientError> {
+        let rows = std::mem::take(accepted);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.core.stored(move |store| store.accepted(&rows)).await
+    }
+
+    async fn handle_one(&mut self, frame: Frame, now: Instant) -> Result<(), ClientError> {
+        match frame {
+            Frame::Named(named) => {
+                self.numbers.insert(named.number, named.log);
+                Ok(())
+            }
+            Frame::Entries(entries) => self.entries(entries, now).await,
+            Frame::Queued(queued) => match self.outbox.queued(queued.req) {
+                Some(row) => self.core.stored(move |store| store.waiting(row)).await,
+                None => Ok(()),
+            },
+            Frame::Refused(refused) => self.refused(refused, now).await,
+            Frame::ChainReply(reply) => match self.asked.remove(&reply.req) {
+                Some(Asked::Chain(user)) => self.chain(user, reply, now).await,
+                _ => Ok(()),
+            },
+            Frame::PeopleReply(reply) => {
+                if !reply.more && matches!(self.asked.remove(&reply.req), Some(Asked::People)) {
+                    self.people_known = true;
+                }
+                let unknown = self.core.people().present(&reply.people);
+                self.ask_newest(unknown);
+                Ok(())
+            }
+            Frame::Presence(presence) => {
+                let unknown = self.core.people().presence(&presence);
+                self.ask_newest(unknown);
+                Ok(())
+            }
+            Frame::RoomsReply(reply) => self.rooms(reply).await,
+            Frame::Pong(Pong { req }) => {
+                if matches!(self.asked.remove(&req), Some(Asked::CaughtUp)) {
+                    self.caught_up = true;
+                }
+                Ok(())
+            }
+            Frame::Ping(Ping { req }) => {
+                self.out.push(Pong { req }.into());
+                Ok(())
+            }
+            other => Err(ClientError::ServerMisbehaved(format!("{} has no place on this link", other.name()))),
+        }
+    }
+
+    fn ask(&mut self, what: Asked) -> u32 {
+        let req = self.req();
+        self.asked.insert(req, what);
+        req
+    }
+
+    fn req(&mut self) -> u32 {
+        let req = self.next_req;
+        // 0 is for what has no number.
+        self.next_req = self.next_req.checked_add(1).unwrap_or(1);
+        req
+    }
+
+    fn follow(&mut self, logs: Vec<LogName>) {
+        let mut wanted = Vec::new();
+        for log in logs {
+            let followed = self.logs.entry(log.clone()).or_default();
+            if followed.stopped().is_none() {
+                wanted.push((LogRef::Name(log), followed.seq()));
+            }
+        }
+        for some in wanted.chunks(FOLLOW_AT_ONCE) {
+            self.out.push(Follow { logs: some.to_vec() }.into());
+        }
+    }
+
+    /// A room that this user is in; returns its log.
+    fn add_room(&mut self, genesis: Genesis) -> LogName {
+        let log = genesis.log();
+        self.logs.entry(log.clone()).or_default().room = Some(genesis);
+        log
+    }
+
+    /// New rooms: kept, then followed.
+    async fn learn(&mut self, rooms: Vec<Genesis>) -> Result<(), ClientError> {
+        let is_new = |genesis: &Genesis| self.logs.get(&genesis.log()).is_none_or(|followed| followed.room.is_none());
+        let new: Vec<Genesis> = rooms.into_iter().filter(|genesis| genesis.has(self.me()) && is_new(genesis)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let kept = new.clone();
+        self.core.stored(move |store| store.learn_rooms(&kept)).await?;
+        for genesis in &new {
+            self.ask_newest(vec![genesis.other(self.me()).clone()]);
+        }
+        let logs = new.into_iter().map(|genesis| self.add_room(genesis)).collect();
+        self.follow(logs);
+        Ok(())
+    }
+
+    async fn rooms(&mut self, reply: RoomsReply) -> Result<(), ClientError> {
+        self.learn(reply.rooms.into_iter().map(|room| room.genesis).collect()).await?;
+        if !reply.more && matches!(self.asked.remove(&reply.req), Some(Asked::Rooms)) {
+            // Frames are served in order: what comes before the answer to this is everything there was.
+            let req = self.ask(Asked::CaughtUp);
+            self.out.push(Ping { req }.into());
+        }
+        Ok(())
+    }
+
+    async fn refused(&mut self, refused: Refused, now: Instant) -> Result<(), ClientError> {
+        let Refused { req, why, log } = refused;
+        if let Some(verdict) = self.outbox.refused(req, &why, now) {
+            return self.not_sent(verdict, why).await;
+        }
+        match (self.asked.remove(&req), log) {
+            (Some(Asked::Chain(user)), _) => self.no_chain(user, &why, now).await,
+            (Some(_), _) => Err(ClientError::Refused(why)),
+            (None, Some(log)) if req == 0 => {
+                tracing::warn!(%log, code = why.code.name(), "a log cannot be followed");
+                self.follow_again.push((now + FOLLOW_AGAIN, log));
+                Ok(())
+            }
+            (None, _) if why.code == Code::Revoked => Err(ClientError::NotListed(self.me().clone())),
+            (None, _) if req == 0 => Err(ClientError::Refused(why)),
+            // An answer to something that has been dealt with.
+            (None, _) => Ok(()),
+        }
+    }
+
+    fn submit(&mut self, submits: Vec<Submit>) {
+        self.out.extend(submits.into_iter().map(Frame::from));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! Asking for key histories: whose is wanted, what has been asked, and what an answer lets go on.
+
+use super::{Asked, Engine};
+use crate::ClientError;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+use tidings_proto::frame::{Chain, ChainReply};
+use tidings_proto::{Refusal, UserName};
+
+/// Unanswered questions at a time.
+const AT_ONCE: usize = 16;
+/// How often somebody whom nobody knows is asked about. Another server's people may still be on their way here.
+const TRIES: u32 = 5;
+
+/// Questions about keys.
+#[derive(Default)]
+pub struct Keys {
+    queue: VecDeque<(UserName, u64)>,
+    /// Asked or queued: the version of the device list that is needed.
+    open: HashMap<UserName, u64>,
+    /// The version that was needed when an answer came on this link: what is not here now will not come by asking again.
+    answered: HashMap<UserName, u64>,
+    missing: HashMap<UserName, (u32, Instant)>,
+    flying: usize,
+    unknown: HashSet<UserName>,
+}
+
+impl Keys {
+    /// Whether no answer is awaited.
+    pub fn is_idle(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// When somebody is asked about again.
+    pub fn wake_at(&self) -> Option<Instant> {
+        self.missing.iter().filter(|(user, _)| !self.open.contains_key(user)).map(|(_, (_, at))| *at).min()
+    }
+
+    /// Whether the server has answered about `user` since version `needed` of their list was wanted.
+    pub fn has_answered(&self, user: &UserName, needed: u64) -> bool {
+        !self.open.contains_key(user) && self.answered.get(user).is_some_and(|answered| *answered >= needed)
+    }
+
+    /// Whether the server does not know `user`, as far as asking goes.
+    pub fn is_unknown(&self, user: &UserName) -> bool {
+        self.unknown.contains(user)
+    }
+}
+
+impl Engine {
+    /// Asks for somebody's history after place `after`, because version `needed` of their list is wanted.
+    pub(super) fn ask_keys(&mut self, user: UserName, after: u64, needed: u64) {
+        if let Some(open) = self.keys.open.get_mut(&user) {
+            *open = needed.max(*open);
+            return;
+        }
+        self.keys.open.insert(user.clone(), needed);
+        self.keys.queue.push_back((user, after));
+        self.ask_more_keys();
+    }
+
+    /// Asks for what is newer than what is pinned.
+    pub(super) fn ask_newest(&mut self, users: Vec<UserName>) {
+        for user in users {
+            let (after, version) = {
+                let people = self.core.people();
+                (people.pinned_to(&user), people.version(&user))
+            };
+            self.ask_keys(user, after, version + 1);
+        }
+    }
+
+    fn ask_more_keys(&mut self) {
+        while self.keys.flying < AT_ONCE {
+            let Some((user, after)) = self.keys.queue.pop_front() else { return };
+            self.keys.flying += 1;
+            self.ask_chain(user, after);
+        }
+    }
+
+    fn ask_chain(&mut self, user: UserName, after: u64) {
+        let req = self.ask(Asked::Chain(user.clone()));
+        self.out.push(Chain { req, user, after }.into());
+    }
+
+    /// An answer: verified, committed, and only then used.
+    pub(super) async fn chain(&mut self, user: UserName, reply: ChainReply, now: Instant) -> Result<(), ClientError> {
+        let learned = self.core.people().judge(&user, &reply.items);
+        if !learned.links.is_empty() || learned.alarm.is_some() {
+            let (about, links, alarm) = (user.clone(), learned.links.clone(), learned.alarm.clone());
+            let commit = move |store: &crate::store::Store| {
+                store.extend_chain(&about, &links)?;
+                alarm.map_or(Ok(()), |why| store.raise_alarm(&about, &why))
+            };
+            self.core.stored(commit).await?;
+        }
+        let more = reply.more && learned.alarm.is_none();
+        let last = learned.last;
+        self.core.people().take(&user, learned);
+        if let (true, Some(last)) = (more, last) {
+            self.ask_chain(user, last);
+            return Ok(());
+        }
+        self.answered(user, now).await
+    }
+
+    /// The server knows nothing of somebody, or will not say.
+    pub(super) async fn no_chain(&mut self, user: UserName, why: &Refusal, now: Instant) -> Result<(), ClientError> {
+        tracing::debug!(%user, code = why.code.name(), "no key history");
+        self.answered(user, now).await
+    }
+
+    async fn answered(&mut self, user: UserName, now: Instant) -> Result<(), ClientError> {
+        self.keys.flying = self.keys.flying.saturating_sub(1);
+        let needed = self.keys.open.remove(&user).unwrap_or_default();
+        let answered = self.keys.answered.entry(user.clone()).or_default();
+        *answered = needed.max(*answered);
+        if self.core.people().state(&user).is_none() {
+            let (tries, next) = self.keys.missing.entry(user.clone()).or_insert((0, now));
+            *tries += 1;
+            *next = now + Duration::from_millis(250 << (*tries).min(6));
+            // Nobody else will bring keys of people of servers that are not part of this network, or of this one.
+            let may_come = user.server() != self.me().server() && self.network.contains(user.server());
+            if !may_come || self.keys.missing.get(&user).is_some_and(|(tries, _)| *tries >= TRIES) {
+                self.keys.missing.remove(&user);
+                self.keys.unknown.insert(user.clone());
+            }
+        } else {
+            self.keys.missing.remove(&user);
+            self.keys.unknown.remove(&user);
+        }
+        self.ask_more_keys();
+        self.unblock(&user, now).await
+    }
+
+    /// Those who were not known are asked about again, as long as something waits for them.
+    pub(super) fn ask_missing_again(&mut self, now: Instant) {
+        let due: Vec<UserName> = self.keys.missing.iter().filter(|(_, (_, at))| *at <= now).map(|(user, _)| user.clone()).collect();
+        self.ask_newest(due);
+    }
+
+    /// A new message to somebody who was not known is a reason to ask again.
+    pub(super) fn forget_unknown(&mut self, user: &UserName) {
+        self.keys.unknown.remove(user);
+        self.keys.answered.remove(user);
+    }
+}

@@ -1,0 +1,150 @@
+//! One link to the home server: the client's side of the handshake (design 3, Links), then frames.
+//!
+//! Not here: reconnecting, and what the frames mean.
+
+use crate::platform::{self, Pipe, PipeReader, PipeWriter};
+use crate::setup::show_server_key;
+use crate::{ClientError, Endpoint};
+use bytes::Bytes;
+use rand_core::{OsRng, RngCore};
+use std::time::Duration;
+use tidings_proto::frame::{Proof, Ready};
+use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, same_tls_session, transcript};
+use tidings_proto::{Code, DeviceKey, Frame, Hash, Nonce, ServerKey, Signature, UserName, limits};
+use tidings_trust::ed25519::verify_server;
+
+/// The whole of a dial, from the name look-up to `Ready`.
+const DIAL: Duration = Duration::from_secs(10);
+/// An answer while nobody is listed yet.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// A link both of whose ends are proved.
+pub struct Link {
+    /// What comes in.
+    pub reader: PipeReader,
+    /// What goes out.
+    pub writer: PipeWriter,
+    /// What the link may be used for.
+    pub ready: Ready,
+    /// What both have signed.
+    pub transcript: Hash,
+    /// The key that the server has proved.
+    pub server_key: ServerKey,
+}
+
+/// As whom a link is dialled.
+pub struct Me<'a> {
+    /// The user.
+    pub user: &'a UserName,
+    /// The device's key.
+    pub device: DeviceKey,
+    /// Signs with it.
+    pub sign: &'a (dyn Fn(&[u8]) -> Signature + Send + Sync),
+}
+
+/// Dials `endpoint` and proves both sides.
+pub async fn dial(endpoint: &Endpoint, me: &Me<'_>) -> Result<Link, ClientError> {
+    let dialled = async { handshake(platform::connect(endpoint).await?, endpoint, me).await };
+    match tokio::time::timeout(DIAL, dialled).await {
+        Ok(done) => done,
+        Err(_) => Err(ClientError::Unreachable { address: endpoint.host_and_port(), why: "no answer in 10 s".into() }),
+    }
+}
+
+async fn handshake(mut pipe: Pipe, endpoint: &Endpoint, me: &Me<'_>) -> Result<Link, ClientError> {
+    let ours = hello(endpoint, me, pipe.exporter);
+    pipe.writer.send([ours.clone()]).await?;
+    let theirs = pipe.reader.next().await?.ok_or_else(|| hung_up(endpoint))?;
+    let Frame::Hello(hello) = read(&theirs, limits::GUEST_FRAME)? else {
+        return Err(ClientError::ServerMisbehaved("it does not say hello".into()));
+    };
+    check_hello(&hello, endpoint, &pipe)?;
+    let Party::Server { key, .. } = &hello.party else {
+        return Err(ClientError::ServerMisbehaved("it does not say hello as a server".into()));
+    };
+    let transcript = transcript(&ours, &theirs);
+    let Frame::Proof(Proof { sig }) = next(&mut pipe, endpoint, limits::GUEST_FRAME).await? else {
+        return Err(ClientError::ServerMisbehaved("it does not prove its key".into()));
+    };
+    verify_server(key, &proof_bytes(&hello.party, &transcript), &sig)
+        .map_err(|_| ClientError::WrongServer("it does not have the key that it shows".into()))?;
+    let party = Party::Device { user: me.user.clone(), key: me.device };
+    let sig = (me.sign)(&proof_bytes(&party, &transcript));
+    pipe.writer.send([Frame::from(Proof { sig }).encode()]).await?;
+    match next(&mut pipe, endpoint, limits::CLIENT_FRAME).await? {
+        Frame::Ready(ready) => Ok(Link { server_key: *key, reader: pipe.reader, writer: pipe.writer, ready, transcript }),
+        _ => Err(ClientError::ServerMisbehaved("it does not say whether it is ready".into())),
+    }
+}
+
+fn hello(endpoint: &Endpoint, me: &Me<'_>, exporter: Option<Hash>) -> Bytes {
+    let mut nonce = [0; 32];
+    OsRng.fill_bytes(&mut nonce);
+    Frame::from(Hello {
+        party: Party::Device { user: me.user.clone(), key: me.device },
+        nonce: Nonce(nonce),
+        versions: VERSIONS.to_vec(),
+        frame: limits::CLIENT_FRAME as u64,
+        exporter,
+        to: Some(endpoint.name.clone()),
+    })
+    .encode()
+}
+
+/// What the server says of itself, against what is pinned and what TLS has shown. That it is true is proved after.
+fn check_hello(hello: &Hello, endpoint: &Endpoint, pipe: &Pipe) -> Result<(), ClientError> {
+    let Party::Server { name, key, spki } = &hello.party else {
+        return Err(ClientError::ServerMisbehaved("it does not say hello as a server".into()));
+    };
+    if name != &endpoint.name {
+        return Err(ClientError::WrongServer(format!("{} says that it is {name}, not {}", endpoint.host_and_port(), endpoint.name)));
+    }
+    if let Some(pinned) = endpoint.key.filter(|pinned| pinned != key) {
+        let (pinned, found) = (show_server_key(&pinned), show_server_key(key));
+        return Err(ClientError::ServerKeyChanged { server: name.clone(), pinned, found });
+    }
+    if *spki != pipe.spki || !same_tls_session(&pipe.exporter, &hello.exporter) {
+        return Err(ClientError::WrongServer(
+            "its certificate is not the one that it has signed: somebody may stand between".into(),
+        ));
+    }
+    match hello.versions.as_slice() {
+        [version] if VERSIONS.contains(version) => Ok(()),
+        _ => Err(ClientError::Refused(Code::NoCommonVersion.into())),
+    }
+}
+
+fn hung_up(endpoint: &Endpoint) -> ClientError {
+    ClientError::Unreachable { address: endpoint.host_and_port(), why: "the server hung up".into() }
+}
+
+async fn next(pipe: &mut Pipe, endpoint: &Endpoint, limit: usize) -> Result<Frame, ClientError> {
+    let bytes = pipe.reader.next().await?.ok_or_else(|| hung_up(endpoint))?;
+    read(&bytes, limit)
+}
+
+/// A frame of a handshake; a refusal ends it.
+fn read(bytes: &[u8], limit: usize) -> Result<Frame, ClientError> {
+    match Frame::read(bytes, limit).map_err(|error| ClientError::ServerMisbehaved(error.to_string()))? {
+        Frame::Refused(refused) => Err(match refused.why.code {
+            Code::WrongServer => ClientError::WrongServer(refused.why.text),
+            Code::LoginFailed => ClientError::LoginFailed,
+            _ => ClientError::Refused(refused.why),
+        }),
+        frame => Ok(frame),
+    }
+}
+
+impl Link {
+    /// Asks one question and waits for the answer; for links that are not listed yet, where nothing else may come.
+    pub async fn ask(&mut self, question: impl Into<Frame>) -> Result<Frame, ClientError> {
+        self.writer.send([question.into().encode()]).await?;
+        let answer = async {
+            match self.reader.next().await? {
+                Some(bytes) => read(&bytes, limits::CLIENT_FRAME),
+                None => Err(ClientError::ServerMisbehaved("it hung up in the middle of a question".into())),
+            }
+        };
+        tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(ClientError::TimedOut))
+    }
+}

@@ -1,0 +1,203 @@
+//! Native: folders and file locks, TCP with TLS 1.3 (rustls, aws-lc-rs) and WebSocket, threads for heavy work.
+//!
+//! Not here: whether the other side is who it says. TLS proves possession of a certificate's key and nothing else; the name is
+//! bound to the server's Ed25519 key by the handshake above ([`crate::link`]).
+
+use crate::{ClientError, Endpoint};
+use bytes::Bytes;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use rusqlite::Connection;
+use rustix::fs::{FlockOperation, flock};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, IpAddr, ServerName as TlsName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use tidings_proto::{Hash, label, limits};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+/// Holds the profile's lock while it lives.
+pub struct ProfileLock {
+    _file: File,
+}
+
+/// Opens the database in `folder` under the profile's lock. The folder is the user's alone (0700), the file too (0600).
+pub fn open_profile(folder: &Path) -> Result<(Connection, ProfileLock), ClientError> {
+    let failed = |path: &Path, why: &dyn std::fmt::Display| ClientError::Profile { path: path.to_owned(), why: why.to_string() };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| failed(folder, &error))?;
+    std::fs::set_permissions(folder, Permissions::from_mode(0o700)).map_err(|error| failed(folder, &error))?;
+    let private = |name: &str| {
+        let path = folder.join(name);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        file.map(|file| (file, path.clone())).map_err(|error| failed(&path, &error))
+    };
+    let (lock, lock_path) = private("profile.lock")?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => ClientError::ProfileBusy(folder.to_owned()),
+        other => failed(&lock_path, &other),
+    })?;
+    // Made before SQLite opens it, since SQLite gives its log and index files the same permissions.
+    let (_, path) = private("profile.db")?;
+    let db = Connection::open(&path).map_err(|error| failed(&path, &error))?;
+    Ok((db, ProfileLock { _file: lock }))
+}
+
+/// Runs work that takes long (RSA, Argon2, the store) on a thread where it stops nobody else.
+pub async fn heavy<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, ClientError>
+where
+    F: Future<Output = T>,
+    T: Send + 'static,
+{
+    let runtime = tokio::runtime::Handle::current();
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work())).await;
+    done.map_err(|error| ClientError::OurBug(format!("a background task ended: {error}")))
+}
+
+/// A byte stream below the WebSocket.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+type Socket = WebSocketStream<Box<dyn Duplex>>;
+
+/// A WebSocket to a server that has proved nothing yet, and what TLS says of the session; nothing of it on plain loopback.
+pub struct Pipe {
+    /// What comes in.
+    pub reader: PipeReader,
+    /// What goes out.
+    pub writer: PipeWriter,
+    /// The session's exporter.
+    pub exporter: Option<Hash>,
+    /// SHA-256 of the SubjectPublicKeyInfo of the server's certificate.
+    pub spki: Option<Hash>,
+}
+
+/// The incoming half.
+pub struct PipeReader(SplitStream<Socket>);
+
+/// The outgoing half.
+pub struct PipeWriter(SplitSink<Socket, Message>);
+
+/// Dials: TCP, TLS unless plain, WebSocket on `/client`.
+pub async fn connect(endpoint: &Endpoint) -> Result<Pipe, ClientError> {
+    let address = endpoint.host_and_port();
+    let failed = |why: &dyn std::fmt::Display| ClientError::Unreachable { address: address.clone(), why: why.to_string() };
+    let tcp = TcpStream::connect(&address).await.map_err(|error| failed(&error))?;
+    tcp.set_nodelay(true).map_err(|error| failed(&error))?;
+    let (stream, exporter, spki): (Box<dyn Duplex>, _, _) = if endpoint.plain {
+        if !tcp.peer_addr().map_err(|error| failed(&error))?.ip().is_loopback() {
+            return Err(ClientError::Usage(format!("{address} is not this machine: a link without TLS is for loopback addresses only")));
+        }
+        (Box::new(tcp), None, None)
+    } else {
+        let connector = tokio_rustls::TlsConnector::from(tls_config().map_err(|error| ClientError::OurBug(error.to_string()))?);
+        let name = TlsName::try_from(endpoint.name.to_string()).unwrap_or(TlsName::IpAddress(IpAddr::from(std::net::Ipv4Addr::LOCALHOST)));
+        let tls = connector.connect(name, tcp).await.map_err(|error| failed(&error))?;
+        let session = tls.get_ref().1;
+        let exporter = session.export_keying_material([0; 32], label::LINK_EXPORTER.as_bytes(), None).map_err(|error| failed(&error))?;
+        let certificate = session.peer_certificates().and_then(<[_]>::first).ok_or_else(|| failed(&"no certificate"))?;
+        let parsed = ParsedCertificate::try_from(certificate).map_err(|error| failed(&error))?;
+        let spki = Hash::of(&parsed.subject_public_key_info());
+        (Box::new(tls), Some(Hash(exporter)), Some(spki))
+    };
+    // The defaults allocate a 128 KiB read buffer, allow 64 MiB messages and queue writes without end.
+    let config = WebSocketConfig::default()
+        .read_buffer_size(16 * 1024)
+        .write_buffer_size(16 * 1024)
+        .max_write_buffer_size(2 * limits::CLIENT_FRAME)
+        .max_message_size(Some(limits::CLIENT_FRAME))
+        .max_frame_size(Some(limits::CLIENT_FRAME));
+    let request = format!("ws://{}/client", endpoint.name);
+    let upgraded = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
+    let (writer, reader) = upgraded.map_err(|error| failed(&error))?.0.split();
+    Ok(Pipe { reader: PipeReader(reader), writer: PipeWriter(writer), exporter, spki })
+}
+
+impl PipeReader {
+    /// The next frame's bytes; none when the other side has closed. Cancel-safe.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Binary(bytes))) => return Ok(Some(bytes)),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return Ok(None),
+                Some(Ok(_)) => return Err(ClientError::ServerMisbehaved("text came where frames are binary".into())),
+                Some(Err(WsError::Io(_) | WsError::ConnectionClosed | WsError::AlreadyClosed)) => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::ServerMisbehaved(error.to_string())),
+            }
+        }
+    }
+}
+
+impl PipeWriter {
+    /// Sends frames, and flushes once after all of them.
+    pub async fn send(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Result<(), ClientError> {
+        let broken = |error: WsError| ClientError::Unreachable { address: "the server".into(), why: error.to_string() };
+        for frame in frames {
+            self.0.feed(Message::Binary(frame)).await.map_err(broken)?;
+        }
+        self.0.flush().await.map_err(broken)
+    }
+
+    /// Says goodbye; whether it is heard does not matter.
+    pub async fn close(&mut self) {
+        let _ = self.0.close().await;
+    }
+}
+
+fn tls_config() -> Result<Arc<ClientConfig>, rustls::Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Takes any certificate, but checks that the other side has its key.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &TlsName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        ParsedCertificate::try_from(certificate)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("TLS 1.2 is not spoken here".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,234 @@
+//! The local store: one SQLite file per profile. One method is one transaction; what belongs together is committed together.
+//!
+//! Not here: what anything means. The store neither verifies nor opens; it keeps, and it never logs what it keeps.
+
+mod outbox;
+mod people;
+mod sync;
+mod timeline;
+
+pub use outbox::{OutboxRow, Sealed};
+pub use sync::{Batch, NewRow, OwnSent};
+pub use timeline::{StoredMessage, StoredStatus, Written};
+
+use crate::platform::{self, ProfileLock};
+use crate::{ClientError, Endpoint};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tidings_e2ee::suite::Change;
+use tidings_proto::{Hash, LogName, ServerKey, UserName};
+use zeroize::Zeroizing;
+
+const SCHEMA: &str = include_str!("store/schema.sql");
+const SCHEMA_VERSION: i64 = 1;
+
+
+/// How far an account has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// What the server will be asked for is durable here; whether it said yes is not known.
+    Asked,
+    /// The server has listed this device.
+    Listed,
+}
+
+/// Who this profile is.
+#[derive(Clone)]
+pub struct Account {
+    /// The user.
+    pub user: UserName,
+    /// The home server. Its key is the pinned one.
+    pub endpoint: Endpoint,
+    /// The device's secret key.
+    pub device: Zeroizing<Vec<u8>>,
+    /// The account's secrets, encoded.
+    pub secrets: Zeroizing<Vec<u8>>,
+    /// How far it has come.
+    pub stage: Stage,
+}
+
+/// An open store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Mutex<Option<Opened>>>,
+}
+
+struct Opened {
+    db: Connection,
+    _lock: ProfileLock,
+}
+
+impl From<rusqlite::Error> for ClientError {
+    fn from(error: rusqlite::Error) -> ClientError {
+        ClientError::Store(error.to_string())
+    }
+}
+
+impl Store {
+    /// Opens the profile in `folder`, making it where it is not; takes its lock.
+    pub fn open(folder: &Path) -> Result<Store, ClientError> {
+        let (mut db, lock) = platform::open_profile(folder)?;
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "secure_delete", true)?;
+        migrate(&mut db)?;
+        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, _lock: lock }))) })
+    }
+
+    /// Closes the file and frees the lock; everything after this is [`ClientError::Closed`].
+    pub fn close(&self) {
+        *self.guard() = None;
+    }
+
+    fn guard(&self) -> MutexGuard<'_, Option<Opened>> {
+        // A panic elsewhere leaves no half transaction behind: SQLite has rolled it back.
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Reads.
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ClientError>) -> Result<T, ClientError> {
+        read(&self.guard().as_ref().ok_or(ClientError::Closed)?.db)
+    }
+
+    /// One transaction, durable on return.
+    fn write<T>(&self, write: impl FnOnce(&Transaction<'_>) -> Result<T, ClientError>) -> Result<T, ClientError> {
+        let mut guard = self.guard();
+        let tx = guard.as_mut().ok_or(ClientError::Closed)?.db.transaction()?;
+        let out = write(&tx)?;
+        tx.commit()?;
+        Ok(out)
+    }
+
+    /// Who this profile is, if anybody yet.
+    pub fn account(&self) -> Result<Option<Account>, ClientError> {
+        self.read(|db| {
+            let Some(user) = get_text(db, "user")? else { return Ok(None) };
+            let need = |key: &str| get(db, key)?.ok_or_else(|| ClientError::Store(format!("the profile has no {key}")));
+            let name = get_text(db, "server_name")?.unwrap_or_default();
+            Ok(Some(Account {
+                user: user.parse().map_err(corrupt)?,
+                endpoint: Endpoint {
+                    name: name.parse().map_err(corrupt)?,
+                    address: get_text(db, "server_address")?.unwrap_or_default(),
+                    key: get(db, "server_key")?.and_then(|key| ServerKey::from_slice(&key)),
+                    plain: get(db, "server_plain")?.is_some_and(|plain| plain.as_slice() == [1]),
+                },
+                device: need("device")?,
+                secrets: need("secrets")?,
+                stage: if get_text(db, "stage")?.as_deref() == Some("listed") { Stage::Listed } else { Stage::Asked },
+            }))
+        })
+    }
+
+    /// Keeps a new account before the server is asked for it, so that no crash can leave one that nobody holds the keys of.
+    /// `recovery` is kept until [`Store::listed`], so that words which were never shown are not lost.
+    pub fn begin_account(&self, account: &Account, recovery: Option<&str>) -> Result<(), ClientError> {
+        self.write(|tx| {
+            tx.execute("DELETE FROM profile", [])?;
+            put(tx, "user", account.user.to_string().as_bytes())?;
+            put(tx, "device", &account.device)?;
+            put(tx, "secrets", &account.secrets)?;
+            put(tx, "stage", b"asked")?;
+            if let Some(recovery) = recovery {
+                put(tx, "recovery", recovery.as_bytes())?;
+            }
+            put_endpoint(tx, &account.endpoint)
+        })
+    }
+
+    /// The server has listed this device.
+    pub fn listed(&self) -> Result<(), ClientError> {
+        self.write(|tx| {
+            put(tx, "stage", b"listed")?;
+            tx.execute("DELETE FROM profile WHERE key = 'recovery'", [])?;
+            Ok(())
+        })
+    }
+
+    /// The server has refused: the profile is nobody's again.
+    pub fn forget_account(&self) -> Result<(), ClientError> {
+        self.write(|tx| {
+            tx.execute("DELETE FROM profile", [])?;
+            Ok(())
+        })
+    }
+
+    /// The recovery code of a registration whose answer has not come.
+    pub fn pending_recovery(&self) -> Result<Option<Zeroizing<String>>, ClientError> {
+        self.read(|db| Ok(get_text(db, "recovery")?.map(Zeroizing::new)))
+    }
+
+    /// Where the home server is dialled, and its pinned key.
+    pub fn set_endpoint(&self, endpoint: &Endpoint) -> Result<(), ClientError> {
+        self.write(|tx| put_endpoint(tx, endpoint))
+    }
+}
+
+fn migrate(db: &mut Connection) -> Result<(), ClientError> {
+    let tx = db.transaction()?;
+    let found: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match found {
+        0 => {
+            tx.execute_batch(SCHEMA)?;
+            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        SCHEMA_VERSION => {}
+        _ => return Err(ClientError::NewerSchema { found, known: SCHEMA_VERSION }),
+    }
+    Ok(tx.commit()?)
+}
+
+fn put_endpoint(tx: &Transaction<'_>, endpoint: &Endpoint) -> Result<(), ClientError> {
+    put(tx, "server_name", endpoint.name.as_str().as_bytes())?;
+    put(tx, "server_address", endpoint.address.as_bytes())?;
+    put(tx, "server_plain", &[u8::from(endpoint.plain)])?;
+    match &endpoint.key {
+        Some(key) => put(tx, "server_key", key.as_bytes()),
+        None => Ok(()),
+    }
+}
+
+fn put(tx: &Transaction<'_>, key: &str, value: &[u8]) -> Result<(), ClientError> {
+    tx.execute("INSERT INTO profile (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", params![key, value])?;
+    Ok(())
+}
+
+fn get(db: &Connection, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ClientError> {
+    let value: Option<Vec<u8>> = db.query_row("SELECT value FROM profile WHERE key = ?1", [key], |row| row.get(0)).optional()?;
+    Ok(value.map(Zeroizing::new))
+}
+
+fn get_text(db: &Connection, key: &str) -> Result<Option<String>, ClientError> {
+    get(db, key)?.map(|value| String::from_utf8(value.to_vec()).map_err(corrupt)).transpose()
+}
+
+fn apply_changes(tx: &Transaction<'_>, changes: &[Change]) -> Result<(), ClientError> {
+    for change in changes {
+        match change {
+            Change::Put(key, value) => tx.execute(
+                "INSERT INTO suites (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+                params![key, value],
+            )?,
+            Change::Delete(key) => tx.execute("DELETE FROM suites WHERE key = ?1", params![key])?,
+        };
+    }
+    Ok(())
+}
+
+/// Something in the store is not what was put there.
+fn corrupt(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Store(format!("the store holds what it should not: {error}"))
+}
+
+fn log_of(text: &str) -> Result<LogName, ClientError> {
+    text.parse().map_err(corrupt)
+}
+
+fn hash_of(bytes: &[u8]) -> Result<Hash, ClientError> {
+    Hash::from_slice(bytes).ok_or_else(|| corrupt("a hash of another length"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Messages: written here, come from elsewhere, and how far each has come.
+
+use super::{Store, corrupt, log_of};
+use crate::ClientError;
+use crate::view::{Status, Target};
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, params};
+use tidings_proto::{Genesis, Kind, LogName, UserName};
+
+/// A message as it is kept.
+#[derive(Debug, Clone)]
+pub struct StoredMessage {
+    /// Its row.
+    pub id: i64,
+    /// The log it is in, or will be.
+    pub log: LogName,
+    /// The verified author.
+    pub author: Option<UserName>,
+    /// Milliseconds since 1970.
+    pub at: u64,
+    /// Its place in the log.
+    pub seq: Option<u64>,
+    /// How far it has come.
+    pub status: Status,
+    /// The encoded content.
+    pub content: Option<Vec<u8>>,
+    /// The place in which `content` is sealed under the history key; none where it is not.
+    pub tag: Option<u64>,
+}
+
+/// The numbers under which states are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i64)]
+pub enum StoredStatus {
+    /// [`Status::Pending`].
+    Pending = 0,
+    /// [`Status::Waiting`].
+    Waiting = 1,
+    /// [`Status::Sent`].
+    Sent = 2,
+    /// [`Status::Failed`].
+    Failed = 3,
+    /// [`Status::Received`].
+    Received = 4,
+    /// [`Status::Unreadable`].
+    Unreadable = 5,
+}
+
+/// A new message of one's own, with what must be sent for it.
+pub struct Written<'a> {
+    /// Its conversation.
+    pub target: &'a Target,
+    /// The log it goes to.
+    pub log: &'a LogName,
+    /// The writer.
+    pub author: &'a UserName,
+    /// Milliseconds since 1970.
+    pub at: u64,
+    /// The encoded content.
+    pub content: &'a [u8],
+    /// The place in which `content` is sealed under the history key; none where it is not.
+    pub tag: Option<u64>,
+    /// Direct rooms: the genesis, and the inbox to be told once.
+    pub room: Option<(&'a Genesis, Option<(&'a LogName, Bytes)>)>,
+}
+
+impl Store {
+    /// A message is written: it is on screen and in the outbox, or neither. Returns its row.
+    pub fn written(&self, new: Written<'_>) -> Result<i64, ClientError> {
+        self.write(|tx| {
+            let log = new.log.to_string();
+            let genesis = new.room.as_ref().map(|(genesis, _)| genesis.encode().to_vec());
+            if let (Some((_, notice)), Some(genesis)) = (&new.room, &genesis) {
+                tx.execute("INSERT OR IGNORE INTO rooms (log, genesis) VALUES (?1, ?2)", params![log, genesis])?;
+                let untold = tx.execute("UPDATE rooms SET noticed = 1 WHERE log = ?1 AND noticed = 0", [&log])? == 1;
+                if let (true, Some((inbox, body))) = (untold, notice) {
+                    tx.execute(
+                        "INSERT INTO outbox (log, kind, body) VALUES (?1, ?2, ?3)",
+                        params![inbox.to_string(), kind_number(Kind::Notice), body.as_ref()],
+                    )?;
+                }
+            }
+            tx.execute(
+                "INSERT INTO messages (conversation, log, author, at, status, content, tag) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![
+                    new.target.to_string(),
+                    log,
+                    new.author.to_string(),
+                    new.at as i64,
+                    StoredStatus::Pending as i64,
+                    new.content,
+                    new.tag.map(|tag| tag as i64)
+                ],
+            )?;
+            let id = tx.last_insert_rowid();
+            let kind = if genesis.is_some() { Kind::Sealed } else { Kind::Post };
+            tx.execute(
+                "INSERT INTO outbox (log, kind, message, genesis) VALUES (?1, ?2, ?3, ?4)",
+                params![log, kind_number(kind), id, genesis],
+            )?;
+            Ok(id)
+        })
+    }
+
+    /// The newest `limit` messages of a conversation, oldest first.
+    pub fn timeline(&self, target: &Target, limit: usize) -> Result<Vec<StoredMessage>, ClientError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(&format!("{SELECT} WHERE conversation = ?1 ORDER BY place DESC, id DESC LIMIT ?2"))?;
+            let rows = query.query_map(params![target.to_string(), limit as i64], raw)?;
+            let mut out = rows.map(|row| row?.decode()).collect::<Result<Vec<_>, ClientError>>()?;
+            out.reverse();
+            Ok(out)
+        })
+    }
+
+    /// One message.
+    pub fn message(&self, id: i64) -> Result<Option<StoredMessage>, ClientError> {
+        self.read(|db| {
+            let row = db.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?.query_row([id], raw).optional()?;
+            row.map(RawMessage::decode).transpose()
+        })
+    }
+
+    /// Every conversation that has messages: its text form, and how many.
+    pub fn conversations(&self) -> Result<Vec<(String, u64)>, ClientError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT conversation, count(*) FROM messages GROUP BY conversation ORDER BY conversation")?;
+            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+/// A kind's number in the store; the one on the wire.
+pub(super) fn kind_number(kind: Kind) -> i64 {
+    match kind {
+        Kind::Genesis => 0,
+        Kind::Sealed => 1,
+        Kind::Post => 2,
+        Kind::First => 16,
+        Kind::List => 17,
+        Kind::Notice => 32,
+    }
+}
+
+const SELECT: &str = "SELECT id, log, author, at, seq, status, reason, code, content, tag FROM messages";
+
+struct RawMessage {
+    id: i64,
+    log: String,
+    author: Option<String>,
+    at: i64,
+    seq: Option<i64>,
+    status: i64,
+    reason: Option<String>,
+    code: Option<String>,
+    content: Option<Vec<u8>>,
+    tag: Option<i64>,
+}
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<RawMessage> {
+    Ok(RawMessage {
+        id: row.get(0)?,
+        log: row.get(1)?,
+        author: row.get(2)?,
+        at: row.get(3)?,
+        seq: row.get(4)?,
+        status: row.get(5)?,
+        reason: row.get(6)?,
+        code: row.get(7)?,
+        content: row.get(8)?,
+        tag: row.get(9)?,
+    })
+}
+
+impl RawMessage {
+    fn decode(self) -> Result<StoredMessage, ClientError> {
+        let seq = self.seq.map(|seq| seq as u64);
+        let reason = || self.reason.clone().unwrap_or_default();
+        let status = match self.status {
+            0 => Status::Pending,
+            1 => Status::Waiting,
+            2 => Status::Sent { seq: seq.unwrap_or_default() },
+            3 => Status::Failed { reason: reason(), code: self.code.clone() },
+            4 => Status::Received,
+            5 => Status::Unreadable { reason: reason() },
+            other => return Err(corrupt(format!("status {other}"))),
+        };
+        Ok(StoredMessage {
+            id: self.id,
+            log: log_of(&self.log)?,
+            author: self.author.map(|author| author.parse().map_err(corrupt)).transpose()?,
+            at: self.at as u64,
+            seq,
+            status,
+            content: self.content,
+            tag: self.tag.map(|tag| tag as u64),
+        })
+    }
+}
