@@ -5,7 +5,7 @@
 use crate::crypto::Crypto;
 use crate::driver::{self, Control, Failure};
 use crate::engine::Core;
-use crate::store::{Store, StoredMessage, Written};
+use crate::store::{Stage, Store, StoredMessage, Written};
 use crate::view::{Link, Message, MessageId, Person, Room, Status, Target};
 use crate::{ClientError, Endpoint};
 use rand_core::{OsRng, RngCore};
@@ -42,6 +42,9 @@ impl Client {
         }
         let store = Store::open(profile)?;
         let account = store.account()?.ok_or_else(|| ClientError::NoAccount(profile.to_owned()))?;
+        if account.stage == Stage::Asked {
+            return Err(ClientError::Unfinished(account.user));
+        }
         let stop = CancellationToken::new();
         let control = Control {
             stop: stop.clone(),
@@ -253,11 +256,8 @@ fn rooms(store: &Store, me: &UserName) -> Result<Vec<Room>, ClientError> {
     let stopped = |is_of: &dyn Fn(&LogName) -> bool| {
         tips.iter().filter(|(log, ..)| is_of(log)).filter_map(|(log, _, why)| Some((log.to_string(), why.clone()?))).collect()
     };
-    let public = Room {
-        target: Target::Public,
-        messages: count(&Target::Public),
-        stopped: stopped(&|log| matches!(log, LogName::Public(_))),
-    };
+    let public =
+        Room { target: Target::Public, messages: count(&Target::Public), stopped: stopped(&|log| matches!(log, LogName::Public(_))) };
     let mut rooms = vec![public];
     for genesis in store.rooms()? {
         let target = Target::Direct(genesis.other(me).clone());

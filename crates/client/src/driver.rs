@@ -125,7 +125,6 @@ async fn dial_and_serve(core: &Arc<Core>, control: &Control, was_linked: &mut bo
     if !link.ready.listed {
         return Err(ClientError::NotListed(core.me().clone()));
     }
-    core.stored(|store| store.listed()).await?;
     core.link.send_replace(view::Link::CatchingUp);
     core.touch();
     serve(core, control, link, was_linked).await

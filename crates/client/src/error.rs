@@ -15,6 +15,9 @@ pub enum ClientError {
     /// The user's: no account in this profile.
     #[error("there is no account in {0} yet: register or log in first")]
     NoAccount(PathBuf),
+    /// Nobody's: the answer to a registration or login never came.
+    #[error("the registration or login of {0} in this profile was cut off: run it again to finish it")]
+    Unfinished(UserName),
     /// The user's: the profile has an account already.
     #[error("{path} already belongs to {user}: choose another profile folder")]
     ProfileTaken {
@@ -119,6 +122,7 @@ impl ClientError {
             ClientError::Usage(_) => 2,
             ClientError::Setup(_)
             | ClientError::NoAccount(_)
+            | ClientError::Unfinished(_)
             | ClientError::ProfileTaken { .. }
             | ClientError::Profile { .. }
             | ClientError::NewerSchema { .. } => 3,

@@ -104,9 +104,7 @@ fn check_hello(hello: &Hello, endpoint: &Endpoint, pipe: &Pipe) -> Result<(), Cl
         return Err(ClientError::ServerKeyChanged { server: name.clone(), pinned, found });
     }
     if *spki != pipe.spki || !same_tls_session(&pipe.exporter, &hello.exporter) {
-        return Err(ClientError::WrongServer(
-            "its certificate is not the one that it has signed: somebody may stand between".into(),
-        ));
+        return Err(ClientError::WrongServer("its certificate is not the one that it has signed: somebody may stand between".into()));
     }
     match hello.versions.as_slice() {
         [version] if VERSIONS.contains(version) => Ok(()),

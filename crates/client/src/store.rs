@@ -9,7 +9,7 @@ mod timeline;
 
 pub use outbox::{OutboxRow, Sealed};
 pub use sync::{Batch, NewRow, OwnSent};
-pub use timeline::{StoredMessage, StoredStatus, Written};
+pub use timeline::{StoredMessage, Written};
 
 use crate::platform::{self, ProfileLock};
 use crate::{ClientError, Endpoint};
@@ -22,7 +22,6 @@ use zeroize::Zeroizing;
 
 const SCHEMA: &str = include_str!("store/schema.sql");
 const SCHEMA_VERSION: i64 = 1;
-
 
 /// How far an account has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

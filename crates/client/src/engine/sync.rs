@@ -124,7 +124,8 @@ impl Engine {
                 followed.waiting_for = None;
                 followed.held_bytes = 0;
             }
-            while let Some(entries) = self.logs.get_mut(&log).filter(|followed| followed.is_flowing()).and_then(|log| log.held.pop_front()) {
+            while let Some(entries) = self.logs.get_mut(&log).filter(|followed| followed.is_flowing()).and_then(|log| log.held.pop_front())
+            {
                 self.take(log.clone(), entries, now).await?;
             }
         }
@@ -397,7 +398,8 @@ impl Engine {
             }
             Some(0) => {}
             Some(missing) => {
-                let why = format!("{missing} of {author}'s messages before the next one {} missing", if missing == 1 { "is" } else { "are" });
+                let why =
+                    format!("{missing} of {author}'s messages before the next one {} missing", if missing == 1 { "is" } else { "are" });
                 batch.rows.push(row(None, None, None, Err(why)));
             }
         }

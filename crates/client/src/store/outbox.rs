@@ -17,8 +17,6 @@ pub struct OutboxRow {
     pub log: LogName,
     /// What it becomes.
     pub kind: Kind,
-    /// The message it is for; none for notices.
-    pub message: Option<i64>,
     /// Direct rooms: what names the room.
     pub genesis: Option<Genesis>,
     /// What to seal: the message's content as it is kept, or a notice's body.
@@ -47,23 +45,22 @@ impl Store {
     pub fn outbox(&self, after: i64) -> Result<Vec<OutboxRow>, ClientError> {
         self.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT o.id, o.log, o.kind, o.message, o.genesis, coalesce(m.content, o.body, x''), m.tag, o.n, o.draft
+                "SELECT o.id, o.log, o.kind, o.genesis, coalesce(m.content, o.body, x''), m.tag, o.n, o.draft
                  FROM outbox o LEFT JOIN messages m ON m.id = o.message WHERE o.id > ?1 ORDER BY o.id",
             )?;
             let mut rows = query.query([after])?;
             let mut out = Vec::new();
             while let Some(row) = rows.next()? {
-                let n: Option<i64> = row.get(7)?;
-                let draft: Option<Vec<u8>> = row.get(8)?;
-                let genesis: Option<Vec<u8>> = row.get(4)?;
+                let n: Option<i64> = row.get(6)?;
+                let draft: Option<Vec<u8>> = row.get(7)?;
+                let genesis: Option<Vec<u8>> = row.get(3)?;
                 out.push(OutboxRow {
                     id: row.get(0)?,
                     log: log_of(&row.get::<_, String>(1)?)?,
                     kind: kind_of(row.get(2)?)?,
-                    message: row.get(3)?,
                     genesis: genesis.map(|bytes| Genesis::read(&bytes).map_err(corrupt)).transpose()?,
-                    body: row.get(5)?,
-                    tag: row.get::<_, Option<i64>>(6)?.map(|tag| tag as u64),
+                    body: row.get(4)?,
+                    tag: row.get::<_, Option<i64>>(5)?.map(|tag| tag as u64),
                     sealed: n.zip(draft).map(|(n, draft)| (n as u64, draft.into())),
                 });
             }
@@ -210,7 +207,8 @@ fn set_own_count(tx: &Transaction<'_>, log: &LogName, n: u64) -> Result<(), Clie
 }
 
 fn own_count(db: &rusqlite::Connection, log: &LogName) -> Result<u64, ClientError> {
-    let n: Option<i64> = db.prepare_cached("SELECT n FROM own WHERE log = ?1")?.query_row([log.to_string()], |row| row.get(0)).optional()?;
+    let n: Option<i64> =
+        db.prepare_cached("SELECT n FROM own WHERE log = ?1")?.query_row([log.to_string()], |row| row.get(0)).optional()?;
     Ok(n.unwrap_or(0) as u64)
 }
 

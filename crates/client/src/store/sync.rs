@@ -5,8 +5,8 @@ use super::{Store, apply_changes, corrupt, hash_of, log_of};
 use crate::ClientError;
 use crate::view::Target;
 use rusqlite::{OptionalExtension, Transaction, params};
-use tidings_proto::chain::Tip;
 use tidings_e2ee::suite::Change;
+use tidings_proto::chain::Tip;
 use tidings_proto::{DeviceKey, Genesis, Hash, LogName, UserName};
 
 /// A row for the timeline.
@@ -153,10 +153,7 @@ impl Store {
                 )?;
             }
             for (seq, hash) in &batch.hashes {
-                tx.execute(
-                    "INSERT INTO hashes (log, seq, hash) VALUES (?1, ?2, ?3)",
-                    params![log, *seq as i64, hash.as_bytes()],
-                )?;
+                tx.execute("INSERT INTO hashes (log, seq, hash) VALUES (?1, ?2, ?3)", params![log, *seq as i64, hash.as_bytes()])?;
             }
             learn_rooms(tx, &batch.rooms)?;
             apply_changes(tx, &batch.changes)
