@@ -1,0 +1,88 @@
+//! How the logs are opened: what is kept in memory is read, and the tasks are started.
+
+use super::batch::Cache;
+use super::book::Book;
+use super::directory::Directory;
+use super::mailbox::Mailboxes;
+use super::sequencer::{Sequencer, WAITING};
+use super::tail::Tail;
+use super::{Logs, PAGE_ENTRIES};
+use crate::bus::Bus;
+use crate::store::{LogRow, Most, Range, Store, StoreError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tidings_proto::{Entry, LogName, ServerName, UserName};
+use tidings_trust::KeyState;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// New rooms that a slow listener may be behind before it is told to look at all of them.
+const ROOMS_BEHIND: usize = 1024;
+/// Bytes of key history that are read at once.
+const READ_AT_ONCE: usize = 1024 * 1024;
+
+/// See [`Logs::open`].
+pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> Result<Arc<Logs>, StoreError> {
+    let loaded = store.load().await?;
+    let mut states = BTreeMap::new();
+    for row in loaded.logs.iter().filter(|row| matches!(row.name, LogName::Keys(_))) {
+        replay(&*store, row, &mut states).await?;
+    }
+    let last_log = loaded.logs.iter().map(|row| row.number).max().unwrap_or(0);
+    let cache = Cache::new(last_log, loaded.got, loaded.outbox);
+    let (jobs, waiting) = mpsc::channel(WAITING);
+    let logs = Arc::new(Logs {
+        book: Arc::new(Book::new(me.clone(), loaded.logs, loaded.registered)),
+        directory: Arc::new(Directory::new(states)),
+        tail: Arc::new(Tail::default()),
+        mailboxes: Arc::new(Mailboxes::default()),
+        new_rooms: broadcast::channel(ROOMS_BEHIND).0,
+        jobs: Mutex::new(Some(jobs)),
+        tasks: TaskTracker::new(),
+        closing: CancellationToken::new(),
+        store,
+        me,
+    });
+    let mailboxes = logs.mailboxes.clone();
+    bus.listen(Box::new(move |woken| mailboxes.post(woken)));
+    let sequencer = Sequencer {
+        me: logs.me.clone(),
+        store: logs.store.clone(),
+        bus,
+        book: logs.book.clone(),
+        directory: logs.directory.clone(),
+        tail: logs.tail.clone(),
+        mailboxes: logs.mailboxes.clone(),
+        new_rooms: logs.new_rooms.clone(),
+        cache,
+        forgotten: 0,
+    };
+    logs.tasks.spawn(sequencer.run(waiting));
+    let poll = Sequencer::poll(logs.store.clone(), logs.mailboxes.clone(), loaded.changed);
+    let closing = logs.closing.clone();
+    logs.tasks.spawn(async move {
+        closing.run_until_cancelled(poll).await;
+    });
+    logs.know_peer(&logs.me).await?;
+    Ok(logs)
+}
+
+/// Reads a key history as it was judged when it came.
+async fn replay(store: &dyn Store, row: &LogRow, states: &mut BTreeMap<UserName, Arc<KeyState>>) -> Result<(), StoreError> {
+    let mut after = 0;
+    loop {
+        let page = store.page(row.number, Range::After(after), Most { entries: PAGE_ENTRIES, bytes: READ_AT_ONCE }).await?;
+        let Some(last) = page.entries.last() else { return Ok(()) };
+        after = last.seq;
+        for stored in &page.entries {
+            let entry = Entry::read(&stored.entry).map_err(|error| StoreError::Damaged(error.to_string()))?;
+            // A stub took nobody's place in the history.
+            let Some(draft) = entry.draft() else { continue };
+            let before = states.get(&draft.author).map(|state| &**state);
+            let state = KeyState::apply(before, &row.name, entry.seq, draft)
+                .map_err(|error| StoreError::Damaged(format!("{} entry {}: {error}", row.name, entry.seq)))?;
+            states.insert(draft.author.clone(), Arc::new(state));
+        }
+    }
+}
