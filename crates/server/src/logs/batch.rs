@@ -261,8 +261,7 @@ impl<'a> Batch<'a> {
         }
         let placed = self.place(number, &log, draft);
         self.states.insert(user.clone(), Arc::new(state));
-        let record =
-            AccountRecord { password: account.password, recovery: account.recovery, vault: account.vault, vault_version: 1 };
+        let record = AccountRecord { password: account.password, recovery: account.recovery, vault: account.vault, vault_version: 1 };
         self.done.changes.push(Change::Account { user: user.clone(), record });
         self.new_log(LogName::Inbox(user.clone()), None);
         self.done.registered.push(user);

@@ -53,7 +53,6 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> R
         book: logs.book.clone(),
         directory: logs.directory.clone(),
         tail: logs.tail.clone(),
-        mailboxes: logs.mailboxes.clone(),
         new_rooms: logs.new_rooms.clone(),
         cache,
         forgotten: 0,

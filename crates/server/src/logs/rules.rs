@@ -128,7 +128,13 @@ impl Rules<'_> {
 
     /// A message to a room that `hub` orders. Whether its author is a member of a room that is known already is told by the
     /// sequencer, which knows of rooms that are about to be.
-    fn sealed(&self, log: &LogName, hub: &ServerName, draft: &Encoded<Draft>, genesis: Option<Genesis>) -> Result<Option<RoomRef>, Refusal> {
+    fn sealed(
+        &self,
+        log: &LogName,
+        hub: &ServerName,
+        draft: &Encoded<Draft>,
+        genesis: Option<Genesis>,
+    ) -> Result<Option<RoomRef>, Refusal> {
         if draft.kind != Kind::Sealed {
             return Err(Refusal::new(Code::Forbidden, "a room takes sealed messages only"));
         }

@@ -97,7 +97,6 @@ pub struct Sequencer {
     pub book: Arc<Book>,
     pub directory: Arc<Directory>,
     pub tail: Arc<Tail>,
-    pub mailboxes: Arc<Mailboxes>,
     pub new_rooms: broadcast::Sender<RoomRef>,
     pub cache: Cache,
     pub forgotten: u64,
@@ -115,16 +114,14 @@ impl Sequencer {
     async fn turn(&mut self, jobs: Vec<Job>) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let questions = self.questions(&jobs);
-        let asks = !(questions.lasts.is_empty()
-            && questions.placed.is_empty()
-            && questions.codes.is_empty()
-            && questions.outgoing.is_empty());
+        let asks =
+            !(questions.lasts.is_empty() && questions.placed.is_empty() && questions.codes.is_empty() && questions.outgoing.is_empty());
         let answers = if asks { self.store.look_up(questions.clone()).await } else { Ok(Default::default()) };
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => return refuse_all(jobs, &error.into()),
         };
-        let mut batch = Batch::new(&self.me, &self.book, &self.directory, &mut self.cache, at);
+        let mut batch = Batch::new(&self.me, &self.book, &self.directory, &self.cache, at);
         batch.learn(questions, answers);
         for job in jobs {
             batch.take(job);

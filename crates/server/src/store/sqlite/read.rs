@@ -67,8 +67,7 @@ pub fn history(connection: &Connection, log: u64, user: &UserName, after: u64, m
         WHERE users.name = ?1 AND entries.id > ?2 AND entries.id <= ?3 ORDER BY entries.id LIMIT ?4";
     // One more than is wanted tells whether more follow.
     let limit = most.entries.saturating_add(1).min(i64::MAX as usize) as i64;
-    let (mut entries, mut more) =
-        some_of(connection, sql, params![user.to_string(), base | clamp(after), base | SEQ_MASK, limit], most)?;
+    let (mut entries, mut more) = some_of(connection, sql, params![user.to_string(), base | clamp(after), base | SEQ_MASK, limit], most)?;
     if entries.len() > most.entries {
         entries.truncate(most.entries);
         more = true;

@@ -16,8 +16,7 @@ pub struct Tables {
 
 impl Tables {
     pub fn new(connection: Connection) -> Result<Tables, StoreError> {
-        let changed =
-            connection.query_row("SELECT coalesce(max(changed), 0) FROM logs", [], |row| row.get(0)).map_err(failed)?;
+        let changed = connection.query_row("SELECT coalesce(max(changed), 0) FROM logs", [], |row| row.get(0)).map_err(failed)?;
         Ok(Tables { connection, changed })
     }
 
@@ -175,10 +174,8 @@ fn settle(connection: &Connection, id: i64, settled: &Settled, at: u64) -> rusql
 }
 
 fn device_id(connection: &Connection, key: &DeviceKey) -> rusqlite::Result<i64> {
-    let found = connection
-        .prepare_cached("SELECT id FROM devices WHERE key = ?1")?
-        .query_row([key.as_bytes()], |row| row.get(0))
-        .optional()?;
+    let found =
+        connection.prepare_cached("SELECT id FROM devices WHERE key = ?1")?.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
     match found {
         Some(id) => Ok(id),
         None => connection.prepare_cached("INSERT INTO devices (key) VALUES (?1)")?.insert([key.as_bytes()]),
@@ -187,8 +184,7 @@ fn device_id(connection: &Connection, key: &DeviceKey) -> rusqlite::Result<i64> 
 
 fn user_id(connection: &Connection, user: &UserName) -> rusqlite::Result<i64> {
     let name = user.to_string();
-    let found =
-        connection.prepare_cached("SELECT id FROM users WHERE name = ?1")?.query_row([&name], |row| row.get(0)).optional()?;
+    let found = connection.prepare_cached("SELECT id FROM users WHERE name = ?1")?.query_row([&name], |row| row.get(0)).optional()?;
     match found {
         Some(id) => Ok(id),
         None => connection.prepare_cached("INSERT INTO users (name) VALUES (?1)")?.insert([&name]),
