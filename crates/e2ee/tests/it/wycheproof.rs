@@ -1,0 +1,173 @@
+//! Ciphertexts of other people's making (C2SP/wycheproof), through the code that opens messages: what must open does, what
+//! must not does not, and nothing that is not of our own profile gets as far as a key.
+
+use crate::samples::{decrypting, wait};
+use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::rsa::{KeyPair, KeyPairComponents, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
+use data_encoding::HEXLOWER;
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+use std::sync::Arc;
+use tidings_e2ee::jose::{self, JoseError, Parsed, Sealed};
+use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
+
+const JWE: &str = include_str!("../vectors/json_web_encryption_test.json");
+
+fn hex(value: &Value) -> Vec<u8> {
+    HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
+}
+
+/// Every case of a set with its group.
+fn each(file: &str, mut check: impl FnMut(&Value, &Value)) -> u64 {
+    let file: Value = serde_json::from_str(file).unwrap();
+    let mut count = 0;
+    for group in file["testGroups"].as_array().unwrap() {
+        for case in group["tests"].as_array().unwrap() {
+            check(group, case);
+            count += 1;
+        }
+    }
+    assert_eq!(file["numberOfTests"], count);
+    count
+}
+
+fn is_valid(case: &Value) -> bool {
+    // No set here has cases that are left to taste.
+    assert!(case["result"] == "valid" || case["result"] == "invalid", "{case}");
+    case["result"] == "valid"
+}
+
+fn rsa_oaep(file: &str) -> (u64, u64) {
+    let (mut opened, mut refused) = (0, 0);
+    each(file, |group, case| {
+        let (key, _) = decrypting(&hex(&group["privateKeyPkcs8"]));
+        let found = wait(AwsLcKeys.decrypt_oaep(&key, &hex(&case["ct"])));
+        // We never use a label (RFC 7518 §4.3), so what was made with one must not open.
+        if is_valid(case) && case["label"] == "" {
+            assert_eq!(found.unwrap()[..], hex(&case["msg"]), "case {}", case["tcId"]);
+            opened += 1;
+        } else {
+            assert!(found.is_err(), "case {}: {}", case["tcId"], case["comment"]);
+            refused += 1;
+        }
+        // As the key of a message, only 32 bytes will do.
+        let key_of_message = wait(jose::unwrap_key(&AwsLcKeys, &key, &hex(&case["ct"])));
+        assert_eq!(key_of_message.is_ok(), is_valid(case) && case["label"] == "" && hex(&case["msg"]).len() == 32);
+    });
+    (opened, refused)
+}
+
+#[test]
+fn rsa_oaep_3072() {
+    assert_eq!(rsa_oaep(include_str!("../vectors/rsa_oaep_3072_sha256_mgf1sha256_test.json")), (10, 27));
+}
+
+#[test]
+fn rsa_oaep_4096() {
+    assert_eq!(rsa_oaep(include_str!("../vectors/rsa_oaep_4096_sha256_mgf1sha256_test.json")), (10, 27));
+}
+
+/// AES-256 with nonces of 12 and tags of 16 bytes goes through the code that opens messages; every other size is refused.
+#[test]
+fn aes_gcm() {
+    let (mut opened, mut refused, mut other_sizes) = (0, 0, 0);
+    each(include_str!("../vectors/aes_gcm_test.json"), |group, case| {
+        let sealed = Sealed { iv: hex(&case["iv"]), ciphertext: hex(&case["ct"]), tag: hex(&case["tag"]) };
+        let Ok(key) = <[u8; 32]>::try_from(hex(&case["key"])) else { return };
+        let found = jose::decrypt(&key, &hex(&case["aad"]), &sealed);
+        if group["ivSize"] != 96 || group["tagSize"] != 128 {
+            assert_eq!(found, Err(JoseError::Undecryptable), "case {}", case["tcId"]);
+            other_sizes += 1;
+        } else if is_valid(case) {
+            assert_eq!(found.unwrap()[..], hex(&case["msg"]), "case {}", case["tcId"]);
+            opened += 1;
+        } else {
+            assert_eq!(found, Err(JoseError::Undecryptable), "case {}: {}", case["tcId"], case["comment"]);
+            refused += 1;
+        }
+    });
+    assert_eq!((opened, refused, other_sizes), (39, 27, 39));
+}
+
+/// The commitment's HMAC and the vault's HKDF are these two types of the same libraries.
+#[test]
+fn hmac_sha256() {
+    each(include_str!("../vectors/hmac_sha256_test.json"), |group, case| {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&hex(&case["key"])).unwrap();
+        mac.update(&hex(&case["msg"]));
+        let length = group["tagSize"].as_u64().unwrap() as usize / 8;
+        assert_eq!(mac.finalize().into_bytes()[..length] == hex(&case["tag"]), is_valid(case), "case {}", case["tcId"]);
+    });
+}
+
+#[test]
+fn hkdf_sha256() {
+    each(include_str!("../vectors/hkdf_sha256_test.json"), |_, case| {
+        let salt = hex(&case["salt"]);
+        let mut okm = vec![0; case["size"].as_u64().unwrap() as usize];
+        let done = Hkdf::<Sha256>::new(Some(&salt), &hex(&case["ikm"])).expand(&hex(&case["info"]), &mut okm);
+        assert_eq!(done.is_ok() && okm == hex(&case["okm"]), is_valid(case), "case {}", case["tcId"]);
+    });
+}
+
+/// Of the 139 JWEs one has our two algorithms. Its key has 2048 bits, so it can only be tried below our own rules: the
+/// layers that unwrap and decrypt open it, bit by bit as another library made it.
+#[test]
+fn the_one_jwe_with_our_algorithms_opens_below_the_profile() {
+    let mut tried = 0;
+    each(JWE, |group, case| {
+        let Some(jwe) = case["jwe"].as_str() else { return };
+        let parts: Vec<&str> = jwe.split('.').collect();
+        let [protected, encrypted_key, iv, ciphertext, tag] = parts[..] else { return };
+        let Some(header) = B64.decode(protected).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) else { return };
+        if header["alg"] != "RSA-OAEP-256" || header["enc"] != "A256GCM" {
+            return;
+        }
+        assert!(is_valid(case));
+        let b64 = |text: &str| B64.decode(text).unwrap();
+        let key = key_of_jwk(&group["private"]);
+        let sealed = Sealed { iv: b64(iv), ciphertext: b64(ciphertext), tag: b64(tag) };
+        let cek = wait(jose::unwrap_key(&AwsLcKeys, &key, &b64(encrypted_key))).unwrap();
+        let plaintext = jose::decrypt(&cek, protected.as_bytes(), &sealed).unwrap();
+        assert_eq!(plaintext[..], hex(&case["pt"]));
+        // The header is bound: another one, though it means the same, does not open it.
+        let other = B64.encode(serde_json::to_vec_pretty(&header).unwrap());
+        assert_eq!(jose::decrypt(&cek, other.as_bytes(), &sealed), Err(JoseError::Undecryptable));
+        tried += 1;
+    });
+    assert_eq!(tried, 1);
+}
+
+/// Valid or not, none of them is a message here: compact or JSON, and above all RSA1_5.
+#[test]
+fn no_jwe_of_theirs_is_of_the_profile() {
+    let all = each(JWE, |_, case| {
+        let text = match &case["jwe"] {
+            Value::String(text) => text.clone(),
+            json => json.to_string(),
+        };
+        assert_eq!(Parsed::read(text.as_bytes()).err(), Some(JoseError::NotOurProfile), "case {}", case["tcId"]);
+    });
+    assert_eq!(all, 139);
+}
+
+fn key_of_jwk(jwk: &Value) -> Arc<OaepPrivateDecryptingKey> {
+    let part = |name: &str| B64.decode(jwk[name].as_str().unwrap()).unwrap();
+    let public_key = aws_lc_rs::rsa::PublicKeyComponents { n: part("n"), e: part("e") };
+    let pair = KeyPair::from_components(&KeyPairComponents {
+        public_key,
+        d: part("d"),
+        p: part("p"),
+        q: part("q"),
+        dP: part("dp"),
+        dQ: part("dq"),
+        qInv: part("qi"),
+    })
+    .unwrap();
+    let pkcs8 = pair.as_der().unwrap();
+    Arc::new(OaepPrivateDecryptingKey::new(PrivateDecryptingKey::from_pkcs8(pkcs8.as_ref()).unwrap()).unwrap())
+}
