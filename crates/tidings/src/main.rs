@@ -1,2 +1,71 @@
-//! placeholder
-fn main() {}
+//! The one binary: a server, and a command line for people. What it does with an account is the client crate's work, what it does as
+//! a host the server crate's; here are only arguments, terminals and exit codes.
+
+mod ask;
+mod beside;
+mod cli;
+mod demo;
+mod failure;
+mod inert;
+mod login;
+mod look;
+mod peer;
+mod people;
+mod profile;
+mod read;
+mod register;
+mod secret;
+mod send;
+mod server;
+mod tail;
+
+use clap::Parser;
+use cli::{Arguments, Command, PeerCommand};
+use failure::Failure;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.global.json;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return end(json, Err(Failure::ours(format!("no runtime: {error}")))),
+    };
+    let done = runtime.block_on(run(arguments));
+    // A prompt or a blocked write may still hold a thread; nothing that matters waits for it.
+    runtime.shutdown_background();
+    end(json, done)
+}
+
+async fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let Arguments { global, command } = arguments;
+    match command {
+        Command::Server(server) => server::run(&global, server).await,
+        Command::Register(register) => register::run(&global, register).await,
+        Command::Login(login) => login::run(&global, login).await,
+        Command::People(people) => people::run(&global, &people).await,
+        Command::Send(send) => send::run(&global, send).await,
+        Command::Tail(tail) => tail::run(&global, &tail).await,
+        Command::Read(read) => read::run(&global, &read).await,
+        Command::Peer(PeerCommand::Show(show)) => peer::show(&global, show),
+        Command::Demo(demo) => demo::run(&global, &demo).await,
+    }
+}
+
+/// The last words and the exit code.
+fn end(json: bool, done: Result<u8, Failure>) -> ExitCode {
+    let code = match done {
+        Ok(code) => code,
+        Err(failure) => {
+            // The reader of a closed pipe has gone: there is nobody to tell.
+            let _ = if json {
+                writeln!(std::io::stdout(), "{}", look::object("error", &failure.as_json()))
+            } else {
+                writeln!(std::io::stderr(), "tidings: {}", inert::lines(&failure.sentence))
+            };
+            failure.code
+        }
+    };
+    ExitCode::from(code)
+}

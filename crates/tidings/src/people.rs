@@ -1,0 +1,24 @@
+//! `tidings people`: everybody that the home server knows, who is online, and their keys.
+
+use crate::ask::{Ask, Out};
+use crate::cli::{Global, PeopleArguments};
+use crate::failure::Failure;
+use crate::look::{self, Look};
+use crate::profile;
+use std::time::Duration;
+use tidings_client::Client;
+
+/// Runs the command.
+pub async fn run(global: &Global, arguments: &PeopleArguments) -> Result<u8, Failure> {
+    profile::perform(global, Ask::People { wait: arguments.wait }).await
+}
+
+/// Prints the list. Without the server the list of before, where nobody is online, and that error's exit code.
+pub async fn answer(client: &Client, wait: u32, look: Look, out: &mut Out) -> Result<u8, Failure> {
+    let linked = client.linked(Duration::from_secs(wait.into())).await;
+    for line in look::people(&client.people().await?, &client.me().to_string(), look) {
+        out.line(&line).await?;
+    }
+    linked.map_err(Failure::from)?;
+    Ok(0)
+}

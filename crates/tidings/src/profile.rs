@@ -1,0 +1,113 @@
+//! Which profile, which server, and who holds the profile: this process, or another one that is asked instead.
+
+use crate::ask::{self, Ask};
+use crate::beside;
+use crate::cli::{At, Global};
+use crate::failure::Failure;
+use crate::look::Look;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tidings_client::setup::parse_server_key;
+use tidings_client::{Client, ClientError, ClientSetup, Endpoint, UserName};
+use tokio::time::Instant;
+
+/// How long a command waits for another one that holds the profile and answers no questions.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The folder of this person's data (XDG Base Directory Specification), `tidings/<what>` in it.
+pub fn data_folder(what: &str) -> Result<PathBuf, Failure> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("tidings").join(what))
+        .ok_or_else(|| Failure::config("neither HOME nor XDG_DATA_HOME is set: say where with --profile DIR or --data DIR"))
+}
+
+/// The profile's folder.
+pub fn folder(global: &Global) -> Result<PathBuf, Failure> {
+    global.profile.clone().map_or_else(|| data_folder("profile"), Ok)
+}
+
+/// The home server of `user`: as `client_setup.json` says, as the flags say, or else under its own name.
+pub fn endpoint(global: &Global, at: &At, user: &UserName) -> Result<Endpoint, Failure> {
+    let mut endpoint = match setup(global)? {
+        Some(setup) => setup.endpoint(user),
+        None => Endpoint { name: user.server().clone(), address: user.server().to_string(), key: None, plain: false },
+    };
+    if let Some(address) = &at.server {
+        endpoint.address.clone_from(address);
+    }
+    if let Some(key) = &at.server_key {
+        endpoint.key = Some(parse_server_key(key).map_err(Failure::usage)?);
+    }
+    if &endpoint.name != user.server() {
+        let (name, other) = (&endpoint.name, user.server());
+        return Err(Failure::config(format!("client_setup.json is for the server {name}, and {user} is on {other}")));
+    }
+    Ok(endpoint)
+}
+
+fn setup(global: &Global) -> Result<Option<ClientSetup>, Failure> {
+    let here = Path::new("client_setup.json");
+    match &global.setup {
+        Some(file) => Ok(Some(ClientSetup::load(file)?)),
+        None if here.exists() => Ok(Some(ClientSetup::load(here)?)),
+        None => Ok(None),
+    }
+}
+
+/// Does what is asked with the profile's client: in this process, or in the one that holds the profile already.
+pub async fn perform(global: &Global, ask: Ask) -> Result<u8, Failure> {
+    start_log("warn")?;
+    let folder = folder(global)?;
+    let look = Look::of_stdout(global.json);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Client::open(&folder) {
+            Ok(client) => return with_own(global, &folder, client, ask, look).await,
+            Err(ClientError::ProfileBusy(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(code) = beside::ask(&folder, &ask, look).await? {
+            return Ok(code);
+        }
+        if Instant::now() > deadline {
+            return Err(ClientError::ProfileBusy(folder).into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn with_own(global: &Global, folder: &Path, client: Client, ask: Ask, look: Look) -> Result<u8, Failure> {
+    // A setup file that was named, not one that happens to lie here, says where the server is now.
+    if let Some(file) = &global.setup {
+        let setup = ClientSetup::load(file)?;
+        if setup.server_ip != client.endpoint().address {
+            client.set_address(&setup.server_ip).await?;
+        }
+    }
+    if !ask.is_local() {
+        client.connect();
+    }
+    // Only a command that stays is worth asking; whoever comes beside a short one waits for its end.
+    let others = matches!(ask, Ask::Tail { .. }).then(|| beside::listen(folder, &client)).flatten();
+    let done = ask::answer(&client, &ask, look, &mut ask::Out::Stdout).await;
+    drop(others);
+    client.close().await;
+    done
+}
+
+/// Logs go to stderr: for people on a terminal, as JSON otherwise. `TIDINGS_LOG` sets the level, like `debug` or `tidings_server=trace`.
+pub fn start_log(level: &str) -> Result<(), Failure> {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let filter = match std::env::var("TIDINGS_LOG") {
+        Ok(wanted) => EnvFilter::try_new(&wanted).map_err(|error| Failure::config(format!("TIDINGS_LOG: {error}")))?,
+        Err(_) => EnvFilter::new(level),
+    };
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // It can be set only once in a process, and it is.
+    let _ = if std::io::stderr().is_terminal() { log.with_target(false).with_ansi(colour).try_init() } else { log.json().try_init() };
+    Ok(())
+}
