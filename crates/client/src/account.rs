@@ -194,8 +194,7 @@ async fn new_account(
     let (user, device, secret) = (user.clone(), device.clone(), words.clone());
     let made = heavy(move || async move {
         let server = user.server();
-        let (password, password_key) =
-            for_password.finish(password.as_bytes(), &reply.password, &user, server).map_err(of_opaque)?;
+        let (password, password_key) = for_password.finish(password.as_bytes(), &reply.password, &user, server).map_err(of_opaque)?;
         let (recovery, recovery_key) = for_recovery.finish(secret.as_bytes(), &reply.recovery, &user, server).map_err(of_opaque)?;
         let account = account::create(&AwsLcKeys, &user, &device, &password_key, &recovery_key).await.map_err(of_account)?;
         Ok::<_, ClientError>(Made { password: password.into(), recovery: recovery.into(), account })
@@ -270,10 +269,7 @@ impl Profile {
         Ok(Profile { store })
     }
 
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> Result<T, ClientError> + Send + 'static,
-    ) -> Result<T, ClientError> {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T, ClientError> + Send + 'static) -> Result<T, ClientError> {
         let store = self.store.clone();
         heavy(move || async move { work(&store) }).await?
     }
@@ -291,7 +287,8 @@ impl Profile {
             // Whether that attempt succeeded is for a second attempt with its own name to find out.
             return Err(ClientError::ProfileTaken { path: folder.to_owned(), user: earlier.user });
         }
-        let seed: &[u8; 32] = earlier.device.as_slice().try_into().map_err(|_| ClientError::Store("a device key of another length".into()))?;
+        let seed: &[u8; 32] =
+            earlier.device.as_slice().try_into().map_err(|_| ClientError::Store("a device key of another length".into()))?;
         let mut link = dial(&endpoint, user, &DeviceSecret::from_bytes(seed)).await?;
         link.writer.close().await;
         Ok(link.ready.listed)

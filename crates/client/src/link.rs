@@ -146,3 +146,6 @@ impl Link {
         tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(ClientError::TimedOut))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,10 +131,7 @@ fn what_is_refused_for_good_is_reported_and_what_follows_is_numbered_anew() {
     let mut bench = Bench::with(&room(1), 1..=4);
     bench.submits();
     bench.outbox.accepted(1).unwrap();
-    assert_eq!(
-        bench.refused(2, refusal(Code::Forbidden)),
-        Some(Verdict::Failed { row: 102, log: room(1), kind: Kind::Sealed })
-    );
+    assert_eq!(bench.refused(2, refusal(Code::Forbidden)), Some(Verdict::Failed { row: 102, log: room(1), kind: Kind::Sealed }));
     assert_eq!(bench.outbox.take_renumbered(), [], "the hub has not said yet what it did with the others");
     bench.refused(3, refusal(Code::Gap).last(1));
     assert_eq!(bench.outbox.take_renumbered(), [], "one answer is still open: that draft might have been taken");
