@@ -207,7 +207,7 @@ impl Client {
 }
 
 /// One transaction: the message, and what must be sent for it.
-fn write(store: &Store, crypto: &Crypto, me: &UserName, target: &Target, content: &Content) -> Result<i64, ClientError> {
+pub(crate) fn write(store: &Store, crypto: &Crypto, me: &UserName, target: &Target, content: &Content) -> Result<i64, ClientError> {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     match target {
         Target::Public => {
@@ -230,7 +230,7 @@ fn write(store: &Store, crypto: &Crypto, me: &UserName, target: &Target, content
     }
 }
 
-fn shown(crypto: &Crypto, message: StoredMessage) -> Result<Message, ClientError> {
+pub(crate) fn shown(crypto: &Crypto, message: StoredMessage) -> Result<Message, ClientError> {
     let text = match &message.content {
         Some(content) => crypto.from_rest(&message.log, message.tag, content)?.text,
         None => String::new(),
