@@ -1,0 +1,166 @@
+//! Servers that know each other, over wires that can be cut.
+
+use crate::person::Person;
+use crate::wire::Wire;
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use tidings_proto::{ServerKey, ServerName, UserName};
+use std::sync::Arc;
+use tidings_server::bus::deaf::DeafBus;
+use tidings_server::bus::local::LocalBus;
+use tidings_server::bus::Bus;
+use tidings_server::identity::Identity;
+use tidings_server::{Config, Peer, Registration, Running, Server, Transport};
+
+/// Several servers and their people. The folders are removed with the world.
+pub struct World {
+    folder: tempfile::TempDir,
+    sites: BTreeMap<ServerName, Site>,
+    /// From whom to whom servers dial.
+    wires: BTreeMap<(ServerName, ServerName), Wire>,
+}
+
+struct Site {
+    config: Config,
+    key: ServerKey,
+    running: Option<Running>,
+    deaf: bool,
+}
+
+impl World {
+    /// s1 and s2, which know each other.
+    pub async fn two_servers() -> World {
+        World::of(&["s1", "s2"], false).await
+    }
+
+    /// These servers, each of which knows all others.
+    pub async fn of(names: &[&str], deaf: bool) -> World {
+        let folder = tempfile::tempdir().expect("a folder for the world");
+        let mut sites = BTreeMap::new();
+        for name in names {
+            let name: ServerName = name.parse().expect("a server name");
+            let data = folder.path().join(name.as_str());
+            let key = Identity::load_or_create(&data, &name).expect("an identity").key();
+            let config = Config {
+                name: name.clone(),
+                data,
+                listen: free_address(),
+                advertise: None,
+                transport: Transport::Tls,
+                registration: Registration::Open,
+                reserved: Vec::new(),
+                peers: Vec::new(),
+            };
+            sites.insert(name, Site { config, key, running: None, deaf });
+        }
+        let mut world = World { folder, sites, wires: BTreeMap::new() };
+        let names: Vec<ServerName> = world.sites.keys().cloned().collect();
+        for from in &names {
+            for to in names.iter().filter(|to| *to != from) {
+                world.introduce(from, to).await;
+            }
+        }
+        for name in &names {
+            world.start(name.as_str()).await;
+        }
+        world
+    }
+
+    async fn introduce(&mut self, from: &ServerName, to: &ServerName) {
+        let wire = Wire::to(self.sites[to].config.listen).await;
+        let peer = Peer { name: to.clone(), address: wire.address().to_string(), key: Some(self.sites[to].key) };
+        self.sites.get_mut(from).expect("a server of this world").config.peers.push(peer);
+        self.wires.insert((from.clone(), to.clone()), wire);
+    }
+
+    fn site(&self, name: &str) -> &Site {
+        &self.sites[&name.parse::<ServerName>().expect("a server name")]
+    }
+
+    fn site_mut(&mut self, name: &str) -> &mut Site {
+        self.sites.get_mut(&name.parse::<ServerName>().expect("a server name")).expect("a server of this world")
+    }
+
+    /// Starts a server that is not running.
+    pub async fn start(&mut self, name: &str) {
+        let site = self.site_mut(name);
+        assert!(site.running.is_none(), "{name} is running");
+        let bus: Arc<dyn Bus> = if site.deaf { Arc::new(DeafBus::default()) } else { Arc::new(LocalBus::default()) };
+        let started = Server::start_on(site.config.clone(), bus).await;
+        site.running = Some(started.expect("a server that starts"));
+    }
+
+    /// Stops a server.
+    pub async fn stop(&mut self, name: &str) {
+        self.site_mut(name).running.take().expect("a running server").stop().await;
+    }
+
+    /// Where a server listens.
+    pub fn address(&self, name: &str) -> SocketAddr {
+        self.site(name).config.listen
+    }
+
+    /// A server's key.
+    pub fn key(&self, name: &str) -> ServerKey {
+        self.site(name).key
+    }
+
+    /// A server's configuration, to make another like it.
+    pub fn config(&self, name: &str) -> &Config {
+        &self.site(name).config
+    }
+
+    /// A server's configuration, to be changed before its next start.
+    pub fn config_mut(&mut self, name: &str) -> &mut Config {
+        &mut self.site_mut(name).config
+    }
+
+    /// A server's folder.
+    pub fn data(&self, name: &str) -> &Path {
+        &self.site(name).config.data
+    }
+
+    /// A new folder in the world, for a profile.
+    pub fn profile(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("profile-{name}"))
+    }
+
+    /// Cuts the two servers from each other.
+    pub fn cut(&self, a: &str, b: &str) {
+        self.between(a, b).for_each(Wire::cut);
+    }
+
+    /// What the two servers ask each other arrives, the answers do not.
+    pub fn lose_answers(&self, a: &str, b: &str) {
+        self.between(a, b).for_each(Wire::lose_answers);
+    }
+
+    /// Mends the wires between the two servers.
+    pub fn heal(&self, a: &str, b: &str) {
+        self.between(a, b).for_each(Wire::heal);
+    }
+
+    fn between<'a>(&'a self, a: &str, b: &str) -> impl Iterator<Item = &'a Wire> {
+        let (a, b): (ServerName, ServerName) = (a.parse().expect("a server name"), b.parse().expect("a server name"));
+        self.wires.iter().filter(move |((from, to), _)| (*from == a && *to == b) || (*from == b && *to == a)).map(|(_, wire)| wire)
+    }
+
+    /// Registers somebody, who is connected when this returns.
+    pub async fn person(&self, user: &str) -> Person {
+        let user: UserName = user.parse().expect("a user name");
+        let server = user.server().to_string();
+        Person::register(user, self.address(&server), self.key(&server), self.profile(&unique())).await
+    }
+}
+
+/// An address that was free a moment ago.
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port on loopback")
+}
+
+fn unique() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed).to_string()
+}

@@ -1,0 +1,90 @@
+//! Servers go away, wires are cut, answers are lost: what was acknowledged arrives, once and in order.
+
+use tidings_client::view::{Status, Target};
+use tidings_testbed::person::with;
+use tidings_testbed::world::World;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_while_a_server_is_away_arrives_once_and_in_order() {
+    let mut world = World::two_servers().await;
+    let (alice, bob) = (world.person("alice@s1").await, world.person("bob@s2").await);
+    alice.finds(&bob.name, "known by his key", |person| person.fingerprint.is_some()).await;
+    alice.says(&bob.name, "before").await;
+    bob.sees(&with(&alice.name), &alice.name, "before").await;
+
+    world.stop("s2").await;
+    for text in ["one", "two", "three"] {
+        let id = alice.says(&bob.name, text).await;
+        alice.is_sent(id).await; // alice's server is the hub of this room
+    }
+    alice.announces("is anybody there?").await;
+    world.start("s2").await;
+
+    let all = ["before", "one", "two", "three"].map(|text| ("alice@s1", text));
+    bob.reads_exactly(&with(&alice.name), &all).await;
+    bob.reads_exactly(&Target::Public, &[("alice@s1", "is anybody there?")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_hub_is_away_waits_and_says_so() {
+    let world = World::two_servers().await;
+    let (bob, zoe) = (world.person("bob@s2").await, world.person("zoe@s1").await);
+    zoe.finds(&bob.name, "known by his key", |person| person.fingerprint.is_some()).await;
+    let first = zoe.says(&bob.name, "first").await; // bob's server is the hub of this room
+    zoe.is_sent(first).await;
+
+    world.cut("s1", "s2");
+    let second = zoe.says(&bob.name, "second").await;
+    zoe.status_is(&with(&bob.name), second, &Status::Waiting).await;
+    world.heal("s1", "s2");
+    zoe.is_sent(second).await;
+    bob.reads_exactly(&with(&zoe.name), &[("zoe@s1", "first"), ("zoe@s1", "second")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_answers_between_servers_make_nothing_twice() {
+    let world = World::two_servers().await;
+    let (bob, zoe) = (world.person("bob@s2").await, world.person("zoe@s1").await);
+    zoe.finds(&bob.name, "known by his key", |person| person.fingerprint.is_some()).await;
+    let first = zoe.says(&bob.name, "first").await;
+    zoe.is_sent(first).await;
+
+    world.lose_answers("s1", "s2");
+    let second = zoe.says(&bob.name, "second").await;
+    bob.sees(&with(&zoe.name), &zoe.name, "second").await; // it got through; only the answer did not
+    world.cut("s1", "s2");
+    world.heal("s1", "s2");
+    zoe.is_sent(second).await;
+    zoe.says(&bob.name, "third").await;
+    bob.reads_exactly(&with(&zoe.name), &["first", "second", "third"].map(|text| ("zoe@s1", text))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_answers_to_a_client_make_nothing_twice() {
+    let world = World::of(&["s1"], false).await;
+    let (alice, carol) = (world.person("alice@s1").await, world.person("carol@s1").await);
+    alice.finds(&carol.name, "known by her key", |person| person.fingerprint.is_some()).await;
+    alice.wire.lose_answers();
+    let id = alice.says(&carol.name, "did you get this?").await;
+    carol.sees(&with(&alice.name), &alice.name, "did you get this?").await;
+    alice.wire.cut();
+    alice.wire.heal();
+    alice.is_sent(id).await;
+    alice.says(&carol.name, "and this?").await;
+    carol.reads_exactly(&with(&alice.name), &[("alice@s1", "did you get this?"), ("alice@s1", "and this?")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_offline_is_sent_after_a_restart_of_the_client() {
+    let world = World::of(&["s1"], false).await;
+    let (alice, carol) = (world.person("alice@s1").await, world.person("carol@s1").await);
+    alice.finds(&carol.name, "known by her key", |person| person.fingerprint.is_some()).await;
+    alice.wire.cut();
+    for text in ["one", "two", "three"] {
+        alice.says(&carol.name, text).await;
+    }
+    alice.wire.heal();
+    let alice = alice.reopen().await;
+    carol.reads_exactly(&with(&alice.name), &["one", "two", "three"].map(|text| ("alice@s1", text))).await;
+    alice.reads_exactly(&with(&carol.name), &["one", "two", "three"].map(|text| ("alice@s1", text))).await;
+}

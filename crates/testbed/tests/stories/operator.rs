@@ -1,0 +1,59 @@
+//! What an operator relies on.
+
+use rustls::pki_types::ServerName;
+use tidings_server::link::tls;
+use tidings_server::{Config, Server, StartError, Transport};
+use tidings_testbed::world::World;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+async fn get(world: &World, server: &str, path: &str) -> String {
+    let tcp = TcpStream::connect(world.address(server)).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(tls::client().unwrap());
+    let mut stream = connector.connect(ServerName::try_from("test").unwrap(), tcp).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // A peer that closes TLS without a goodbye is an error at the end of a whole answer.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_is_told_on_the_main_port() {
+    let world = World::of(&["s1"], false).await;
+    assert!(get(&world, "s1", "/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&world, "s1", "/readyz").await.starts_with("HTTP/1.1 200"));
+    assert!(get(&world, "s1", "/nothing").await.starts_with("HTTP/1.1 404"));
+    assert!(get(&world, "s1", "/client").await.starts_with("HTTP/1.1 426"), "a plain GET is told to upgrade");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn older_tls_than_1_3_is_not_spoken() {
+    let world = World::of(&["s1"], false).await;
+    // A TLS 1.2 ClientHello without supported_versions (RFC 8446 §4.2.1): version 3.3, one cipher suite of TLS 1.2.
+    let mut hello = vec![0x16, 0x03, 0x01, 0x00, 0x2d, 0x01, 0x00, 0x00, 0x29, 0x03, 0x03];
+    hello.extend([7; 32]);
+    hello.extend([0x00, 0x00, 0x02, 0xc0, 0x2b, 0x01, 0x00]);
+    let mut tcp = TcpStream::connect(world.address("s1")).await.unwrap();
+    tcp.write_all(&hello).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tcp.read_to_end(&mut answer).await;
+    assert_eq!(answer.first(), Some(&0x15), "an alert, not a ServerHello: {answer:02x?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mistakes_at_the_start_are_said() {
+    let world = World::of(&["s1"], false).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { data: folder.path().join("other"), ..world.config("s1").clone() };
+    let taken = Server::start(config.clone()).await.err().expect("the port is in use");
+    assert!(matches!(taken, StartError::Listen { .. }) && taken.to_string().contains("--listen"), "{taken}");
+
+    let public = Config { transport: Transport::PlainLoopback, listen: "0.0.0.0:0".parse().unwrap(), ..config.clone() };
+    assert!(matches!(Server::start(public).await.err(), Some(StartError::PlainInPublic(_))));
+
+    std::fs::write(folder.path().join("file"), b"").unwrap();
+    let unwritable = Config { data: folder.path().join("file/data"), ..config };
+    let error = Server::start(unwritable).await.err().expect("a file is no folder").to_string();
+    assert!(error.contains("file/data"), "{error}");
+}
