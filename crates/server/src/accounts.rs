@@ -123,9 +123,7 @@ impl Accounts {
         let LoginUnderWay { state, user, address, context } = under_way;
         let ke3 = CredentialFinalization::deserialize(ke3).map_err(malformed)?;
         let name = user.to_string();
-        state
-            .finish(ke3, parameters(&context, name.as_bytes(), me.as_str().as_bytes()))
-            .map_err(|_| Refusal::from(Code::LoginFailed))?;
+        state.finish(ke3, parameters(&context, name.as_bytes(), me.as_str().as_bytes())).map_err(|_| Refusal::from(Code::LoginFailed))?;
         self.logins_per_address.give_back(&address);
         self.logins_per_account.give_back(&user);
         Ok(())

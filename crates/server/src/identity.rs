@@ -58,13 +58,7 @@ impl Identity {
             Ok(rcgen::CertificateParams::new(vec![name.to_string()])?.self_signed(&pair)?.der().to_vec())
         })?;
         let spki = Hash::of(&rcgen::PublicKeyData::subject_public_key_info(&pair));
-        Ok(Identity {
-            signing: SigningKey::from_bytes(&signing),
-            opaque,
-            certificate: certificate.to_vec().into(),
-            certificate_key,
-            spki,
-        })
+        Ok(Identity { signing: SigningKey::from_bytes(&signing), opaque, certificate: certificate.to_vec().into(), certificate_key, spki })
     }
 
     /// The key this server's name is bound to.

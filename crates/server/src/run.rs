@@ -1,5 +1,6 @@
 //! A server's life: start, run, stop.
 
+use crate::bus::Bus;
 use crate::bus::local::LocalBus;
 use crate::config::{Config, Transport};
 use crate::host::Host;
@@ -51,6 +52,11 @@ pub struct Running {
 impl Server {
     /// Opens what lasts, listens, and dials the peers. Clients and peers are served when this returns.
     pub async fn start(config: Config) -> Result<Running, StartError> {
+        Server::start_on(config, Arc::new(LocalBus::default())).await
+    }
+
+    /// The same on another bus.
+    pub async fn start_on(config: Config, bus: Arc<dyn Bus>) -> Result<Running, StartError> {
         if config.transport == Transport::PlainLoopback && !config.listen.ip().is_loopback() {
             return Err(StartError::PlainInPublic(config.listen));
         }
@@ -64,7 +70,7 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let store = SqliteStore::open(&config.data.join("tidings.db"))?;
-        let logs = Logs::open(Arc::new(store), Arc::new(LocalBus::default()), config.name.clone()).await?;
+        let logs = Logs::open(Arc::new(store), bus, config.name.clone()).await?;
         for peer in config.peers.iter().filter(|peer| peer.key.is_some()) {
             logs.know_peer(&peer.name).await?;
         }

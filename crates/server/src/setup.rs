@@ -152,7 +152,9 @@ fn parse(text: &str, path: &Path) -> Result<Setup, SetupError> {
     }
     let listen = file
         .listen
-        .map(|listen| with_port(&listen).parse().map_err(|_| value("listen".into(), "an IP address and a port, like 0.0.0.0:5555".into())))
+        .map(|listen: String| {
+            with_port(&listen).parse().map_err(|_| value("listen".into(), "an IP address and a port, like 0.0.0.0:5555".into()))
+        })
         .transpose()?;
     let registration = file.registration.map(|word| match word {
         RegistrationWord::Open => Registration::Open,
@@ -202,7 +204,10 @@ mod tests {
         .unwrap();
         assert_eq!(setup.name.as_str(), "s3");
         assert_eq!(setup.reserved.len(), 4);
-        assert_eq!(setup.peers.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(), ["10.13.84.131:5555", "10.13.101.145:5555", "10.13.97.12:5555"]);
+        assert_eq!(
+            setup.peers.iter().map(|p| p.address.as_str()).collect::<Vec<_>>(),
+            ["10.13.84.131:5555", "10.13.101.145:5555", "10.13.97.12:5555"]
+        );
         assert!(setup.peers.iter().all(|peer| peer.key.is_none()));
         assert_eq!(setup.warnings.iter().filter(|w| w.contains("tidings peer show")).count(), 3);
         assert!(!format!("{setup:?}").contains("admin1"), "the words beside the names go no further");

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 const LISTED_AT_ONCE: usize = 400;
 
 /// Serves a listed device until its link ends.
-pub async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result<(), LinkError> {
+pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result<(), LinkError> {
     let _here = host.presence.arrive(&caller.user);
     let mut pump = Pump::new(wire, &host.logs);
     let mut presence = host.presence.changes();
@@ -49,12 +49,12 @@ pub async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result<(), Li
                     return Ok(());
                 }
             }
-            change = presence.recv(), if shows_people => match change {
+            change = presence.recv(), if shows_people && pump.has_room() => match change {
                 Ok(person) => pump.send(Presence { whole: false, people: vec![with_list(&host, person)] }),
                 Err(RecvError::Lagged(_)) => everybody_online(&host, &mut pump),
                 Err(RecvError::Closed) => return Ok(()),
             },
-            room = rooms.recv() => match room {
+            room = rooms.recv(), if pump.has_room() => match room {
                 Ok(room) if room.genesis.has(&caller.user) => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
@@ -105,9 +105,7 @@ fn request(host: &Arc<Host>, caller: &Caller, pump: &mut Pump, frame: Frame) -> 
         }
         Frame::Chain(Chain { req, user, after }) => {
             let host = host.clone();
-            pump.start(async move {
-                chain(&host, req, &user, after).await.unwrap_or_else(|why| Refused { req, why, log: None }.into())
-            });
+            pump.start(async move { chain(&host, req, &user, after).await.unwrap_or_else(|why| Refused { req, why, log: None }.into()) });
         }
         Frame::Rooms(Rooms { req }) => {
             let sender = pump.sender();
@@ -128,7 +126,7 @@ pub fn follow(host: &Host, reader: &Reader, pump: &mut Pump, log: LogRef, after:
     let refused = match &name {
         None => Some(Refusal::from(Code::NotFound)),
         Some(name) if !host.logs.may_read(reader, name) => Some(Code::Forbidden.into()),
-        Some(name) => pump.follower().follow(name, after).err(),
+        Some(name) => pump.follower().follow(name.clone(), after).err(),
     };
     if let Some(why) = refused {
         pump.send(Refused { req: 0, why, log: name });
@@ -180,10 +178,8 @@ fn people(host: &Host, pump: &mut Pump, req: u32) {
     }
     for some in users.chunks(LISTED_AT_ONCE) {
         left -= some.len();
-        let people = some
-            .iter()
-            .map(|user| with_list(host, PersonState { user: user.clone(), online: host.presence.of(user), list: 0 }))
-            .collect();
+        let people =
+            some.iter().map(|user| with_list(host, PersonState { user: user.clone(), online: host.presence.of(user), list: 0 })).collect();
         pump.send(PeopleReply { req, people, more: left > 0 });
     }
 }
@@ -213,10 +209,10 @@ async fn all_rooms(host: Arc<Host>, req: u32, user: UserName, sender: mpsc::Send
     };
     while rooms.len() > LISTED_AT_ONCE {
         let rest = rooms.split_off(LISTED_AT_ONCE);
-        if sender.send(RoomsReply { req, rooms, more: true }.into()).await.is_err() {
+        let full = std::mem::replace(&mut rooms, rest);
+        if sender.send(RoomsReply { req, rooms: full, more: true }.into()).await.is_err() {
             break; // the link has ended, and nobody waits for the rest
         }
-        rooms = rest;
     }
     RoomsReply { req, rooms, more: false }.into()
 }

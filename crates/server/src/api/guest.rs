@@ -101,8 +101,7 @@ async fn step(host: &Host, caller: &Caller, progress: &mut Progress, frame: Fram
         (Progress::New, Frame::LoginStart(LoginStart { req, with, ke1 })) => {
             let account = host.logs.account(&caller.user).await?;
             let from = (&caller.transcript, caller.address);
-            let (ke2, under_way) =
-                host.accounts.login((&host.identity, &host.name), &caller.user, (with, &ke1), account.as_ref(), from)?;
+            let (ke2, under_way) = host.accounts.login((&host.identity, &host.name), &caller.user, (with, &ke1), account.as_ref(), from)?;
             *progress = Progress::LoggingIn(Box::new(under_way));
             unfinished(LoginReply { req, ke2 }.into())
         }

@@ -142,7 +142,11 @@ impl Asking {
                 self.refill();
             }
             Frame::Refused(Refused { req: 0, why, log }) => {
-                tracing::info!(peer = %self.peer.peer.name, code = why.code.name(), log = log.map(|l| l.to_string()), "refused by a peer");
+                tracing::debug!(peer = %self.peer.peer.name, code = why.code.name(), ?log, "refused by a peer");
+                if let Some(log) = log {
+                    // A notice can be here before the room's first message is at its hub.
+                    self.replicas.refused(log, Instant::now());
+                }
             }
             Frame::Refused(Refused { req, why, .. }) => {
                 if let Some(sent) = self.outbox.sent.remove(&req) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use std::sync::{Arc, MutexGuard};
 use tidings_proto::frame::{Accepted, Queued};
 use tidings_proto::{Code, DeviceKey, Frame, Genesis, Hash, LogName, Refusal, UserName};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A draft on its way to a peer.
 pub struct Outgoing {
@@ -67,7 +67,7 @@ pub async fn place(
             let mut up = peer.up.subscribe();
             tokio::select! {
                 settled = &mut answer => settled,
-                _ = up.wait_for(|up| !up) => {
+                () = is_down(&mut up) => {
                     // An error only says that the asker's link has ended.
                     let _ = sender.send(Queued { req }.into()).await;
                     answer.await
@@ -80,4 +80,10 @@ pub async fn place(
         Ok(Settled::Refused(why)) => Err(why),
         Err(_) => Err(Code::Internal.into()),
     }
+}
+
+/// Waits until the peer cannot be reached. The value that is watched is not held on to, so the wait may move between threads.
+async fn is_down(up: &mut watch::Receiver<bool>) {
+    // An error only says that the server is stopping.
+    let _ = up.wait_for(|up| !up).await;
 }

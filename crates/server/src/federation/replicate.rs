@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 use tidings_proto::frame::Item;
 use tidings_proto::{Hash, LogName, ServerName};
 use tokio::time::Instant;
@@ -28,11 +29,23 @@ pub(super) struct Replicas {
     queues: HashMap<LogName, Pages>,
     under_way: FuturesUnordered<BoxFuture<'static, (LogName, Result<(), ReplicaError>)>>,
     put_off: HashMap<LogName, Instant>,
+    /// How often in a row a log was refused.
+    refusals: HashMap<LogName, u32>,
 }
+
+/// The longest wait before a log that was refused is asked for again.
+const REFUSED_AT_MOST: Duration = Duration::from_secs(300);
 
 impl Replicas {
     pub(super) fn new(logs: Arc<Logs>, hub: ServerName) -> Replicas {
-        Replicas { logs, hub, queues: HashMap::new(), under_way: FuturesUnordered::new(), put_off: HashMap::new() }
+        Replicas {
+            logs,
+            hub,
+            queues: HashMap::new(),
+            under_way: FuturesUnordered::new(),
+            put_off: HashMap::new(),
+            refusals: HashMap::new(),
+        }
     }
 
     /// Takes a page. Pages of a log that is put off are dropped: they come again when it is followed again.
@@ -40,6 +53,7 @@ impl Replicas {
         if self.put_off.contains_key(&log) {
             return;
         }
+        self.refusals.remove(&log);
         let page = (prev, items.into_iter().map(|item| item.entry).collect());
         match self.queues.get_mut(&log) {
             Some(queue) => queue.push_back(page),
@@ -82,6 +96,14 @@ impl Replicas {
 
     pub(super) fn put_off(&mut self, log: LogName, until: Instant) {
         self.put_off.insert(log, until);
+    }
+
+    /// The peer does not serve this log (yet): it is asked for again after a second, two, four …
+    pub(super) fn refused(&mut self, log: LogName, now: Instant) {
+        let times = self.refusals.entry(log.clone()).or_default();
+        let wait = Duration::from_secs(1 << (*times).min(10)).min(REFUSED_AT_MOST);
+        *times += 1;
+        self.put_off(log, now + wait);
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {

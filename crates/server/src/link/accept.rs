@@ -6,7 +6,6 @@
 use super::handshake::Session;
 use super::tls;
 use super::wire::{Io, Wire};
-use crate::config::Transport;
 use crate::host::Host;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -197,8 +196,7 @@ fn upgrade(
         headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| v.split(',').any(|v| v.trim().eq_ignore_ascii_case(value)))
     };
     let key = headers.get(SEC_WEBSOCKET_KEY).cloned();
-    let (Some(key), true, true, true) =
-        (key, says(CONNECTION, "upgrade"), says(UPGRADE, "websocket"), says(SEC_WEBSOCKET_VERSION, "13"))
+    let (Some(key), true, true, true) = (key, says(CONNECTION, "upgrade"), says(UPGRADE, "websocket"), says(SEC_WEBSOCKET_VERSION, "13"))
     else {
         let mut response = plain(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket\n");
         response.headers_mut().insert(UPGRADE, hyper::header::HeaderValue::from_static("websocket"));

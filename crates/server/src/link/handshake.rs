@@ -36,13 +36,7 @@ pub async fn accept(wire: &mut Wire, me: &ServerName, identity: &Identity, sessi
     result
 }
 
-async fn accept_inner(
-    wire: &mut Wire,
-    me: &ServerName,
-    identity: &Identity,
-    session: Session,
-    max: usize,
-) -> Result<Proved, LinkError> {
+async fn accept_inner(wire: &mut Wire, me: &ServerName, identity: &Identity, session: Session, max: usize) -> Result<Proved, LinkError> {
     let theirs = wire.reader.next().await?;
     let hello = read_hello(&theirs)?;
     if matches!(hello.party, Party::Server { .. }) {

@@ -57,6 +57,11 @@ impl Pump {
         self.out.push_back(frame.into().encode());
     }
 
+    /// Whether more may be queued without hurry: news that can be told later waits until this is so.
+    pub fn has_room(&self) -> bool {
+        self.out.len() < JOBS
+    }
+
     /// Runs `job` beside the link; its frame is sent when it is done. It is polled once before this returns, so jobs
     /// reach the logs in the order in which they were started.
     pub fn start(&mut self, job: impl Future<Output = Frame> + Send + 'static) {
@@ -91,7 +96,7 @@ impl Pump {
                 }
             }
             self.fill().await?;
-            let may_read = self.jobs.len() < JOBS && self.out.len() < JOBS;
+            let may_read = self.jobs.len() < JOBS && self.has_room();
             tokio::select! {
                 flushed = self.wire.writer.flush(), if self.flushing => {
                     flushed?;

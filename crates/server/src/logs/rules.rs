@@ -7,7 +7,7 @@ use super::{NewAccount, Origin, Reader};
 use crate::federation::Outgoing;
 use bytes::Bytes;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Code, Content, Draft, Encoded, Genesis, Kind, LogName, Refusal, ServerName, UserName, cbor, draft, limits};
+use tidings_proto::{Code, Content, DecodeError, Draft, Encoded, Genesis, Kind, LogName, Refusal, ServerName, UserName, cbor, draft, limits};
 use tidings_trust::drafts::{DraftError, check_listed, check_open};
 use tidings_trust::{KeyState, KeysError};
 
@@ -191,7 +191,11 @@ fn kind_is(draft: &Draft, kind: Kind) -> Result<(), Refusal> {
 
 /// The content of a public post.
 pub fn content(draft: &Draft) -> Result<Content, Refusal> {
-    let content: Content = cbor::decode(&draft.body, limits::DRAFT)?;
+    let content: Content = cbor::decode(&draft.body, limits::DRAFT).map_err(|error| match error {
+        // What is too long to be a message is said to be so, whatever else it may be.
+        DecodeError::Shape(_) if draft.body.len() > limits::TEXT => DecodeError::TooLarge { size: draft.body.len(), limit: limits::TEXT },
+        error => error,
+    })?;
     if content.text.is_empty() { Err(Refusal::new(Code::Malformed, "a message has at least one character")) } else { Ok(content) }
 }
 

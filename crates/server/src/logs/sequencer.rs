@@ -152,11 +152,12 @@ impl Sequencer {
                 let _ = self.new_rooms.send(room);
             }
         }
-        for answer in done.answers {
-            answer(failed.as_ref());
-        }
+        // Woken first: whoever hears that a draft is taken may rely on its followers knowing that they are behind.
         if !woken.is_empty() {
             self.bus.wake(&woken);
+        }
+        for answer in done.answers {
+            answer(failed.as_ref());
         }
     }
 

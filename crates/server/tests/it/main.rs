@@ -1,0 +1,10 @@
+//! Tests of what lasts: the store's contract, and the logs above it, on real files and with real keys.
+
+mod append;
+mod follow;
+mod outbox;
+mod register;
+mod replica;
+mod rules;
+mod store_contract;
+mod support;

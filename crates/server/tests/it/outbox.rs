@@ -1,0 +1,119 @@
+//! Drafts for logs that peers order: durable here first, once only, in order, and their answers kept.
+
+use crate::support::{Home, Note, Person, code, direct, keys, public, server};
+use bytes::Bytes;
+use tidings_proto::{Code, Encoded, Genesis, Kind, LogName, Refusal};
+use tidings_server::federation::Outgoing;
+use tidings_server::logs::{OutboxRow, OutboxState, Settled};
+
+fn outgoing(author: &Person, log: LogName, draft: &Encoded<tidings_proto::Draft>, genesis: Option<&Genesis>) -> Outgoing {
+    Outgoing { user: author.name.clone(), device: author.device(), log, draft: draft.bytes().clone(), genesis: genesis.cloned() }
+}
+
+/// A server with zach, whose direct room with aaron@s0 is ordered by s0.
+async fn world() -> (Home, Person, Person, Genesis) {
+    let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
+    let (zach, aaron) = (home.person("zach").await, hub.person("aaron").await);
+    home.logs.know_peer(&hub.name).await.unwrap();
+    home.copy(&hub, &keys("s0")).await;
+    let genesis = direct(&zach, &aaron);
+    assert_eq!(genesis.hub(), &hub.name);
+    (home, zach, aaron, genesis)
+}
+
+async fn put(home: &Home, author: &Person, genesis: &Genesis, n: u64, body: &[u8]) -> Result<OutboxRow, Refusal> {
+    let draft = author.sealed(n, body);
+    home.logs.enqueue(genesis.hub(), outgoing(author, genesis.log(), &draft, Some(genesis))).await
+}
+
+async fn waiting(home: &Home) -> Vec<i64> {
+    home.logs.outbox(&server("s0"), 0, 100).await.unwrap().into_iter().map(|row| row.id).collect()
+}
+
+#[tokio::test]
+async fn a_row_is_durable_once_and_in_order() {
+    let (home, zach, aaron, genesis) = world().await;
+    let mut rooms = home.logs.new_rooms();
+    let notice = zach.notice(1, &aaron, &genesis);
+    let first = home.logs.enqueue(genesis.hub(), outgoing(&zach, aaron.inbox(), &notice, None)).await.unwrap();
+    let second = put(&home, &zach, &genesis, 1, b"one").await.unwrap();
+    let third = put(&home, &zach, &genesis, 2, b"two").await.unwrap();
+    assert!(first.id < second.id && second.id < third.id);
+    assert_eq!(second.state, OutboxState::Waiting);
+    assert_eq!(put(&home, &zach, &genesis, 1, b"one").await.unwrap(), second, "the same draft is the same row");
+    let rewound = put(&home, &zach, &genesis, 1, b"another").await.unwrap_err();
+    assert_eq!(rewound.code, Code::Rewound);
+    // Its author is in the room from here on, and the room is followed at its hub.
+    assert_eq!(rooms.recv().await.unwrap().genesis, genesis);
+    assert_eq!(home.logs.member_rooms(&zach.name).await.unwrap().len(), 1);
+    assert!(home.logs.replicas_from(&server("s0")).await.unwrap().iter().any(|(log, tip)| *log == genesis.log() && tip.seq == 0));
+
+    let home = home.restart().await;
+    assert_eq!(waiting(&home).await, [first.id, second.id, third.id]);
+    assert_eq!(home.logs.outbox(&server("s0"), first.id, 1).await.unwrap(), [second.clone()]);
+    assert!(home.logs.outbox(&server("s2"), 0, 9).await.unwrap().is_empty());
+    assert_eq!(put(&home, &zach, &genesis, 1, b"one").await.unwrap(), second);
+    assert!(put(&home, &zach, &genesis, 3, b"three").await.unwrap().id > third.id);
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_and_given_again() {
+    let (home, zach, _, genesis) = world().await;
+    let (one, two) = (put(&home, &zach, &genesis, 1, b"one").await.unwrap(), put(&home, &zach, &genesis, 2, b"two").await.unwrap());
+    let accepted = Settled::Accepted { seq: 2, hash: tidings_proto::Hash([5; 32]) };
+    let refused = Settled::Refused(Refusal::from(Code::Gap).last(7));
+    home.logs.settle(one.id, accepted.clone()).await.unwrap();
+    home.logs.settle(two.id, refused.clone()).await.unwrap();
+    assert!(waiting(&home).await.is_empty());
+    let check = async |home: &Home| {
+        assert_eq!(put(home, &zach, &genesis, 1, b"one").await.unwrap().state, accepted.clone().into());
+        assert_eq!(put(home, &zach, &genesis, 2, b"two").await.unwrap().state, refused.clone().into());
+        assert!(waiting(home).await.is_empty(), "asking again sends nothing again");
+    };
+    check(&home).await;
+    check(&home.restart().await).await;
+}
+
+#[tokio::test]
+async fn many_at_once_keep_each_authors_order() {
+    let (home, zach, _, genesis) = world().await;
+    let before = home.store.transactions();
+    let rows = futures_util::future::join_all((1..=300).map(|n| {
+        let (home, zach, genesis) = (&home, &zach, &genesis);
+        async move { put(home, zach, genesis, n, format!("text {n}").as_bytes()).await.unwrap().id }
+    }))
+    .await;
+    assert!(rows.is_sorted());
+    assert!(home.store.transactions() - before <= 30, "one commit for many rows");
+    let sent = home.logs.outbox(&server("s0"), 0, 1000).await.unwrap();
+    let ns: Vec<u64> = sent.iter().map(|row| tidings_proto::draft::read(row.draft.clone()).unwrap().n).collect();
+    assert_eq!(ns, (1..=300).collect::<Vec<u64>>());
+    assert!(sent.iter().all(|row| row.genesis.as_ref() == Some(&genesis) && row.log == genesis.log()));
+}
+
+#[tokio::test]
+async fn only_own_users_drafts_for_that_peers_logs_go_out() {
+    let (home, zach, aaron, genesis) = world().await;
+    let bob = home.person("bob").await;
+    let sealed = zach.sealed(1, b"x");
+    let to = |peer: &str, outgoing: Outgoing| {
+        let (logs, peer) = (home.logs.clone(), server(peer));
+        async move { logs.enqueue(&peer, outgoing).await }
+    };
+    let room = || genesis.log();
+    assert_eq!(code(to("s2", outgoing(&zach, room(), &sealed, Some(&genesis))).await), Code::Forbidden, "another server's room");
+    assert_eq!(code(to("s0", outgoing(&bob, room(), &sealed, Some(&genesis))).await), Code::Forbidden, "another's draft");
+    assert_eq!(code(to("s0", outgoing(&bob, room(), &bob.sealed(1, b"x"), Some(&genesis))).await), Code::Forbidden, "not a member");
+    assert_eq!(code(to("s0", outgoing(&aaron, room(), &aaron.sealed(1, b"x"), Some(&genesis))).await), Code::Forbidden, "a peer's user");
+    assert_eq!(code(to("s0", outgoing(&zach, room(), &sealed, None)).await), Code::NotFound, "a room nobody has told of");
+    let post = zach.write(Note { log: &public("s0"), n: 1, kind: Kind::Post, body: Bytes::from_static(b"\xa1\x00\x61x") });
+    assert_eq!(code(to("s0", outgoing(&zach, public("s0"), &post, None)).await), Code::Forbidden);
+    assert_eq!(code(to("s0", outgoing(&zach, keys("s0"), &post, None)).await), Code::Forbidden);
+    let notice = zach.notice(1, &aaron, &direct(&zach, &bob));
+    assert_eq!(code(to("s0", outgoing(&zach, aaron.inbox(), &notice, None)).await), Code::Forbidden, "a room that is not aaron's");
+    let open = zach.write(Note { log: &room(), n: 1, kind: Kind::Post, body: Bytes::from_static(b"\xa1\x00\x61x") });
+    assert_eq!(code(to("s0", outgoing(&zach, room(), &open, Some(&genesis))).await), Code::Forbidden, "a room takes sealed messages");
+    assert!(waiting(&home).await.is_empty());
+    assert!(home.logs.member_rooms(&zach.name).await.unwrap().is_empty(), "a refused draft teaches nothing");
+    to("s0", outgoing(&zach, room(), &sealed, Some(&genesis))).await.unwrap();
+}

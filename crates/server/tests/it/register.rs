@@ -1,0 +1,148 @@
+//! Accounts: record and first device list together or not at all, no name twice, codes used up once.
+
+use crate::support::{Home, Note, Person, code, keys, user};
+use bytes::Bytes;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tidings_proto::{Code, Draft, Encoded, Entry, Hash, Kind, limits};
+use tidings_server::logs::NewAccount;
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
+const HOUR: u64 = 3_600_000;
+
+#[tokio::test]
+async fn an_account_and_its_first_list_come_together() {
+    let home = Home::new("s1").await;
+    let mut alice = Person::new("alice@s1");
+    assert!(home.logs.account(&alice.name).await.unwrap().is_none());
+    let mut changes = home.logs.directory().changes();
+    let placed = alice.join(&home.logs).await.unwrap();
+    assert_eq!(placed.seq, 1);
+    assert_eq!(changes.recv().await.unwrap(), alice.name);
+    let check = async |home: &Home| {
+        let account = home.logs.account(&alice.name).await.unwrap().unwrap();
+        assert_eq!((&account.password[..], &account.recovery[..]), (&b"password record"[..], &b"recovery record"[..]));
+        assert_eq!((&account.vault[..], account.vault_version), (&b"vault"[..], 1));
+        let state = home.logs.directory().state(&alice.name).unwrap();
+        assert_eq!((state.list.version, state.seq), (1, 1));
+        assert!(state.device(&alice.device()).is_some());
+        assert_eq!(home.logs.directory().users(), [alice.name.clone()]);
+        let (history, more) = home.logs.chain(&alice.name, 0).await.unwrap();
+        assert_eq!((history.len(), more), (1, false));
+        assert_eq!(Entry::read(&history[0].entry).unwrap().draft().unwrap().kind, Kind::First);
+        assert_eq!(home.logs.tip(&alice.inbox()).unwrap().seq, 0, "there is an inbox to follow");
+    };
+    check(&home).await;
+    let home = home.restart().await;
+    check(&home).await;
+}
+
+#[tokio::test]
+async fn a_name_is_issued_once() {
+    let home = Home::new("s1").await;
+    // Two who want the same name at the same time, with different keys.
+    let (mut one, mut two) = (Person::new("alice@s1"), Person::new("alice@s1"));
+    two.devices = vec![crate::support::key("two")];
+    let (first, second) = tokio::join!(one.join(&home.logs), two.join(&home.logs));
+    assert!(first.is_ok());
+    assert_eq!(code(second), Code::NameTaken);
+    let home = home.restart().await;
+    let mut late = Person::new("alice@s1");
+    late.devices = vec![crate::support::key("late")];
+    assert_eq!(code(late.join(&home.logs).await), Code::NameTaken);
+    // The very same registration again is no second account either.
+    let mut same = Person::new("alice@s1");
+    assert_eq!(code(same.join(&home.logs).await), Code::NameTaken);
+    assert_eq!(home.logs.tip(&keys("s1")).unwrap().seq, 1);
+    assert!(home.logs.directory().state(&user("alice@s1")).unwrap().device(&one.device()).is_some());
+}
+
+#[tokio::test]
+async fn what_is_no_first_list_makes_no_account() {
+    let home = Home::new("s1").await;
+    let mut alice = Person::new("alice@s1");
+    let good = alice.next_list(1);
+    let again =
+        |change: &dyn Fn(Draft) -> Draft| change(good.clone().into_value()).signed(&keys("s1"), crate::support::sign(&alice.devices[0]));
+    let account = || alice.account(None);
+    let register = |account: NewAccount, draft: Encoded<Draft>| home.logs.register(account, draft.bytes().clone());
+    assert_eq!(code(register(account(), again(&|draft| Draft { n: 2, ..draft })).await), Code::Malformed);
+    assert_eq!(code(register(account(), again(&|draft| Draft { kind: Kind::List, ..draft })).await), Code::Forbidden);
+    assert_eq!(code(register(account(), again(&|draft| Draft { author: user("bob@s1"), ..draft })).await), Code::Forbidden);
+    assert_eq!(code(register(account(), again(&|draft| Draft { body: Bytes::from_static(b"\xa0"), ..draft })).await), Code::Malformed);
+    assert_eq!(code(register(NewAccount { user: user("bob@s1"), ..account() }, good.clone()).await), Code::Forbidden);
+    assert_eq!(code(register(NewAccount { user: user("alice@s2"), ..account() }, good.clone()).await), Code::Forbidden);
+    let other_device = crate::support::device(&crate::support::key("mallory"));
+    assert_eq!(code(register(NewAccount { device: other_device, ..account() }, good.clone()).await), Code::Forbidden);
+    let post = alice.write(Note { log: &keys("s1"), n: 1, kind: Kind::Post, body: Bytes::from_static(b"\xa0") });
+    assert_eq!(code(register(account(), post).await), Code::Forbidden);
+
+    let vault = |size: usize| NewAccount { vault: vec![7; size].into(), ..account() };
+    assert_eq!(code(register(vault(limits::VAULT + 1), good.clone()).await), Code::TooLarge);
+    assert!(home.logs.account(&alice.name).await.unwrap().is_none(), "nothing is left of all that");
+    assert_eq!(home.logs.tip(&keys("s1")).unwrap().seq, 0);
+    register(vault(limits::VAULT), good).await.unwrap();
+    let mut bob = Person::new("bob@s1");
+    let list = bob.next_list(1);
+    register(NewAccount { vault: vec![7; limits::VAULT - 1].into(), ..bob.account(None) }, list).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_code_is_good_so_often_until_then_and_for_whom_it_is_meant() {
+    let home = Home::new("s1").await;
+    let add = |code: &str, user, uses, expires| home.logs.add_code(Hash::of(code.as_bytes()), user, uses, expires);
+    add("twice", None, 2, now() + HOUR).await.unwrap();
+    add("late", None, 2, now() - 1).await.unwrap();
+    add("carol's", Some(user("carol@s1")), 1, now() + HOUR).await.unwrap();
+    assert!(add("twice", None, 9, now() + HOUR).await.is_err(), "a code is not made twice");
+
+    let join = async |local: &str, code: &str| Person::new(&format!("{local}@s1")).join_with(&home.logs, Some(code)).await;
+    assert_eq!(code(join("alice", "no such").await), Code::BadCode);
+    assert_eq!(code(join("alice", "late").await), Code::BadCode);
+    assert_eq!(code(join("alice", "carol's").await), Code::BadCode);
+    assert_eq!(home.logs.tip(&keys("s1")).unwrap().seq, 0);
+    join("carol", "carol's").await.unwrap();
+    join("alice", "twice").await.unwrap();
+    // Whoever is refused for another reason has not used it.
+    assert_eq!(code(join("alice", "twice").await), Code::NameTaken);
+    let home = home.restart().await;
+    let join = async |local: &str, code: &str| Person::new(&format!("{local}@s1")).join_with(&home.logs, Some(code)).await;
+    // Two at once, and one use left.
+    let (one, two) = tokio::join!(join("bob", "twice"), join("dave", "twice"));
+    assert!(one.is_ok());
+    assert_eq!(code(two), Code::BadCode);
+    assert_eq!(code(join("dave", "twice").await), Code::BadCode);
+    assert!(home.logs.account(&user("dave@s1")).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_long_key_history_comes_in_pages() {
+    let home = Home::new("s1").await;
+    let mut alice = home.person("alice").await;
+    let _bob = home.person("bob").await;
+    for n in 2..=40 {
+        let list = alice.next_list(n);
+        home.append(&alice, &keys("s1"), &list).await.unwrap();
+    }
+    let (mut after, mut versions, mut pages) = (0, Vec::new(), 0);
+    loop {
+        let (items, more) = home.logs.chain(&alice.name, after).await.unwrap();
+        pages += 1;
+        for item in &items {
+            let entry = Entry::read(&item.entry).unwrap();
+            assert_eq!(entry.draft().unwrap().author, alice.name);
+            versions.push(entry.draft().unwrap().list);
+            after = entry.seq;
+        }
+        if !more {
+            break;
+        }
+        assert!(!items.is_empty());
+    }
+    assert_eq!(versions, (1..=40).collect::<Vec<u64>>());
+    assert!(pages <= 3, "{pages} pages");
+    assert_eq!(code(home.logs.chain(&user("zoe@s9"), 0).await.map(|_| ())), Code::NotFound);
+    assert!(home.logs.chain(&user("nobody@s1"), 0).await.unwrap().0.is_empty());
+}

@@ -1,0 +1,400 @@
+//! What every engine of the store must do: one suite, run on each. Plus what only the SQLite file can show.
+
+use bytes::Bytes;
+use std::path::Path;
+use std::sync::Arc;
+use tidings_proto::chain::Tip;
+use tidings_proto::frame::RoomRef;
+use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName};
+use tidings_server::store::sqlite::SqliteStore;
+use tidings_server::store::{
+    AccountRecord, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, Questions, Range, Settled, Store, StoreError,
+};
+
+use crate::support::{public, server, user};
+
+/// Opens the same store again and again: what was committed must be there.
+type Open<'a> = &'a dyn Fn() -> Arc<dyn Store>;
+
+const ALL: Most = Most { entries: usize::MAX, bytes: usize::MAX };
+
+/// The suite. `open` must give a store that is empty the first time.
+async fn contract(open: Open<'_>) {
+    an_empty_store_is_empty(open).await;
+    entries_are_read_back_in_pages(open).await;
+    a_commit_is_all_or_nothing(open).await;
+    once_only_lookups_find_their_entry(open).await;
+    histories_are_of_one_user(open).await;
+    accounts_and_codes(open).await;
+    an_outbox_keeps_its_order_and_its_answers(open).await;
+    changes_are_counted(open).await;
+    rooms_keep_their_genesis_and_stopped_logs_stay_stopped(open).await;
+    a_closed_store_says_so(open).await;
+}
+
+fn log(number: u64, name: LogName) -> LogRow {
+    LogRow { number, name, room: None, tip: Tip::EMPTY, stopped: false }
+}
+
+fn tip(seq: u64) -> Tip {
+    Tip { seq, hash: Hash::of(&seq.to_be_bytes()) }
+}
+
+fn body(seq: u64) -> Bytes {
+    format!("entry {seq:04}").into()
+}
+
+fn entry(log: u64, seq: u64) -> NewEntry {
+    NewEntry { log, tip: tip(seq), entry: body(seq), once: Some((DeviceKey([1; 32]), seq)), about: None, got: None, flawed: false }
+}
+
+async fn reopened(open: Open<'_>, store: Arc<dyn Store>) -> Arc<dyn Store> {
+    store.close().await;
+    drop(store);
+    open()
+}
+
+async fn an_empty_store_is_empty(open: Open<'_>) {
+    let store = open();
+    let loaded = store.load().await.unwrap();
+    assert!(loaded.logs.is_empty() && loaded.registered.is_empty());
+    assert_eq!((loaded.got, loaded.outbox, loaded.changed), (0, 0, 0));
+    let page = store.page(1, Range::After(0), ALL).await.unwrap();
+    assert_eq!((page.prev, page.entries.len()), (Hash::ZERO, 0));
+    store.close().await;
+}
+
+async fn entries_are_read_back_in_pages(open: Open<'_>) {
+    let store = open();
+    let mut changes = vec![Change::Log(log(1, public("s1"))), Change::Log(log(2, public("s2")))];
+    changes.extend((1..=20).map(|seq| Change::Entry(NewEntry { got: Some(seq), ..entry(1, seq) })));
+    changes.extend((1..=3).map(|seq| Change::Entry(NewEntry { once: None, flawed: seq == 2, ..entry(2, seq) })));
+    store.commit(changes).await.unwrap();
+    let store = reopened(open, store).await;
+
+    let loaded = store.load().await.unwrap();
+    assert_eq!(loaded.logs, [LogRow { tip: tip(20), ..log(1, public("s1")) }, LogRow { tip: tip(3), ..log(2, public("s2")) }]);
+    assert_eq!(loaded.got, 20);
+    let seqs = |page: &tidings_server::store::Page| page.entries.iter().map(|stored| stored.seq).collect::<Vec<_>>();
+    let some = |entries| Most { entries, bytes: usize::MAX };
+    for (range, most, prev, expected) in [
+        (Range::After(0), some(3), Hash::ZERO, vec![1, 2, 3]),
+        (Range::After(3), some(3), tip(3).hash, vec![4, 5, 6]),
+        (Range::After(18), some(9), tip(18).hash, vec![19, 20]),
+        (Range::After(20), some(9), tip(20).hash, vec![]),
+        (Range::Before(21), some(2), tip(18).hash, vec![19, 20]),
+        (Range::Before(u64::MAX), some(2), tip(18).hash, vec![19, 20]),
+        (Range::Before(3), some(9), Hash::ZERO, vec![1, 2]),
+        (Range::Before(1), some(9), Hash::ZERO, vec![]),
+        (Range::After(0), Most { entries: 9, bytes: 2 * body(1).len() }, Hash::ZERO, vec![1, 2]),
+        (Range::After(0), Most { entries: 9, bytes: 2 * body(1).len() - 1 }, Hash::ZERO, vec![1]),
+        (Range::After(0), Most { entries: 9, bytes: 0 }, Hash::ZERO, vec![1]),
+    ] {
+        let page = store.page(1, range, most).await.unwrap();
+        assert_eq!((page.prev, seqs(&page)), (prev, expected), "{range:?} {most:?}");
+    }
+    let page = store.page(1, Range::After(4), some(1)).await.unwrap();
+    assert_eq!((page.entries[0].entry.clone(), page.entries[0].got), (body(5), Some(5)));
+    // A log's page never runs into the next log.
+    assert_eq!(seqs(&store.page(1, Range::After(0), ALL).await.unwrap()).len(), 20);
+    assert_eq!(seqs(&store.page(2, Range::Before(u64::MAX), ALL).await.unwrap()), [1, 2, 3]);
+    store.close().await;
+}
+
+async fn a_commit_is_all_or_nothing(open: Open<'_>) {
+    let store = open();
+    // The second change cannot be made: that entry is there.
+    let broken = vec![Change::Entry(entry(1, 21)), Change::Entry(entry(1, 5))];
+    let neighbour = vec![Change::Entry(entry(2, 4))];
+    // Both at once, so that they may well share a transaction.
+    let (broken, neighbour) = tokio::join!(store.commit(broken), store.commit(neighbour));
+    assert!(matches!(broken, Err(StoreError::Failed(_))), "{broken:?}");
+    neighbour.unwrap();
+    let store = reopened(open, store).await;
+    assert_eq!(store.load().await.unwrap().logs.iter().map(|log| log.tip).collect::<Vec<_>>(), [tip(20), tip(4)]);
+    assert!(store.page(1, Range::After(20), ALL).await.unwrap().entries.is_empty());
+    store.close().await;
+}
+
+async fn once_only_lookups_find_their_entry(open: Open<'_>) {
+    let store = open();
+    let (known, stranger) = (DeviceKey([1; 32]), DeviceKey([9; 32]));
+    let questions = Questions {
+        lasts: vec![(1, known), (1, stranger), (2, known), (7, known)],
+        placed: vec![(1, known, 20), (1, known, 21), (2, known, 1), (1, stranger, 1)],
+        ..Questions::default()
+    };
+    let answers = store.look_up(questions).await.unwrap();
+    // In log 2 only entry 4 was sequenced under a device's n.
+    assert_eq!(answers.lasts, [20, 0, 4, 0]);
+    assert_eq!(answers.placed, [Some((body(20), tip(20))), None, None, None]);
+    // The store itself refuses a second entry with the same (log, device, n).
+    let twice = NewEntry { tip: tip(21), ..entry(1, 20) };
+    assert!(store.commit(vec![Change::Entry(twice)]).await.is_err());
+    store.close().await;
+}
+
+async fn histories_are_of_one_user(open: Open<'_>) {
+    let store = open();
+    let keys = LogName::Keys(server("s1"));
+    let (alice, bob) = (user("alice@s1"), user("bob@s1"));
+    let about = |seq: u64| if seq % 3 == 0 { bob.clone() } else { alice.clone() };
+    let mut changes = vec![Change::Log(log(3, keys))];
+    changes.extend((1..=9).map(|seq| Change::Entry(NewEntry { about: Some(about(seq)), once: None, ..entry(3, seq) })));
+    store.commit(changes).await.unwrap();
+    let seqs = |found: &[tidings_server::store::Stored]| found.iter().map(|stored| stored.seq).collect::<Vec<_>>();
+    let some = |entries| Most { entries, bytes: usize::MAX };
+    for (who, after, most, expected, more) in [
+        (&bob, 0, some(9), vec![3, 6, 9], false),
+        (&bob, 3, some(9), vec![6, 9], false),
+        (&bob, 0, some(2), vec![3, 6], true),
+        (&bob, 0, some(3), vec![3, 6, 9], false),
+        (&bob, 9, some(3), vec![], false),
+        (&alice, 4, some(9), vec![5, 7, 8], false),
+        (&alice, 4, Most { entries: 9, bytes: 1 }, vec![5], true),
+        (&user("carol@s1"), 0, some(9), vec![], false),
+    ] {
+        let (found, left) = store.history(3, who.clone(), after, most).await.unwrap();
+        assert_eq!((seqs(&found), left), (expected, more), "{who} after {after}");
+    }
+    store.close().await;
+}
+
+async fn accounts_and_codes(open: Open<'_>) {
+    let store = open();
+    let alice = user("alice@s1");
+    let record = AccountRecord { password: "p".into(), recovery: "r".into(), vault: "v".into(), vault_version: 1 };
+    assert!(!format!("{record:?}").contains("\"p\""), "no secret in what is printed");
+    let code = NewCode { hash: Hash::of(b"code"), user: Some(alice.clone()), uses: 1, expires: 77 };
+    store.commit(vec![Change::Code(code.clone())]).await.unwrap();
+    assert_eq!(store.account(alice.clone()).await.unwrap(), None);
+
+    let register = vec![Change::UseCode(code.hash), Change::Account { user: alice.clone(), record: record.clone() }];
+    store.commit(register.clone()).await.unwrap();
+    let store = reopened(open, store).await;
+    assert_eq!(store.account(alice.clone()).await.unwrap(), Some(record));
+    assert_eq!(store.load().await.unwrap().registered, [alice]);
+    let codes = || Questions { codes: vec![code.hash, Hash::ZERO], ..Questions::default() };
+    assert_eq!(store.look_up(codes()).await.unwrap().codes, [Some(NewCode { uses: 0, ..code.clone() }), None]);
+
+    assert!(store.commit(register).await.is_err(), "neither the code nor the name is there a second time");
+    let other = vec![
+        Change::Account {
+            user: user("mallory@s1"),
+            record: AccountRecord { password: Bytes::new(), recovery: Bytes::new(), vault: Bytes::new(), vault_version: 1 },
+        },
+        Change::UseCode(code.hash),
+    ];
+    assert!(store.commit(other).await.is_err(), "a used code");
+    assert_eq!(store.account(user("mallory@s1")).await.unwrap(), None, "and nothing is left of who tried it");
+    store.close().await;
+}
+
+fn row(id: i64, log: LogName) -> OutboxRow {
+    OutboxRow { id, log, draft: format!("draft {id}").into(), genesis: None, state: OutboxState::Waiting }
+}
+
+async fn an_outbox_keeps_its_order_and_its_answers(open: Open<'_>) {
+    let store = open();
+    let genesis = Genesis::direct(SuiteName::RsaJwe1, &user("alice@s1"), &user("bob@s2"));
+    let device = DeviceKey([1; 32]);
+    let outgoing = |peer: &str, n: u64, row: OutboxRow| Change::Outgoing { peer: server(peer), once: (device, n), row };
+    let first = OutboxRow { genesis: Some(genesis.clone()), ..row(1, genesis.log()) };
+    store
+        .commit(vec![
+            outgoing("s2", 1, first.clone()),
+            outgoing("s3", 1, row(2, public("s3"))),
+            outgoing("s2", 2, row(3, genesis.log())),
+            outgoing("s2", 3, row(4, genesis.log())),
+        ])
+        .await
+        .unwrap();
+    let store = reopened(open, store).await;
+    assert_eq!(store.load().await.unwrap().outbox, 4);
+    let ids = |rows: Vec<OutboxRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(store.outbox(server("s2"), 0, 9).await.unwrap()[0], first);
+    assert_eq!(ids(store.outbox(server("s2"), 0, 9).await.unwrap()), [1, 3, 4]);
+    assert_eq!(ids(store.outbox(server("s2"), 1, 1).await.unwrap()), [3]);
+    assert_eq!(ids(store.outbox(server("s4"), 0, 9).await.unwrap()), [0_i64; 0]);
+
+    let accepted = Settled::Accepted { seq: 2, hash: tip(2).hash };
+    let refused = Settled::Refused(Refusal::from(Code::Gap).last(7));
+    store
+        .commit(vec![
+            Change::Settle { id: 1, settled: accepted.clone(), at: 1000 },
+            Change::Settle { id: 3, settled: refused.clone(), at: 2000 },
+            // A second answer comes too late.
+            Change::Settle { id: 1, settled: refused.clone(), at: 3000 },
+        ])
+        .await
+        .unwrap();
+    let store = reopened(open, store).await;
+    assert_eq!(ids(store.outbox(server("s2"), 0, 9).await.unwrap()), [4], "what is answered is not sent again");
+    let of = |n| (genesis.log(), device, n);
+    let questions = || Questions { outgoing: vec![of(1), of(2), of(3), of(4)], ..Questions::default() };
+    let states: Vec<_> = store.look_up(questions()).await.unwrap().outgoing.into_iter().map(|row| row.map(|row| row.state)).collect();
+    assert_eq!(states, [Some(accepted.into()), Some(refused.into()), Some(OutboxState::Waiting), None]);
+    assert!(store.commit(vec![outgoing("s2", 3, row(9, genesis.log()))]).await.is_err(), "once only");
+
+    store.commit(vec![Change::ForgetSettled { before: 2000 }]).await.unwrap();
+    let left: Vec<_> = store.look_up(questions()).await.unwrap().outgoing.into_iter().map(|row| row.map(|row| row.id)).collect();
+    assert_eq!(left, [None, Some(3), Some(4), None], "only answered rows from before are forgotten");
+    store.close().await;
+}
+
+async fn changes_are_counted(open: Open<'_>) {
+    let store = open();
+    let start = store.load().await.unwrap().changed;
+    assert_eq!(store.changed_since(start).await.unwrap(), (start, vec![]));
+    store.commit(vec![Change::Entry(entry(1, 21))]).await.unwrap();
+    let (first, logs) = store.changed_since(start).await.unwrap();
+    assert_eq!(logs, [1]);
+    assert!(first > start);
+    store.commit(vec![Change::Entry(entry(2, 5))]).await.unwrap();
+    assert_eq!(store.changed_since(first).await.unwrap().1, [2]);
+    let mut both = store.changed_since(start).await.unwrap().1;
+    both.sort_unstable();
+    assert_eq!(both, [1, 2]);
+    let store = reopened(open, store).await;
+    let (last, none) = store.changed_since(store.load().await.unwrap().changed).await.unwrap();
+    assert!(none.is_empty());
+    store.commit(vec![Change::Entry(entry(1, 22))]).await.unwrap();
+    assert_eq!(store.changed_since(last).await.unwrap().1, [1], "the counter goes on after a restart");
+    store.close().await;
+}
+
+async fn rooms_keep_their_genesis_and_stopped_logs_stay_stopped(open: Open<'_>) {
+    let store = open();
+    let genesis = Genesis::direct(SuiteName::RsaJwe1, &user("alice@s1"), &user("bob@s2"));
+    let room = RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() };
+    let row = LogRow { room: Some(room), ..log(4, genesis.log()) };
+    store.commit(vec![Change::Log(row.clone()), Change::Stop { log: 2 }]).await.unwrap();
+    assert!(store.commit(vec![Change::Log(LogRow { number: 5, ..row.clone() })]).await.is_err(), "a log has one number");
+    let store = reopened(open, store).await;
+    let logs = store.load().await.unwrap().logs;
+    assert_eq!(logs.iter().map(|log| (log.number, log.stopped)).collect::<Vec<_>>(), [(1, false), (2, true), (3, false), (4, false)]);
+    assert_eq!(logs[3], row);
+    store.close().await;
+}
+
+async fn a_closed_store_says_so(open: Open<'_>) {
+    let store = open();
+    store.close().await;
+    assert!(matches!(store.load().await, Err(StoreError::Closed)));
+    assert!(matches!(store.commit(vec![Change::Entry(entry(1, 23))]).await, Err(StoreError::Closed)));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn sqlite_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidings.db");
+    contract(&|| Arc::new(SqliteStore::open(&path).unwrap())).await;
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_store_that_is_never_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidings.db");
+    let store = SqliteStore::open(&path).unwrap();
+    store.commit(vec![Change::Log(log(1, public("s1"))), Change::Entry(entry(1, 1))]).await.unwrap();
+    // As after a crash: files are copied while the first is still open, the write-ahead log unmerged.
+    let copy = folder.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    std::fs::copy(folder.path().join("tidings.db-wal"), folder.path().join("copy.db-wal")).unwrap();
+    let copy = SqliteStore::open(&copy).unwrap();
+    assert_eq!(copy.load().await.unwrap().logs[0].tip, tip(1));
+    drop(store);
+}
+
+#[tokio::test]
+async fn commits_that_wait_together_share_a_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.path().join("tidings.db")).unwrap());
+    store.commit((1..=1000).map(|number| Change::Log(log(number, public(&format!("s{number}"))))).collect()).await.unwrap();
+    let before = store.transactions();
+    // `commit` hands its changes over before it is awaited, so all of them wait while the first is being made durable.
+    let waiting: Vec<_> = (1..=1000).map(|number| store.commit(vec![Change::Entry(entry(number, 1))])).collect();
+    for commit in waiting {
+        commit.await.unwrap();
+    }
+    let transactions = store.transactions() - before;
+    assert!(transactions <= 100, "1000 commits took {transactions} transactions");
+    assert!(store.load().await.unwrap().logs.iter().all(|log| log.tip == tip(1)));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn only_the_owner_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("tidings.db")).unwrap();
+    store.commit(vec![Change::Log(log(1, public("s1")))]).await.unwrap();
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+    assert!(files.len() >= 3, "the file, its log and the log's index");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{:?}", file.path());
+    }
+}
+
+fn sql(path: &Path, text: &str) -> Vec<String> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut query = connection.prepare(text).unwrap();
+    query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn a_newer_file_and_a_foreign_file_are_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidings.db");
+    SqliteStore::open(&path).unwrap().close().await;
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let error = SqliteStore::open(&path).err().unwrap();
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
+    assert!(error.to_string().contains("use the newer program"));
+    assert!(std::fs::read(&path).unwrap() == before, "the file is as it was");
+
+    let text = folder.path().join("text.db");
+    std::fs::write(&text, "this is no database, but it is long enough to look like a header of one".repeat(100)).unwrap();
+    assert!(SqliteStore::open(&text).is_err());
+    assert!(SqliteStore::open(&folder.path().join("no/such/folder.db")).is_err());
+}
+
+#[test]
+fn the_schema_is_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidings.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let tables = sql(&path, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name");
+    assert!(tables.iter().filter(|table| table.starts_with("CREATE TABLE")).all(|table| table.contains("STRICT")));
+    insta::assert_snapshot!(tables.join(";\n"));
+}
+
+/// An index that is there and not used is only a cost.
+#[test]
+fn every_hot_query_goes_by_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidings.db");
+    drop(SqliteStore::open(&path).unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let plan = |query: &str| -> String {
+        let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+        query.query_map([], |row| row.get::<_, String>(3)).unwrap().map(Result::unwrap).collect::<Vec<_>>().join("; ")
+    };
+    for (query, by) in [
+        ("SELECT id, entry, got FROM entries WHERE id > 1 AND id <= 2 ORDER BY id LIMIT 3", "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        ("SELECT max(n) FROM entries WHERE id >> 36 = 1 AND device = 2 AND device IS NOT NULL", "entries_once (<expr>=? AND device=?)"),
+        (
+            "SELECT id FROM entries WHERE id >> 36 = 1 AND device = 2 AND n = 3 AND device IS NOT NULL",
+            "entries_once (<expr>=? AND device=? AND n=?)",
+        ),
+        ("SELECT number, changed FROM logs WHERE changed > 7", "logs_changed (changed>?)"),
+        ("SELECT id FROM outbox WHERE peer = 'p' AND id > 1 AND state = 0 ORDER BY id LIMIT 9", "outbox_waiting (peer=? AND id>?)"),
+        ("SELECT id FROM outbox WHERE log = 'l' AND device = x'00' AND n = 1", "outbox_once (log=? AND device=? AND n=?)"),
+        ("DELETE FROM outbox WHERE settled < 5", "outbox_settled (settled<?)"),
+    ] {
+        let plan = plan(query);
+        assert!(plan.contains(by) && !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{query}: {plan}");
+    }
+}

@@ -1,0 +1,358 @@
+//! People with real keys, what they write, and servers' stores to write it to. No network.
+
+use bytes::Bytes;
+use ed25519_dalek::{Signer, SigningKey};
+use futures_util::future::BoxFuture;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use tempfile::TempDir;
+use tidings_proto::frame::RoomRef;
+use tidings_proto::{
+    Code, Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerName, Signature, SuiteName, UserName, cbor,
+};
+use tidings_server::bus::Bus;
+use tidings_server::bus::local::LocalBus;
+use tidings_server::logs::{Logs, NewAccount, Origin, Placed};
+use tidings_server::store::sqlite::SqliteStore;
+use tidings_server::store::{AccountRecord, Answers, Change, Loaded, Most, OutboxRow, Page, Questions, Range, Store, StoreError, Stored};
+use tidings_trust::device_list::{self, Device, DeviceList, SignedList, VaultRef};
+use tidings_trust::rsa::RsaPublicKey;
+use tokio::sync::watch;
+
+/// Nothing here takes so long, on the slowest machine.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// A real RSA-3072 key, made once a run: everybody's identity. Nothing under test compares identities of two people.
+static IDENTITY: LazyLock<aws_lc_rs::rsa::KeyPair> =
+    LazyLock::new(|| aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa3072).unwrap());
+
+/// A person with the devices of their newest list.
+pub struct Person {
+    pub name: UserName,
+    pub devices: Vec<SigningKey>,
+    pub version: u64,
+    pub prev: Option<Hash>,
+}
+
+/// What is written, before it is signed.
+pub struct Note<'a> {
+    pub log: &'a LogName,
+    pub n: u64,
+    pub kind: Kind,
+    pub body: Bytes,
+}
+
+pub fn server(name: &str) -> ServerName {
+    name.parse().unwrap()
+}
+
+pub fn user(name: &str) -> UserName {
+    name.parse().unwrap()
+}
+
+/// A signing key that `name` alone decides.
+pub fn key(name: &str) -> SigningKey {
+    SigningKey::from_bytes(&Hash::of(name.as_bytes()).0)
+}
+
+pub fn device(key: &SigningKey) -> DeviceKey {
+    DeviceKey(key.verifying_key().to_bytes())
+}
+
+pub fn sign(key: &SigningKey) -> impl Fn(&[u8]) -> Signature + '_ {
+    |bytes| Signature(key.sign(bytes).to_bytes())
+}
+
+pub fn public(server_name: &str) -> LogName {
+    LogName::Public(server(server_name))
+}
+
+pub fn keys(server_name: &str) -> LogName {
+    LogName::Keys(server(server_name))
+}
+
+/// A modulus that nobody has the factors of: enough for a key that is only ever listed.
+fn some_modulus() -> RsaPublicKey {
+    let mut modulus = vec![0x5a; 384];
+    modulus[0] = 0xd5;
+    modulus[383] = 1;
+    RsaPublicKey::from_modulus(&modulus).unwrap()
+}
+
+impl Person {
+    /// Somebody with one device, and no list yet.
+    pub fn new(name: &str) -> Person {
+        Person { name: user(name), devices: vec![key(name)], version: 0, prev: None }
+    }
+
+    pub fn device(&self) -> DeviceKey {
+        device(&self.devices[0])
+    }
+
+    pub fn keys_log(&self) -> LogName {
+        LogName::Keys(self.name.server().clone())
+    }
+
+    pub fn inbox(&self) -> LogName {
+        LogName::Inbox(self.name.clone())
+    }
+
+    /// The next device list, with the devices there are now, submitted by the newest of them as its n.
+    pub fn next_list(&mut self, n: u64) -> Encoded<Draft> {
+        self.version += 1;
+        let modulus = aws_lc_rs::signature::KeyPair::public_key(&*IDENTITY).modulus().big_endian_without_leading_zero().to_vec();
+        let list = DeviceList {
+            user: self.name.clone(),
+            version: self.version,
+            prev: self.prev,
+            identity: RsaPublicKey::from_modulus(&modulus).unwrap(),
+            encryption: some_modulus(),
+            devices: self.devices.iter().map(|key| Device { key: device(key), suites: vec![SuiteName::RsaJwe1] }).collect(),
+            vault: VaultRef { version: 1, hash: Hash::of(b"vault") },
+        };
+        let list: Bytes = cbor::encode(&list).into();
+        let mut sig = vec![0; IDENTITY.public_modulus_len()];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        IDENTITY.sign(&aws_lc_rs::signature::RSA_PSS_SHA256, &random, &device_list::signed_bytes(&list), &mut sig).unwrap();
+        let signed = SignedList { list, sig: sig.into() };
+        self.prev = Some(signed.hash());
+        let kind = if self.version == 1 { Kind::First } else { Kind::List };
+        let newest = self.devices.len() - 1;
+        let log = self.keys_log();
+        self.write_as(newest, Note { log: &log, n, kind, body: cbor::encode(&signed).into() })
+    }
+
+    /// A signed draft by device `which`.
+    pub fn write_as(&self, which: usize, note: Note<'_>) -> Encoded<Draft> {
+        let key = &self.devices[which];
+        self.plain(which, &note).signed(note.log, sign(key))
+    }
+
+    /// A signed draft by the first device.
+    pub fn write(&self, note: Note<'_>) -> Encoded<Draft> {
+        self.write_as(0, note)
+    }
+
+    /// A draft without signature.
+    pub fn plain(&self, which: usize, note: &Note<'_>) -> Draft {
+        Draft {
+            device: device(&self.devices[which]),
+            n: note.n,
+            author: self.name.clone(),
+            list: self.version,
+            epoch: None,
+            kind: note.kind,
+            body: note.body.clone(),
+            sig: None,
+        }
+    }
+
+    /// A post in the public chat of the person's server.
+    pub fn post(&self, n: u64, text: &str) -> Encoded<Draft> {
+        let log = LogName::Public(self.name.server().clone());
+        self.write(Note { log: &log, n, kind: Kind::Post, body: cbor::encode(&Content { text: text.into() }).into() })
+    }
+
+    /// A sealed message; nobody here opens it.
+    pub fn sealed(&self, n: u64, body: &[u8]) -> Encoded<Draft> {
+        let log = LogName::Public(self.name.server().clone()); // sealed drafts are not signed for a log
+        let note = Note { log: &log, n, kind: Kind::Sealed, body: Bytes::copy_from_slice(body) };
+        Encoded::new(Draft { epoch: Some(0), ..self.plain(0, &note) })
+    }
+
+    /// Tells `other` of a room, in their inbox.
+    pub fn notice(&self, n: u64, other: &Person, genesis: &Genesis) -> Encoded<Draft> {
+        let room = RoomRef { genesis: genesis.clone(), hub: genesis.hub().clone() };
+        self.write(Note { log: &other.inbox(), n, kind: Kind::Notice, body: cbor::encode(&room).into() })
+    }
+
+    /// Where this person's link to their home server comes from.
+    pub fn origin(&self) -> Origin {
+        Origin::Device { user: self.name.clone(), device: self.device(), listed: true }
+    }
+
+    /// Registers this person, who must be new.
+    pub async fn join(&mut self, logs: &Logs) -> Result<Placed, Refusal> {
+        self.join_with(logs, None).await
+    }
+
+    /// The same with a code.
+    pub async fn join_with(&mut self, logs: &Logs, code: Option<&str>) -> Result<Placed, Refusal> {
+        let draft = self.next_list(1);
+        logs.register(self.account(code), draft.bytes().clone()).await
+    }
+
+    /// What a registration brings.
+    pub fn account(&self, code: Option<&str>) -> NewAccount {
+        NewAccount {
+            user: self.name.clone(),
+            device: device(&self.devices[self.devices.len() - 1]),
+            password: Bytes::from_static(b"password record"),
+            recovery: Bytes::from_static(b"recovery record"),
+            vault: Bytes::from_static(b"vault"),
+            code: code.map(str::to_owned),
+        }
+    }
+}
+
+/// The direct room of two people.
+pub fn direct(a: &Person, b: &Person) -> Genesis {
+    Genesis::direct(SuiteName::RsaJwe1, &a.name, &b.name)
+}
+
+/// A server's logs on a real file.
+pub struct Home {
+    pub logs: Arc<Logs>,
+    pub store: Arc<SqliteStore>,
+    pub folder: TempDir,
+    pub name: ServerName,
+}
+
+impl Home {
+    pub async fn new(name: &str) -> Home {
+        Home::with_bus(name, Arc::new(LocalBus::default())).await
+    }
+
+    pub async fn with_bus(name: &str, bus: Arc<dyn Bus>) -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, logs) = open(folder.path(), name, bus).await;
+        Home { logs, store, folder, name: server(name) }
+    }
+
+    /// Stops and starts again on the same file.
+    pub async fn restart(self) -> Home {
+        self.logs.close().await;
+        drop((self.logs, self.store));
+        let (store, logs) = open(self.folder.path(), self.name.as_str(), Arc::new(LocalBus::default())).await;
+        Home { logs, store, folder: self.folder, name: self.name }
+    }
+
+    /// A registered person.
+    pub async fn person(&self, local: &str) -> Person {
+        let mut person = Person::new(&format!("{local}@{}", self.name));
+        person.join(&self.logs).await.unwrap();
+        person
+    }
+
+    /// Appends as the author's own device.
+    pub async fn append(&self, author: &Person, log: &LogName, draft: &Encoded<Draft>) -> Result<Placed, Refusal> {
+        self.logs.append(author.origin(), log, draft.bytes().clone(), None).await
+    }
+
+    /// Appends a draft to a direct room as the author's own device.
+    pub async fn append_direct(&self, author: &Person, genesis: &Genesis, draft: &Encoded<Draft>) -> Result<Placed, Refusal> {
+        self.logs.append(author.origin(), &genesis.log(), draft.bytes().clone(), Some(genesis.clone())).await
+    }
+
+    /// Everything that a log holds: the hash before the first entry, and the encoded entries.
+    pub async fn read(&self, log: &LogName) -> (Hash, Vec<Bytes>) {
+        let (mut all, mut after, mut first) = (Vec::new(), 0, None);
+        loop {
+            let (prev, items) = self.logs.page(log, None, Some(after), 1000).await.unwrap();
+            first.get_or_insert(prev);
+            if items.is_empty() {
+                return (first.unwrap(), all);
+            }
+            after += items.len() as u64;
+            all.extend(items.into_iter().map(|item| item.entry));
+        }
+    }
+
+    /// Takes over everything that `hub` has of a log.
+    pub async fn copy(&self, hub: &Home, log: &LogName) {
+        let (prev, items) = hub.read(log).await;
+        self.logs.replicate(&hub.name, log, prev, items).await.unwrap();
+    }
+}
+
+/// Logs on a store that can be told to fail.
+pub async fn open_on(folder: &Path, name: &str, bus: Arc<dyn Bus>) -> (Arc<Faulty>, Arc<Logs>) {
+    let inner = SqliteStore::open(&folder.join("tidings.db")).unwrap();
+    let store = Arc::new(Faulty { inner, failing: AtomicBool::new(false), pages: AtomicU64::new(0), held: watch::channel(false).0 });
+    let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, server(name)).await.unwrap();
+    (store, logs)
+}
+
+/// The store, but its commits can be made to fail as on a full disk, and the pages that are read are counted and held.
+pub struct Faulty {
+    inner: SqliteStore,
+    failing: AtomicBool,
+    pages: AtomicU64,
+    held: watch::Sender<bool>,
+}
+
+impl Faulty {
+    pub fn fail_commits(&self, fail: bool) {
+        self.failing.store(fail, Ordering::SeqCst);
+    }
+
+    /// While pages are held, whoever reads waits.
+    pub fn hold_pages(&self, hold: bool) {
+        self.held.send_replace(hold);
+    }
+
+    pub fn pages(&self) -> u64 {
+        self.pages.load(Ordering::SeqCst)
+    }
+}
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, StoreError>>;
+
+impl Store for Faulty {
+    fn load(&self) -> Answer<'_, Loaded> {
+        self.inner.load()
+    }
+
+    fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()> {
+        match self.failing.load(Ordering::SeqCst) {
+            true => Box::pin(async { Err(StoreError::Full) }),
+            false => self.inner.commit(changes),
+        }
+    }
+
+    fn page(&self, log: u64, range: Range, most: Most) -> Answer<'_, Page> {
+        self.pages.fetch_add(1, Ordering::SeqCst);
+        let mut held = self.held.subscribe();
+        Box::pin(async move {
+            held.wait_for(|held| !held).await.unwrap();
+            self.inner.page(log, range, most).await
+        })
+    }
+
+    fn history(&self, log: u64, user: UserName, after: u64, most: Most) -> Answer<'_, (Vec<Stored>, bool)> {
+        self.inner.history(log, user, after, most)
+    }
+
+    fn look_up(&self, questions: Questions) -> Answer<'_, Answers> {
+        self.inner.look_up(questions)
+    }
+
+    fn account(&self, user: UserName) -> Answer<'_, Option<AccountRecord>> {
+        self.inner.account(user)
+    }
+
+    fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> Answer<'_, Vec<OutboxRow>> {
+        self.inner.outbox(peer, after, limit)
+    }
+
+    fn changed_since(&self, counter: u64) -> Answer<'_, (u64, Vec<u64>)> {
+        self.inner.changed_since(counter)
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.close()
+    }
+}
+
+async fn open(folder: &Path, name: &str, bus: Arc<dyn Bus>) -> (Arc<SqliteStore>, Arc<Logs>) {
+    let store = Arc::new(SqliteStore::open(&folder.join("tidings.db")).unwrap());
+    let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, server(name)).await.unwrap();
+    (store, logs)
+}
+
+/// The code that something was refused with.
+pub fn code<T: std::fmt::Debug>(result: Result<T, Refusal>) -> Code {
+    result.expect_err("this should have been refused").code
+}
