@@ -13,8 +13,6 @@ mod replica;
 mod rules;
 mod sequencer;
 mod tail;
-#[cfg(test)]
-mod tests;
 
 use crate::bus::Bus;
 use crate::federation::Outgoing;
