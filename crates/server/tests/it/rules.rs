@@ -179,8 +179,7 @@ async fn a_peers_user_may_point_to_a_room_once_their_keys_are_here() {
     home.copy(&hub, &keys("s0")).await;
     append().await.unwrap();
     assert_eq!(home.logs.member_rooms(&alice.name).await.unwrap().len(), 1);
-    let forwarded =
-        home.logs.append(Origin::Peer("s7".parse().unwrap()), &inbox, zoe.notice(2, &alice, &genesis).bytes().clone(), None);
+    let forwarded = home.logs.append(Origin::Peer("s7".parse().unwrap()), &inbox, zoe.notice(2, &alice, &genesis).bytes().clone(), None);
     assert_eq!(code(forwarded.await), Code::Forbidden, "a peer speaks for its own users only");
 }
 

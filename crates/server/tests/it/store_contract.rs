@@ -138,7 +138,7 @@ async fn histories_are_of_one_user(open: Open<'_>) {
     let store = open();
     let keys = LogName::Keys(server("s1"));
     let (alice, bob) = (user("alice@s1"), user("bob@s1"));
-    let about = |seq: u64| if seq % 3 == 0 { bob.clone() } else { alice.clone() };
+    let about = |seq: u64| if seq.is_multiple_of(3) { bob.clone() } else { alice.clone() };
     let mut changes = vec![Change::Log(log(3, keys))];
     changes.extend((1..=9).map(|seq| Change::Entry(NewEntry { about: Some(about(seq)), once: None, ..entry(3, seq) })));
     store.commit(changes).await.unwrap();
