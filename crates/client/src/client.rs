@@ -232,7 +232,7 @@ pub(crate) fn write(store: &Store, crypto: &Crypto, me: &UserName, target: &Targ
 
 pub(crate) fn shown(crypto: &Crypto, message: StoredMessage) -> Result<Message, ClientError> {
     let text = match &message.content {
-        Some(content) => crypto.from_rest(&message.log, message.tag, content)?.text,
+        Some(content) => crypto.out_of_rest(&message.log, message.tag, content)?.text,
         None => String::new(),
     };
     Ok(Message {

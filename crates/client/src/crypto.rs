@@ -112,7 +112,7 @@ impl Crypto {
     }
 
     /// Content from the local store.
-    pub fn from_rest(&self, log: &LogName, tag: Option<u64>, bytes: &[u8]) -> Result<Content, ClientError> {
+    pub fn out_of_rest(&self, log: &LogName, tag: Option<u64>, bytes: &[u8]) -> Result<Content, ClientError> {
         let content = match tag {
             Some(tag) => open_at_rest(&self.secrets.history, log, tag, bytes).ok(),
             None => cbor::decode(bytes, limits::DRAFT).ok(),
@@ -151,7 +151,7 @@ impl Crypto {
         };
         let (draft, changes) = match (row.kind, job.members) {
             (Kind::Sealed, Some((members, seen))) => {
-                let content = self.from_rest(&row.log, row.tag, &row.body)?;
+                let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
                 let decrypting = self.decrypting().await?;
                 let SuiteName::RsaJwe1 = members.suite;
                 let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting };

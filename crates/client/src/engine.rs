@@ -25,7 +25,7 @@ use tokio::sync::watch;
 /// Logs in one `Follow`: well below the frame's limit at the longest names there are.
 const FOLLOW_AT_ONCE: usize = 400;
 /// A log that could not be followed is asked for again after this.
-const FOLLOW_AGAIN: Duration = Duration::from_secs(5);
+const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
 /// What front ends and the link's driver share.
 pub struct Core {
@@ -198,6 +198,7 @@ impl Engine {
         for frame in frames {
             // Answers to a pipeline come in rows: one commit for a row of them.
             if let Frame::Accepted(answer) = &frame {
+                self.follow_late(self.outbox.log_of(answer.req).cloned());
                 accepted.extend(self.outbox.accepted(answer.req).map(|row| (row, answer.seq)));
                 continue;
             }
@@ -286,6 +287,16 @@ impl Engine {
         }
     }
 
+    /// Follows a log that could not be followed before: there is news of it.
+    fn follow_late(&mut self, log: Option<LogName>) {
+        let Some(log) = log else { return };
+        let before = self.follow_again.len();
+        self.follow_again.retain(|(_, late)| *late != log);
+        if self.follow_again.len() < before {
+            self.follow(vec![log]);
+        }
+    }
+
     /// A room that this user is in; returns its log.
     fn add_room(&mut self, genesis: Genesis) -> LogName {
         let log = genesis.log();
@@ -311,6 +322,9 @@ impl Engine {
     }
 
     async fn rooms(&mut self, reply: RoomsReply) -> Result<(), ClientError> {
+        for room in &reply.rooms {
+            self.follow_late(Some(room.genesis.log()));
+        }
         self.learn(reply.rooms.into_iter().map(|room| room.genesis).collect()).await?;
         if !reply.more && matches!(self.asked.remove(&reply.req), Some(Asked::Rooms)) {
             // Frames are served in order: what comes before the answer to this is everything there was.

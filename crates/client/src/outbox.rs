@@ -158,6 +158,11 @@ impl Outbox {
         self.lanes.values().filter(|lane| !lane.parcels.is_empty()).filter_map(|lane| lane.held_until).min()
     }
 
+    /// The log that a request is about.
+    pub fn log_of(&self, req: u32) -> Option<&LogName> {
+        self.flying.get(&req).map(|(log, _)| log)
+    }
+
     /// Durable in its log. Returns the row to be committed as sent.
     pub fn accepted(&mut self, req: u32) -> Option<i64> {
         let (log, row) = self.flying.remove(&req)?;

@@ -16,13 +16,22 @@ const TRIES: u32 = 5;
 #[derive(Default)]
 pub struct Keys {
     queue: VecDeque<(UserName, u64)>,
-    /// Asked or queued: the version of the device list that is needed.
-    open: HashMap<UserName, u64>,
+    /// Asked or queued.
+    open: HashMap<UserName, Wanted>,
     /// The version that was needed when an answer came on this link: what is not here now will not come by asking again.
     answered: HashMap<UserName, u64>,
     missing: HashMap<UserName, (u32, Instant)>,
     flying: usize,
     unknown: HashSet<UserName>,
+}
+
+/// The versions of a device list that an open question is about.
+#[derive(Default, Clone, Copy)]
+struct Wanted {
+    /// What is needed by now.
+    needed: u64,
+    /// What was needed when the question was sent: its answer may be older than what was needed since.
+    asked: u64,
 }
 
 impl Keys {
@@ -51,10 +60,10 @@ impl Engine {
     /// Asks for somebody's history after place `after`, because version `needed` of their list is wanted.
     pub(super) fn ask_keys(&mut self, user: UserName, after: u64, needed: u64) {
         if let Some(open) = self.keys.open.get_mut(&user) {
-            *open = needed.max(*open);
+            open.needed = needed.max(open.needed);
             return;
         }
-        self.keys.open.insert(user.clone(), needed);
+        self.keys.open.insert(user.clone(), Wanted { needed, asked: needed });
         self.keys.queue.push_back((user, after));
         self.ask_more_keys();
     }
@@ -79,6 +88,9 @@ impl Engine {
     }
 
     fn ask_chain(&mut self, user: UserName, after: u64) {
+        if let Some(open) = self.keys.open.get_mut(&user) {
+            open.asked = open.needed;
+        }
         let req = self.ask(Asked::Chain(user.clone()));
         self.out.push(Chain { req, user, after }.into());
     }
@@ -111,8 +123,18 @@ impl Engine {
     }
 
     async fn answered(&mut self, user: UserName, now: Instant) -> Result<(), ClientError> {
+        let (version, after) = {
+            let people = self.core.people();
+            (people.version(&user), people.pinned_to(&user))
+        };
+        let wanted = self.keys.open.get(&user).copied().unwrap_or_default();
+        if wanted.needed > wanted.asked && version < wanted.needed {
+            self.ask_chain(user, after);
+            return Ok(());
+        }
         self.keys.flying = self.keys.flying.saturating_sub(1);
-        let needed = self.keys.open.remove(&user).unwrap_or_default();
+        self.keys.open.remove(&user);
+        let needed = wanted.needed;
         let answered = self.keys.answered.entry(user.clone()).or_default();
         *answered = needed.max(*answered);
         if self.core.people().state(&user).is_none() {

@@ -1,6 +1,6 @@
 //! From the outbox to the link: seal what can be sealed, commit it, and only then submit it.
 
-use super::Engine;
+use super::{Engine, FOLLOW_AGAIN};
 use crate::ClientError;
 use crate::crypto::{Members, SealJob};
 use crate::outbox::{Parcel, Verdict, WINDOW};
@@ -11,7 +11,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Code, Genesis, Kind, LogName, Refusal, UserName, cbor, limits};
+use tidings_proto::{Code, Genesis, Hash, Kind, LogName, Refusal, UserName, cbor, limits};
+
+/// What a draft needs: the version of this user's device list; for a sealed one its readers, and what was last seen there.
+type Needs = (u64, Option<(Members, (u64, Hash))>);
 
 /// What keeps a row from being sealed.
 enum Hindrance {
@@ -35,8 +38,9 @@ impl Engine {
                 .await?;
             self.unsealed.extend(rows.into_iter().filter(|row| row.log == log).map(|row| (row.id, row)));
         }
-        self.load_new_rows().await?;
-        self.seal(now).await?;
+        self.load_new_rows(now).await?;
+        // A message that cannot be sealed fails alone; what it has held back is taken up in another round.
+        while !self.seal().await? {}
         let mut req = self.next_req;
         let submits = self.outbox.submits(now, || {
             let this = req;
@@ -48,7 +52,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn load_new_rows(&mut self) -> Result<(), ClientError> {
+    async fn load_new_rows(&mut self, now: Instant) -> Result<(), ClientError> {
         let after = self.last_row;
         for row in self.core.stored(move |store| store.outbox(after)).await? {
             self.last_row = self.last_row.max(row.id);
@@ -57,8 +61,9 @@ impl Engine {
                 self.forget_unknown(&other);
                 let is_new = self.logs.get(&row.log).is_none_or(|followed| followed.room.is_none());
                 if is_new {
+                    // The server hears of it by the first draft; until then there is nothing to follow.
                     let log = self.add_room(genesis.clone());
-                    self.follow(vec![log]);
+                    self.follow_again.push((now + FOLLOW_AGAIN, log));
                 }
             }
             if let (Kind::Notice, Ok(room)) = (row.kind, cbor::decode::<RoomRef>(&row.body, limits::DRAFT)) {
@@ -77,8 +82,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Seals rows in order, as many per log as may be unanswered; those behind one that must wait wait with it.
-    async fn seal(&mut self, now: Instant) -> Result<(), ClientError> {
+    /// Seals rows in order, as many per log as may be unanswered; those behind one that must wait wait with it. False: there
+    /// may be more to seal.
+    async fn seal(&mut self) -> Result<bool, ClientError> {
         let mut jobs: Vec<SealJob> = Vec::new();
         let mut per_log: BTreeMap<LogName, (u64, usize)> = BTreeMap::new();
         let mut blocked: HashSet<LogName> = HashSet::new();
@@ -114,15 +120,12 @@ impl Engine {
             self.unsealed.remove(&row.id);
             self.core.stored(move |store| store.failed(row.id, &reason, Some(code))).await?;
         }
-        if !jobs.is_empty() {
-            self.seal_now(jobs, now).await?;
-        }
-        Ok(())
+        if jobs.is_empty() { Ok(true) } else { self.seal_now(jobs).await }
     }
 
-    /// Seals, commits, and hands over to the outbox. A message that cannot be sealed fails alone; those behind it wait for
-    /// the next round, since their numbers were counted with it.
-    async fn seal_now(&mut self, jobs: Vec<SealJob>, _now: Instant) -> Result<(), ClientError> {
+    /// Seals, commits, and hands over to the outbox. False: a message failed, and those behind it in its log were left out,
+    /// since their numbers were counted with it.
+    async fn seal_now(&mut self, jobs: Vec<SealJob>) -> Result<bool, ClientError> {
         let crypto = self.core.crypto.clone();
         let parcels: BTreeMap<i64, (Kind, Option<Genesis>)> =
             jobs.iter().map(|job| (job.row.id, (job.row.kind, job.row.genesis.clone()))).collect();
@@ -158,13 +161,11 @@ impl Engine {
             let parcel = Parcel { row: sealed.row, kind, n: sealed.draft.n, draft: sealed.draft.bytes().clone(), genesis };
             self.outbox.add(&sealed.log, parcel);
         }
-        // A later round takes up what a failed message has held back.
-        if failed.is_empty() { Ok(()) } else { Box::pin(self.seal(_now)).await }
+        Ok(failed.is_empty())
     }
 
     /// What a row's draft needs, or what is in its way.
-    #[allow(clippy::type_complexity)]
-    fn ready(&mut self, row: &OutboxRow) -> Result<(u64, Option<(Members, (u64, tidings_proto::Hash))>), Hindrance> {
+    fn ready(&mut self, row: &OutboxRow) -> Result<Needs, Hindrance> {
         let me = self.me().clone();
         if !self.outbox.may_seal(&row.log) {
             return Err(Hindrance::Later);
@@ -182,6 +183,11 @@ impl Engine {
         let other = genesis.other(&me).clone();
         if let Err(error) = self.core.people().refuse_changed([&me, &other]) {
             return Err(Hindrance::Never(error.to_string(), KEY_CHANGED));
+        }
+        // Nothing is sealed on a new link before the server has told the same story about them as before.
+        if !self.keys.has_answered(&other, 0) {
+            self.ask_keys(other, 0, 0);
+            return Err(Hindrance::Later);
         }
         let theirs = self.core.people().state(&other);
         let Some(theirs) = theirs else { return Err(self.no_keys(&other)) };

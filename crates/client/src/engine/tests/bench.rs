@@ -277,7 +277,7 @@ impl Bench {
     fn chain_reply(&self, req: u32, user: &UserName, after: u64) -> Frame {
         match self.hub.chains.get(user) {
             Some(items) => {
-                let items = items.iter().filter(|item| Entry::read(&item.entry).unwrap().seq > after).cloned().collect();
+                let items = items.iter().filter(|item| Entry::read(&item.entry).map_or(true, |entry| entry.seq > after)).cloned().collect();
                 ChainReply { req, items, more: false }.into()
             }
             None => Refused { req, why: Code::NotFound.into(), log: None }.into(),

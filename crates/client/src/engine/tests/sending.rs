@@ -169,3 +169,18 @@ async fn private_text_is_nowhere_on_disk_and_the_window_is_kept() {
     assert!(!files.windows(7).any(|some| some == b"canary-"));
     assert!(files.windows(8).any(|some| some == b"alice@s1"), "this does look where things are kept");
 }
+
+#[tokio::test]
+async fn a_new_room_is_followed_as_soon_as_the_server_has_it() {
+    let mut bench = Bench::new().await;
+    let (target, room) = (bench.with_bob(), bench.room().log());
+    let id = bench.writes(&target, "hello").await;
+    let notice = bench.taken().remove(0);
+    bench.accepts(&notice).await;
+    let message = bench.taken().remove(0);
+    assert!(!bench.followed.iter().any(|(log, _)| *log == room));
+    bench.accepts(&message).await;
+    assert!(bench.followed.contains(&(room, 0)));
+    assert_eq!(bench.status(id), Status::Sent { seq: 2 });
+    assert_eq!(bench.lines(&target), ["alice@s1: hello"]);
+}
