@@ -131,6 +131,9 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
         }
         let parsed = Parsed::read(&draft.body).map_err(|_| OpenError::NotAuthentic("it is not of this room's suite"))?;
         let members: Vec<_> = readers(context.roster).collect();
+        if !members.iter().any(|member| member.user == draft.author) {
+            return Err(OpenError::NotAuthentic("its author is not a member of this room"));
+        }
         let to_members = members.len() == parsed.kids().count()
             && members.iter().zip(parsed.kids()).all(|(member, kid)| kid == kid_of(&member.encryption));
         if !to_members {

@@ -1,0 +1,136 @@
+//! Sizes: from notes to self to a full room, and from nothing to the longest text; on both sides of each edge.
+
+use crate::samples::*;
+use tidings_e2ee::suite::{OpenError, SealError, Suite};
+use tidings_proto::{Content, Hash, limits};
+use tidings_trust::roster::{Role, RosterMember, Status};
+use tidings_trust::{Fingerprint, KeyState, Roster, RsaPublicKey};
+
+fn member(user: &str, encryption: &RsaPublicKey) -> RosterMember {
+    let identity = Fingerprint(Hash::of(user.as_bytes()));
+    RosterMember { user: user.parse().unwrap(), identity, encryption: encryption.thumbprint(), role: Role::Member, status: Status::Member }
+}
+
+/// Alice, bob, and strangers; they share a few keys among them, since 64 RSA keys would take half a minute to make.
+fn crowd(size: usize) -> Place {
+    let strangers = [CAROL.encryption.clone(), decrypting(A).1];
+    let mut members: Vec<(String, RsaPublicKey)> =
+        vec![("alice@s1".into(), ALICE.encryption.clone()), ("bob@s2".into(), BOB.encryption.clone())];
+    members.extend((2..size).map(|i| (format!("stranger{i:02}@s3"), strangers[i % 2].clone())));
+    members.truncate(size);
+    let roster = Roster::new(members.iter().map(|(user, key)| member(user, key)).collect());
+    assert_eq!(roster.members().len(), size);
+    Place { roster, keys: members.into_iter().map(|(_, key)| key).collect(), ..Place::usual() }
+}
+
+#[test]
+fn one_two_and_64_members_can_each_open_what_one_of_them_wrote() {
+    for size in [1, 2, 3, 64] {
+        let place = crowd(size);
+        let draft = place.draft(&ALICE.device, place.seal(&ALICE, &content()).unwrap());
+        let readers = [&*ALICE, &*BOB, &*CAROL];
+        for reader in &readers[..size.min(3)] {
+            let opened = open_in(reader, place.room, &place.roster, &ALICE.state, &draft).unwrap();
+            assert_eq!((opened.content, &opened.author, opened.device), (content(), ALICE.user(), ALICE.device.public()));
+            assert_eq!((opened.n, opened.seen), (3, (7, Hash([7; 32]))));
+        }
+        for outsider in &readers[size.min(3)..] {
+            let refused = open_in(outsider, place.room, &place.roster, &ALICE.state, &draft);
+            assert_eq!(refused, Err(OpenError::Undecryptable), "{} of {size}", outsider.user());
+        }
+    }
+}
+
+#[test]
+fn a_room_of_65_is_refused() {
+    assert_eq!(limits::RSA_MEMBERS, 64);
+    assert_eq!(crowd(65).seal(&ALICE, &content()), Err(SealError::TooManyMembers(64)));
+    assert_eq!(ALICE.suite().properties().max_members, 64);
+}
+
+#[test]
+fn the_longest_text_fits_even_in_the_largest_room() {
+    let place = crowd(64);
+    let content = Content::text("x".repeat(limits::TEXT)).unwrap();
+    let draft = place.draft(&ALICE.device, place.seal(&ALICE, &content).unwrap());
+    assert!(draft.bytes().len() < limits::DRAFT, "{} bytes", draft.bytes().len());
+    let opened = open_in(&BOB, place.room, &place.roster, &ALICE.state, &draft).unwrap();
+    assert_eq!(opened.content, content);
+}
+
+/// `Content::text` refuses it; but the field is public, and what nobody could open must not be sealed.
+#[test]
+fn a_longer_text_is_not_sealed() {
+    assert!(Content::text("x".repeat(limits::TEXT + 1)).is_err());
+    let content = Content { text: "x".repeat(limits::TEXT + 1) };
+    assert_eq!(Place::usual().seal(&ALICE, &content), Err(SealError::TooLarge));
+}
+
+#[test]
+fn the_empty_text_and_any_text_come_back_as_they_were() {
+    for text in ["", "\0", "Grüße, 世界 🌍\r\n", "{\"protected\":\"\"}"] {
+        let content = Content::text(text).unwrap();
+        let draft = Place::usual().draft(&ALICE.device, Place::usual().seal(&ALICE, &content).unwrap());
+        assert_eq!(bob_opens(&draft).unwrap().content, content);
+    }
+}
+
+#[test]
+fn keys_that_are_not_the_rosters_are_refused() {
+    let refused = |change: fn(&mut Place)| {
+        let mut place = Place::usual();
+        change(&mut place);
+        assert_eq!(place.seal(&ALICE, &content()), Err(SealError::WrongKeys));
+    };
+    refused(|it| it.keys.reverse());
+    refused(|it| it.keys[1] = CAROL.encryption.clone());
+    refused(|it| it.keys.truncate(1));
+    refused(|it| it.keys.push(CAROL.encryption.clone()));
+    refused(|it| it.keys.clear());
+}
+
+#[test]
+fn who_is_not_in_the_room_seals_nothing_for_it() {
+    let place = Place { author: CAROL.user().clone(), ..Place::usual() };
+    assert_eq!(place.seal(&CAROL, &content()), Err(SealError::WrongKeys));
+    let nobody = Place { roster: Roster::new(vec![]), keys: vec![], ..Place::usual() };
+    assert_eq!(nobody.seal(&ALICE, &content()), Err(SealError::WrongKeys));
+}
+
+#[test]
+fn who_is_only_invited_is_not_sealed_to_and_may_not_write() {
+    let mut members = roster().members().to_vec();
+    members.push(RosterMember { status: Status::Invited, ..member("carol@s2", &CAROL.encryption) });
+    let place = Place { roster: Roster::new(members), ..Place::usual() };
+    let draft = place.draft(&ALICE.device, place.seal(&ALICE, &content()).unwrap());
+    let open = |reader: &Person, author: &KeyState| open_in(reader, place.room, &place.roster, author, &draft);
+    assert_eq!(open(&BOB, &ALICE.state).unwrap().content, content());
+    assert_eq!(open(&CAROL, &ALICE.state), Err(OpenError::Undecryptable));
+    let theirs = Place { author: CAROL.user().clone(), ..place.clone() };
+    assert_eq!(theirs.seal(&CAROL, &content()), Err(SealError::WrongKeys));
+    let with_theirs = Place { keys: [keys(), vec![CAROL.encryption.clone()]].concat(), ..place };
+    assert_eq!(with_theirs.seal(&ALICE, &content()), Err(SealError::WrongKeys), "nor with their key at hand");
+}
+
+/// Two messages of the same words have nothing in common that a server could compare.
+#[test]
+fn every_message_has_its_own_key_and_nonce() {
+    let parts = |bytes: &[u8]| -> Vec<String> {
+        let jwe: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        ["iv", "ciphertext", "tag", "protected"].map(|name| jwe[name].as_str().unwrap().to_owned()).to_vec()
+    };
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..20 {
+        for part in parts(&Place::usual().seal(&ALICE, &content()).unwrap()) {
+            assert!(seen.insert(part));
+        }
+    }
+    assert_eq!(seen.len(), 80);
+}
+
+#[test]
+fn what_the_suite_promises_is_what_it_can_do() {
+    let promised = ALICE.suite().properties();
+    assert!(!promised.forward_secrecy && !promised.healing && !promised.post_quantum);
+    insta::assert_snapshot!("words", promised.words);
+}

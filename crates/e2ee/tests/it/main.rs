@@ -1,0 +1,13 @@
+//! The tests of what only devices can do, from outside: what the crate shows to others, against what others may send.
+//!
+//! One binary with a module a subject, so that it links once.
+
+mod account;
+mod bindings;
+mod forge;
+mod limits;
+mod profile;
+mod samples;
+mod secrets;
+mod snapshots;
+mod wycheproof;

@@ -1,0 +1,204 @@
+//! Alice and bob in their direct room, with the fixed RSA keys of `tests/keys` and devices numbered by their seed.
+
+use std::future::Future;
+use std::sync::{Arc, LazyLock};
+use tidings_e2ee::DeviceSecret;
+use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
+use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
+use tidings_e2ee::suite::{OpenContext, OpenError, Opened, SealContext, SealError, Suite};
+use tidings_proto::{Content, Draft, Encoded, Genesis, Hash, Kind, LogName, RoomId, SuiteName, UserName, cbor};
+use tidings_trust::{Device, DeviceList, KeyState, Roster, RsaPublicKey, SignedList, VaultRef, device_list};
+
+pub const A: &[u8] = include_bytes!("../keys/a.pk8");
+pub const B: &[u8] = include_bytes!("../keys/b.pk8");
+pub const C: &[u8] = include_bytes!("../keys/c.pk8");
+pub const D: &[u8] = include_bytes!("../keys/d.pk8");
+pub const LARGE: &[u8] = include_bytes!("../keys/large.pk8");
+pub const SMALL: &[u8] = include_bytes!("../keys/small.pk8");
+
+pub type Decrypting = <AwsLcKeys as RsaKeys>::Decrypting;
+pub type Signing = <AwsLcKeys as RsaKeys>::Signing;
+
+/// The crate has no runtime; the tests bring the smallest one.
+pub fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+pub fn signing(pkcs8: &[u8]) -> (Signing, RsaPublicKey) {
+    wait(AwsLcKeys.signing(pkcs8)).unwrap()
+}
+
+pub fn decrypting(pkcs8: &[u8]) -> (Decrypting, RsaPublicKey) {
+    wait(AwsLcKeys.decrypting(pkcs8)).unwrap()
+}
+
+/// Somebody with one account and some devices.
+pub struct Person {
+    pub state: KeyState,
+    pub device: DeviceSecret,
+    pub encryption: RsaPublicKey,
+    /// As the suite takes it.
+    pub ring: Vec<(String, Decrypting)>,
+    identity: Signing,
+}
+
+pub fn device(seed: u8) -> DeviceSecret {
+    DeviceSecret::from_bytes(&[seed; 32])
+}
+
+pub fn listed(seeds: &[u8]) -> Vec<Device> {
+    seeds.iter().map(|seed| Device { key: device(*seed).public(), suites: vec![SuiteName::RsaJwe1] }).collect()
+}
+
+impl Person {
+    pub fn new(user: &str, identity: &[u8], encryption: &[u8], device_seed: u8) -> Person {
+        let user: UserName = user.parse().unwrap();
+        let (signing, identity) = signing(identity);
+        let (key, encryption) = decrypting(encryption);
+        let list = DeviceList {
+            user,
+            version: 1,
+            prev: None,
+            identity,
+            encryption: encryption.clone(),
+            devices: listed(&[device_seed]),
+            vault: VaultRef { version: 1, hash: Hash([9; 32]) },
+        };
+        let device = device(device_seed);
+        let state = applied(None, &list, &signing, &device);
+        Person { state, device, ring: vec![(encryption.kid(), key)], encryption, identity: signing }
+    }
+
+    pub fn user(&self) -> &UserName {
+        &self.state.list.user
+    }
+
+    /// The state after a list with these devices, which the person's own device, or the first of them, submits.
+    pub fn with_devices(&self, before: &KeyState, seeds: &[u8]) -> KeyState {
+        let mut list = (*before.list).clone();
+        list.version += 1;
+        list.prev = Some(before.list_hash);
+        list.devices = listed(seeds);
+        applied(Some(before), &list, &self.identity, &device(seeds[0]))
+    }
+
+    pub fn suite(&self) -> RsaJwe1<'_, AwsLcKeys> {
+        self.suite_on(&self.device)
+    }
+
+    pub fn suite_on<'a>(&'a self, device: &'a DeviceSecret) -> RsaJwe1<'a, AwsLcKeys> {
+        RsaJwe1 { keys: &AwsLcKeys, device, decrypting: &self.ring }
+    }
+}
+
+fn applied(before: Option<&KeyState>, list: &DeviceList, identity: &Signing, device: &DeviceSecret) -> KeyState {
+    let log = LogName::Keys(list.user.server().clone());
+    let bytes = cbor::encode(list);
+    let sig = wait(AwsLcKeys.sign_pss(identity, &device_list::signed_bytes(&bytes))).unwrap().into();
+    let draft = Draft {
+        device: device.public(),
+        n: 1,
+        author: list.user.clone(),
+        list: list.version,
+        epoch: None,
+        kind: if before.is_some() { Kind::List } else { Kind::First },
+        body: cbor::encode(&SignedList { list: bytes.into(), sig }).into(),
+        sig: None,
+    };
+    let seq = before.map_or(4, |before| before.seq + 1);
+    KeyState::apply(before, &log, seq, &draft.signed(&log, |bytes| device.sign(bytes))).unwrap()
+}
+
+pub static ALICE: LazyLock<Person> = LazyLock::new(|| Person::new("alice@s1", A, B, 1));
+pub static BOB: LazyLock<Person> = LazyLock::new(|| Person::new("bob@s2", C, D, 51));
+/// Her identity is in no other test's way; her key has 4096 bits.
+pub static CAROL: LazyLock<Person> = LazyLock::new(|| Person::new("carol@s2", B, LARGE, 61));
+
+/// The direct room of alice and bob.
+pub fn room() -> RoomId {
+    Genesis::direct(SuiteName::RsaJwe1, ALICE.user(), BOB.user()).room()
+}
+
+pub fn roster() -> Roster {
+    Roster::direct(&ALICE.state, &BOB.state)
+}
+
+/// Their keys, in roster order.
+pub fn keys() -> Vec<RsaPublicKey> {
+    vec![ALICE.encryption.clone(), BOB.encryption.clone()]
+}
+
+pub fn content() -> Content {
+    Content::text("the ship leaves at noon").unwrap()
+}
+
+/// What a message is bound to; a test changes one part of it.
+#[derive(Clone)]
+pub struct Place {
+    pub room: RoomId,
+    pub author: UserName,
+    pub n: u64,
+    pub list: u64,
+    pub epoch: u64,
+    pub roster: Roster,
+    pub keys: Vec<RsaPublicKey>,
+}
+
+impl Place {
+    /// Alice's third message in her room with bob.
+    pub fn usual() -> Place {
+        Place { room: room(), author: ALICE.user().clone(), n: 3, list: 1, epoch: 0, roster: roster(), keys: keys() }
+    }
+
+    pub fn context(&self) -> SealContext<'_> {
+        SealContext {
+            room: self.room,
+            author: &self.author,
+            n: self.n,
+            list: self.list,
+            epoch: self.epoch,
+            roster: &self.roster,
+            keys: &self.keys,
+            seen: (7, Hash([7; 32])),
+        }
+    }
+
+    /// The body, as `person` seals it here.
+    pub fn seal(&self, person: &Person, content: &Content) -> Result<Vec<u8>, SealError> {
+        wait(person.suite().seal(&self.context(), content)).map(|(body, changes)| {
+            assert_eq!(changes.0, [], "this suite has no state");
+            body.to_vec()
+        })
+    }
+
+    /// The draft that says of `body` what is said here.
+    pub fn draft(&self, device: &DeviceSecret, body: Vec<u8>) -> Encoded<Draft> {
+        Encoded::new(Draft {
+            device: device.public(),
+            n: self.n,
+            author: self.author.clone(),
+            list: self.list,
+            epoch: Some(self.epoch),
+            kind: Kind::Sealed,
+            body: body.into(),
+            sig: None,
+        })
+    }
+}
+
+/// What `reader` makes of a draft, held against `author`'s keys in this room and roster.
+pub fn open_in(reader: &Person, room: RoomId, roster: &Roster, author: &KeyState, draft: &Encoded<Draft>) -> Result<Opened, OpenError> {
+    wait(reader.suite().open(&OpenContext { room, draft, author, roster })).map(|(opened, _)| opened)
+}
+
+/// What bob makes of a draft of alice's in their room.
+pub fn bob_opens(draft: &Encoded<Draft>) -> Result<Opened, OpenError> {
+    open_in(&BOB, room(), &roster(), &ALICE.state, draft)
+}
+
+/// A message of alice's to bob, sealed once for all tests.
+pub static SEALED: LazyLock<Arc<[u8]>> = LazyLock::new(|| Place::usual().seal(&ALICE, &content()).unwrap().into());
+
+pub fn sealed_draft() -> Encoded<Draft> {
+    Place::usual().draft(&ALICE.device, SEALED.to_vec())
+}
