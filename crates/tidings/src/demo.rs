@@ -2,6 +2,14 @@
 //!
 //! It is a check as much as a show: it ends with an error when anything is missing, there twice, or out of order.
 
+/// Prints a line. That nobody reads any more (`tidings demo | head`) is no reason to end in the middle.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout().lock(), $($text)*);
+    }};
+}
+
 mod cast;
 mod judge;
 
@@ -27,11 +35,11 @@ pub async fn run(_: &Global, arguments: &DemoArguments) -> Result<u8, Failure> {
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
     if let Err(error) = played {
-        println!("\n{} {error:#}", look.paint(RED, "The demo failed:"));
+        tell!("\n{} {error:#}", look.paint(RED, "The demo failed:"));
         stage.print_logs();
         return Ok(1);
     }
-    println!("\n{} in {:.1} s.", look.paint(GREEN, "Everything arrived once and in order"), began.elapsed().as_secs_f32());
+    tell!("\n{} in {:.1} s.", look.paint(GREEN, "Everything arrived once and in order"), began.elapsed().as_secs_f32());
     if arguments.keep {
         stage.leave(&mut show);
     } else {
@@ -56,7 +64,7 @@ async fn play(stage: &mut Stage, show: &mut Show) -> Result<()> {
     bob.open_screen(stage)?;
     who_is_there(show, stage, &alice, &bob).await?;
 
-    show.act("A public message each way. Everybody on both servers sees it, whoever reads the servers' disks too.");
+    show.act("A public message each way: for everybody on both servers, and no secret from the servers.");
     say(show, stage, &mut script, &alice, "public", "Good morning from s1!").await?;
     bob.sees(stage, "Good morning from s1!").await?;
     say(show, stage, &mut script, &bob, "public", "And to you, from s2.").await?;
@@ -81,7 +89,7 @@ async fn play(stage: &mut Stage, show: &mut Show) -> Result<()> {
 
     show.act("s2 is started again, on the same folder.");
     s2.start(stage).await?;
-    println!("   s2 is process {} now", s2.pid());
+    tell!("   s2 is process {} now", s2.pid());
     for (_, text) in WHILE_AWAY {
         bob.sees(stage, text).await?;
     }
@@ -112,13 +120,13 @@ async fn servers(stage: &mut Stage, show: &mut Show) -> Result<(ServerProcess, S
     let (mut s1, mut s2) = (ServerProcess::prepare(stage, "s1", one)?, ServerProcess::prepare(stage, "s2", two)?);
     for (own, other) in [(&mut s1, "s2"), (&mut s2, "s1")] {
         let line = own.peer_line(stage).await?;
-        println!("   {} tidings peer show → paste at {other}: {line}", show.look.paint(DIM, &format!("{} $", own.name())));
+        tell!("   {} tidings peer show → paste at {other}: {line}", show.look.paint(DIM, &format!("{} $", own.name())));
     }
     s1.knows(&s2)?;
     s2.knows(&s1)?;
     tokio::try_join!(s1.start(stage), s2.start(stage))?;
     for server in [&s1, &s2] {
-        println!(
+        tell!(
             "   {} process {}, {} (TLS 1.3), {}",
             show.look.paint(BOLD, server.name()),
             server.pid(),
@@ -133,9 +141,9 @@ async fn accounts(stage: &Stage, show: &mut Show, s1: &ServerProcess, s2: &Serve
     show.act("Two people. Their keys are made on their own devices; their passwords never leave them.");
     let (alice, bob) = tokio::try_join!(Person::register(stage, "alice@s1", s1), Person::register(stage, "bob@s2", s2))?;
     for person in [&alice, &bob] {
-        println!("   {} {}", show.look.paint(BOLD, &format!("{:<9}", person.name())), person.fingerprint());
+        tell!("   {} {}", show.look.paint(BOLD, &format!("{:<9}", person.name())), person.fingerprint());
     }
-    println!("   {}", show.look.paint(DIM, "(and 24 words of recovery code each, which only they have seen)"));
+    tell!("   {}", show.look.paint(DIM, "(and 24 words of recovery code each, which only they have seen)"));
     Ok((alice, bob))
 }
 
@@ -147,18 +155,18 @@ async fn who_is_there(show: &mut Show, stage: &Stage, alice: &Person, bob: &Pers
             let seen = people.iter().find(|(user, _)| user == known.name()).map(|(_, fingerprint)| fingerprint.as_str());
             ensure!(seen == Some(known.fingerprint()), "{} sees another key of {} than {0} has: {seen:?}", person.name(), known.name());
         }
-        println!("   {}", show.prompt(person, "people"));
+        tell!("   {}", show.prompt(person, "people"));
         for line in person.run(stage, &["people"], None).await?.lines() {
-            println!("     {line}");
+            tell!("     {line}");
         }
     }
-    println!("   {}", show.look.paint(DIM, "Each fingerprint is the same on both servers."));
+    tell!("   {}", show.look.paint(DIM, "Each fingerprint is the same on both servers."));
     Ok(())
 }
 
 async fn say(show: &Show, stage: &Stage, script: &mut Script, author: &Person, to: &str, text: &str) -> Result<()> {
     let said = author.run(stage, &["send", to, "-"], Some(text)).await.with_context(|| format!("{} could not send", author.name()))?;
-    println!("   {} {}", show.prompt(author, &format!("send {to} '{text}'")), show.look.paint(GREEN, said.trim()));
+    tell!("   {} {}", show.prompt(author, &format!("send {to} '{text}'")), show.look.paint(GREEN, said.trim()));
     let heard = Said { author: author.name().into(), text: text.into() };
     if to == "public" {
         script.public.push(heard)
@@ -177,7 +185,7 @@ fn what_the_servers_hold(show: &Show, stage: &Stage) -> Result<()> {
     for needle in private {
         ensure!(count(needle)? == 0, "a server's folder holds what it must not");
     }
-    println!(
+    tell!(
         "   {}",
         show.look.paint(DIM, "Searched in both servers' folders: the public text is there, the private ones and the passwords are not.")
     );
@@ -196,7 +204,7 @@ async fn verify(show: &mut Show, stage: &Stage, script: &Script, alice: &Person,
             ensure!(times == 1, "{:?} was {times} times on {}'s screen", said.text, person.name());
         }
         let (public, private) = (public.len(), private.len());
-        println!("   {:<9} {public} public and {private} private messages: each once, in order", person.name());
+        tell!("   {:<9} {public} public and {private} private messages: each once, in order", person.name());
     }
     Ok(())
 }
@@ -210,7 +218,7 @@ pub struct Show {
 impl Show {
     fn act(&mut self, title: &str) {
         self.act += 1;
-        println!("\n{} {}", self.look.paint(CYAN, &format!("{}.", self.act)), self.look.paint(BOLD, title));
+        tell!("\n{} {}", self.look.paint(CYAN, &format!("{}.", self.act)), self.look.paint(BOLD, title));
     }
 
     fn prompt(&self, person: &Person, command: &str) -> String {
@@ -222,17 +230,17 @@ impl Show {
         for person in [alice, bob] {
             let name = person.short_name();
             for line in person.news() {
-                println!("     {} {line}", self.look.paint(CYAN, &format!("{name:<5} sees │")));
+                tell!("     {} {line}", self.look.paint(CYAN, &format!("{name:<5} sees │")));
             }
         }
     }
 
     fn try_by_hand(&self) {
-        println!("\nBy hand: {} leaves the servers running and prints how to go on,", self.look.paint(BOLD, "cargo xtask demo --keep"));
-        println!("or set up two servers as the README shows:");
-        println!("  tidings server --setup setup.json           tidings register alice@s1 --server HOST:PORT");
-        println!("  tidings peer show --setup setup.json        tidings people");
-        println!("  tidings tail                                tidings send bob@s2 'hello'");
+        tell!("\nBy hand: {} leaves the servers running and prints how to go on,", self.look.paint(BOLD, "cargo xtask demo --keep"));
+        tell!("or set up two servers as the README shows:");
+        tell!("  tidings server --setup setup.json           tidings register alice@s1 --server HOST:PORT");
+        tell!("  tidings peer show --setup setup.json        tidings people");
+        tell!("  tidings tail                                tidings send bob@s2 'hello'");
     }
 }
 

@@ -74,26 +74,26 @@ impl Stage {
         show.act("Left running.");
         let mut pids = String::new();
         for mut server in kept.servers {
-            println!("   {} process {}, {}, folder {}", server.name, server.pid(), server.address, server.folder.display());
+            tell!("   {} process {}, {}, folder {}", server.name, server.pid(), server.address, server.folder.display());
             pids.push_str(&format!(" {}", server.pid()));
             server.left = true;
         }
-        println!("\nTry it, each line in a terminal of its own:");
+        tell!("\nTry it, each line in a terminal of its own:");
         let program = self.program.display();
         let [(alice, alices), (bob, bobs)] = &kept.people;
-        println!("  {program} tail   --profile {}", bobs.display());
-        println!("  {program} people --profile {}", alices.display());
-        println!("  {program} send   --profile {} {bob} 'hello'", alices.display());
-        println!("  {program} read   --profile {} {alice}", bobs.display());
-        println!("  kill -9 <pid>; {program} server --setup {}/s2/setup.json --data {0}/s2/data", folder.display());
-        println!("\nWhen you have seen enough:\n  kill{pids}; rm -r {}", folder.display());
+        tell!("  {program} tail   --profile {}", bobs.display());
+        tell!("  {program} people --profile {}", alices.display());
+        tell!("  {program} send   --profile {} {bob} 'hello'", alices.display());
+        tell!("  {program} read   --profile {} {alice}", bobs.display());
+        tell!("  kill -9 <pid>; {program} server --setup {}/s2/setup.json --data {0}/s2/data", folder.display());
+        tell!("\nWhen you have seen enough:\n  kill{pids}; rm -r {}", folder.display());
     }
 
     /// How many files in the servers' folders contain `needle`.
     pub fn files_of_servers_with(&self, needle: &str) -> Result<usize> {
         let mut count = 0;
         for server in ["s1", "s2"] {
-            count += files_with(&self.folder.path().join(server), needle.as_bytes())?;
+            count += files_with(&self.folder.path().join(server), needle)?;
         }
         Ok(count)
     }
@@ -102,21 +102,22 @@ impl Stage {
     pub fn print_logs(&self) {
         for server in ["s1", "s2"] {
             let log = std::fs::read_to_string(self.folder.path().join(server).join("log")).unwrap_or_default();
-            println!("\nThe last lines of the log of {server}:");
+            tell!("\nThe last lines of the log of {server}:");
             let lines: Vec<&str> = log.lines().collect();
-            lines[lines.len().saturating_sub(20)..].iter().for_each(|line| println!("  {line}"));
+            lines[lines.len().saturating_sub(20)..].iter().for_each(|line| tell!("  {line}"));
         }
     }
 }
 
-fn files_with(folder: &Path, needle: &[u8]) -> Result<usize> {
+fn files_with(folder: &Path, needle: &str) -> Result<usize> {
     let mut count = 0;
     for item in std::fs::read_dir(folder)? {
         let path = item?.path();
         if path.is_dir() {
             count += files_with(&path, needle)?;
         } else {
-            count += usize::from(std::fs::read(&path)?.windows(needle.len()).any(|window| window == needle));
+            // The needles are ASCII, so whatever else is in the file cannot hide them.
+            count += usize::from(String::from_utf8_lossy(&std::fs::read(&path)?).contains(needle));
         }
     }
     Ok(count)
