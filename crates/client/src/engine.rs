@@ -343,7 +343,8 @@ impl Engine {
             (Some(Asked::Chain(user)), _) => self.no_chain(user, &why, now).await,
             (Some(_), _) => Err(ClientError::Refused(why)),
             (None, Some(log)) if req == 0 => {
-                tracing::warn!(%log, code = why.code.name(), "a log cannot be followed");
+                // A room that this client is the first to write in is not there before its first draft has arrived.
+                tracing::debug!(%log, code = why.code.name(), "a log cannot be followed yet");
                 self.follow_again.push((now + FOLLOW_AGAIN, log));
                 Ok(())
             }
