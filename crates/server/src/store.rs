@@ -134,7 +134,7 @@ pub enum Change {
     Code(NewCode),
     /// One use of a code is gone.
     UseCode(Hash),
-    /// A draft for a peer.
+    /// A draft for a peer. It takes the place of a refused one with the same (log, device, n).
     Outgoing {
         /// The peer.
         peer: ServerName,

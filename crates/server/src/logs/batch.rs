@@ -299,7 +299,14 @@ impl<'a> Batch<'a> {
         }
         let once = (log.clone(), draft.device, draft.n);
         if let Some((hash, row)) = self.rows.get(&once) {
-            return if *hash == draft.hash() { Ok(row.clone()) } else { Err(Refusal::from(Code::Rewound).last(draft.n)) };
+            match (&row.state, *hash == draft.hash()) {
+                // The hub has not taken this n, so it is free for another draft. A gap says nothing of the draft itself: by
+                // now what was missing may be there.
+                (OutboxState::Refused(_), false) => {}
+                (OutboxState::Refused(why), true) if why.code == Code::Gap => {}
+                (_, true) => return Ok(row.clone()),
+                (_, false) => return Err(Refusal::from(Code::Rewound).last(draft.n)),
+            }
         }
         if let Some(room) = &room {
             self.learn_room(room);

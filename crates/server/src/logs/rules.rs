@@ -7,7 +7,9 @@ use super::{NewAccount, Origin, Reader};
 use crate::federation::Outgoing;
 use bytes::Bytes;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Code, Content, DecodeError, Draft, Encoded, Genesis, Kind, LogName, Refusal, ServerName, UserName, cbor, draft, limits};
+use tidings_proto::{
+    Code, Content, DecodeError, Draft, Encoded, Genesis, Kind, LogName, Refusal, ServerName, UserName, cbor, draft, limits,
+};
 use tidings_trust::drafts::{DraftError, check_listed, check_open};
 use tidings_trust::{KeyState, KeysError};
 

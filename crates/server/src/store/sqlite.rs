@@ -203,3 +203,23 @@ fn failed(error: rusqlite::Error) -> StoreError {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `synchronous` is each connection's own and cannot be seen from outside; without FULL an answered commit could be
+    /// lost with the power.
+    #[test]
+    fn every_connection_syncs_fully_and_checks_references() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tidings.db");
+        let _store = SqliteStore::open(&path).unwrap();
+        let connection = connect(&path).unwrap();
+        let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((pragma("synchronous"), pragma("foreign_keys")), (2, 1), "2 is FULL");
+        let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+        assert_eq!(mode, "wal");
+        assert!(rusqlite::version_number() >= OLDEST_SQLITE);
+    }
+}

@@ -61,7 +61,7 @@ async fn an_answer_is_kept_and_given_again() {
     let (home, zach, _, genesis) = world().await;
     let (one, two) = (put(&home, &zach, &genesis, 1, b"one").await.unwrap(), put(&home, &zach, &genesis, 2, b"two").await.unwrap());
     let accepted = Settled::Accepted { seq: 2, hash: tidings_proto::Hash([5; 32]) };
-    let refused = Settled::Refused(Refusal::from(Code::Gap).last(7));
+    let refused = Settled::Refused(Refusal::from(Code::Revoked));
     home.logs.settle(one.id, accepted.clone()).await.unwrap();
     home.logs.settle(two.id, refused.clone()).await.unwrap();
     assert!(waiting(&home).await.is_empty());
@@ -72,6 +72,32 @@ async fn an_answer_is_kept_and_given_again() {
     };
     check(&home).await;
     check(&home.restart().await).await;
+}
+
+#[tokio::test]
+async fn a_number_that_was_refused_is_free_again() {
+    let (home, zach, _, genesis) = world().await;
+    let mut rows = Vec::new();
+    for (n, body) in [(1, b"1"), (2, b"2"), (3, b"3")] {
+        rows.push(put(&home, &zach, &genesis, n, body).await.unwrap());
+    }
+    // The hub refuses the first for good; the others come after a gap.
+    let gap = || Settled::Refused(Refusal::from(Code::Gap).last(0));
+    for (row, why) in rows.iter().zip([Settled::Refused(Code::TooLarge.into()), gap(), gap()]) {
+        home.logs.settle(row.id, why).await.unwrap();
+    }
+    let home = home.restart().await;
+    // Another draft takes the refused one's number, and what came after the gap is sent anew when it is offered again.
+    let first = put(&home, &zach, &genesis, 1, b"another").await.unwrap();
+    let second = put(&home, &zach, &genesis, 2, b"2").await.unwrap();
+    assert_eq!((&first.state, &second.state), (&OutboxState::Waiting, &OutboxState::Waiting));
+    assert!(rows.iter().all(|row| row.id < first.id) && first.id < second.id);
+    assert_eq!(waiting(&home).await, [first.id, second.id]);
+    // From now on that draft is the one that counts.
+    assert_eq!(put(&home, &zach, &genesis, 1, b"another").await.unwrap(), first);
+    assert_eq!(put(&home, &zach, &genesis, 1, b"1").await.unwrap_err().code, Code::Rewound);
+    home.logs.settle(first.id, Settled::Accepted { seq: 2, hash: tidings_proto::Hash::ZERO }).await.unwrap();
+    assert_eq!(put(&home, &zach, &genesis, 1, b"1").await.unwrap_err().code, Code::Rewound);
 }
 
 #[tokio::test]

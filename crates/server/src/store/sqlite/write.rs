@@ -144,6 +144,11 @@ fn code(connection: &Connection, new: &NewCode) -> rusqlite::Result<()> {
 }
 
 fn outgoing(connection: &Connection, peer: &ServerName, once: &(DeviceKey, u64), row: &OutboxRow) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM outbox WHERE log = ?1 AND device = ?2 AND n = ?3 AND state = 2")?.execute(params![
+        row.log.to_string(),
+        once.0.as_bytes(),
+        once.1 as i64
+    ])?;
     connection
         .prepare_cached("INSERT INTO outbox (id, peer, log, device, n, draft, genesis, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)")?
         .execute(params![
