@@ -180,6 +180,7 @@ impl<'a> Batch<'a> {
                 let result = match self.codes.contains_key(&code.hash) {
                     true => Err(Code::Conflict.into()),
                     false => {
+                        self.codes.insert(code.hash, code.clone());
                         self.done.changes.push(Change::Code(code));
                         Ok(())
                     }

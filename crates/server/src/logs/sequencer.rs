@@ -185,6 +185,7 @@ impl Sequencer {
         for job in jobs {
             match job {
                 Job::Register(register) => questions.codes.extend(register.account.code.as_ref().map(|code| Hash::of(code.as_bytes()))),
+                Job::AddCode { code, .. } => questions.codes.push(code.hash),
                 Job::Enqueue(send) => questions.outgoing.push((send.log.clone(), send.draft.device, send.draft.n)),
                 _ => {}
             }

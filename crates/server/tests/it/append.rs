@@ -1,12 +1,12 @@
 //! From a draft to its place: once only, in order, durable before it is answered, many in one commit.
 
-use crate::support::{Home, SOON, code, direct, open_on, public, server};
+use crate::support::{Home, Person, SOON, code, direct, keys, open_on, public, server};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use std::sync::Arc;
 use tidings_proto::{Code, Entry, Refusal};
 use tidings_server::bus::local::LocalBus;
-use tidings_server::logs::Placed;
+use tidings_server::logs::{Origin, Placed};
 
 fn last_of(result: Result<Placed, Refusal>) -> (Code, Option<u64>) {
     let refusal = result.unwrap_err();
@@ -118,7 +118,7 @@ async fn an_asker_that_goes_away_takes_nothing_back() {
 async fn what_is_not_durable_is_neither_answered_nor_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (faulty, logs) = open_on(folder.path(), "s1", Arc::new(LocalBus::default())).await;
-    let mut alice = crate::support::Person::new("alice@s1");
+    let mut alice = Person::new("alice@s1");
     alice.join(&logs).await.unwrap();
     let log = public("s1");
     let append = |n: u64| logs.append(alice.origin(), &log, alice.post(n, "hello").bytes().clone(), None);
@@ -128,7 +128,7 @@ async fn what_is_not_durable_is_neither_answered_nor_shown() {
 
     faulty.fail_commits(true);
     assert_eq!(code(append(2).await), Code::Full);
-    let mut bob = crate::support::Person::new("bob@s1");
+    let mut bob = Person::new("bob@s1");
     assert_eq!(code(bob.join(&logs).await), Code::Full);
     assert_eq!(logs.tip(&log).unwrap().seq, 1);
     assert!(follower.is_idle() && follower.next().now_or_never().is_none(), "nobody hears of it");
@@ -136,7 +136,7 @@ async fn what_is_not_durable_is_neither_answered_nor_shown() {
 
     faulty.fail_commits(false);
     assert_eq!(append(2).await.unwrap().seq, 2, "the same draft, once there is room again");
-    let mut bob = crate::support::Person::new("bob@s1");
+    let mut bob = Person::new("bob@s1");
     bob.join(&logs).await.unwrap();
     logs.close().await;
 }
@@ -169,4 +169,28 @@ async fn logs_have_one_number_for_ever() {
     let numbers: Vec<u64> = logs.iter().map(|log| number_of(&home, log)).collect();
     let home = home.restart().await;
     assert_eq!(logs.iter().map(|log| number_of(&home, log)).collect::<Vec<_>>(), numbers);
+}
+
+/// Nobody proves that the keys in their device list are their own, except for the one that submits it.
+#[tokio::test]
+async fn nobody_uses_up_anothers_numbers() {
+    let (home, hub) = (Home::new("s1").await, Home::new("s2").await);
+    let alice = home.person("alice").await;
+    let mut mallory = Person::new("mallory@s2");
+    mallory.devices.insert(0, alice.devices[0].clone());
+    mallory.join(&hub.logs).await.unwrap();
+    home.logs.know_peer(&hub.name).await.unwrap();
+    home.copy(&hub, &keys("s2")).await;
+    let genesis = direct(&alice, &mallory);
+    let stolen = mallory.sealed(1, b"by a device that is alice's");
+    assert_eq!(stolen.device, alice.device());
+    // Whether it is taken matters little; what matters is that alice's own first message is.
+    let peer = Origin::Peer(hub.name.clone());
+    let taken = home.logs.append(peer, &genesis.log(), stolen.bytes().clone(), Some(genesis.clone())).await;
+    home.append_direct(&alice, &genesis, &alice.sealed(1, b"hello")).await.unwrap();
+    home.append_direct(&alice, &genesis, &alice.sealed(2, b"again")).await.unwrap();
+    let home = home.restart().await;
+    home.append_direct(&alice, &genesis, &alice.sealed(3, b"and again")).await.unwrap();
+    let again = home.logs.append(Origin::Peer(hub.name.clone()), &genesis.log(), stolen.bytes().clone(), Some(genesis.clone())).await;
+    assert_eq!(again, taken, "and the answer to the other stays the same");
 }

@@ -96,7 +96,9 @@ async fn a_code_is_good_so_often_until_then_and_for_whom_it_is_meant() {
     add("twice", None, 2, now() + HOUR).await.unwrap();
     add("late", None, 2, now() - 1).await.unwrap();
     add("carol's", Some(user("carol@s1")), 1, now() + HOUR).await.unwrap();
-    assert!(add("twice", None, 9, now() + HOUR).await.is_err(), "a code is not made twice");
+    assert_eq!(code(add("twice", None, 9, now() + HOUR).await), Code::Conflict, "a code is not made twice");
+    let (one, two) = tokio::join!(add("new", None, 1, now() + HOUR), add("new", None, 1, now() + HOUR));
+    assert_eq!((one, code(two)), (Ok(()), Code::Conflict), "not even in one batch, and its neighbours do not suffer");
 
     let join = async |local: &str, code: &str| Person::new(&format!("{local}@s1")).join_with(&home.logs, Some(code)).await;
     assert_eq!(code(join("alice", "no such").await), Code::BadCode);

@@ -43,11 +43,16 @@ impl Tables {
             self.changed += 1;
             self.connection.execute_batch("SAVEPOINT one")?;
             let result = write_changes(&self.connection, changes, self.changed);
-            if result.is_err() {
-                self.connection.execute_batch("ROLLBACK TO one")?;
+            if let Err(error) = result {
+                // A full disk has ended the whole transaction already, and its error is the one to tell.
+                if self.connection.execute_batch("ROLLBACK TO one; RELEASE one").is_err() {
+                    return Err(error);
+                }
+                results.push(Err(failed(error)));
+            } else {
+                self.connection.execute_batch("RELEASE one")?;
+                results.push(Ok(()));
             }
-            self.connection.execute_batch("RELEASE one")?;
-            results.push(result.map_err(failed));
         }
         self.connection.execute_batch("COMMIT")?;
         Ok(results)
@@ -193,5 +198,44 @@ fn user_id(connection: &Connection, user: &UserName) -> rusqlite::Result<i64> {
     match found {
         Some(id) => Ok(id),
         None => connection.prepare_cached("INSERT INTO users (name) VALUES (?1)")?.insert([&name]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{connect, schema};
+
+    fn entry_of(size: usize, seq: u64) -> Vec<Change> {
+        let tip = Tip { seq, hash: Hash::ZERO };
+        let entry = vec![0; size].into();
+        vec![Change::Entry(NewEntry { log: 1, tip, entry, once: None, about: None, got: None, flawed: false })]
+    }
+
+    #[test]
+    fn a_full_disk_is_told_as_such_and_undoes_the_whole_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        std::fs::write(&path, b"").unwrap();
+        let mut connection = connect(&path).unwrap();
+        schema::migrate(&mut connection).unwrap();
+        let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let most = |tables: &Tables, pages: i64| {
+            let set: i64 = tables.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0)).unwrap();
+            assert_eq!(set, pages);
+        };
+        let mut tables = Tables::new(connection).unwrap();
+        let log = LogRow { number: 1, name: "public@s1".parse().unwrap(), room: None, tip: Tip::EMPTY, stopped: false };
+        assert!(tables.commit(&[vec![Change::Log(log)]]).iter().all(Result::is_ok));
+        most(&tables, pages + 8);
+        let results = tables.commit(&[entry_of(10, 1), entry_of(1 << 20, 2), entry_of(10, 3)]);
+        let kept: i64 = tables.connection.query_row("SELECT count(*) FROM entries", [], |row| row.get(0)).unwrap();
+        let taken = results.iter().filter(|result| result.is_ok()).count() as i64;
+        assert_eq!(kept, taken, "what was not answered well is not there");
+        assert!(matches!(results[1], Err(StoreError::Full)), "{results:?}");
+        assert!(tables.connection.is_autocommit());
+        // There is room again, and everything goes on.
+        most(&tables, 100_000);
+        assert!(tables.commit(&[entry_of(1 << 20, 4)]).iter().all(Result::is_ok));
     }
 }
