@@ -2,8 +2,8 @@
 
 use crate::samples::*;
 use opaque_ke::{RegistrationRequest, ServerRegistration, ServerSetup};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use tidings_e2ee::account::{AccountError, create, unlock};
 use tidings_e2ee::history::{open_at_rest, seal_at_rest};
 use tidings_e2ee::opaque::{ExportKey, Registration};
@@ -204,9 +204,15 @@ fn a_server_that_shows_other_keys_is_found_out() {
     let unlocked = unlocked(&account);
     let first = first_state(&account);
     let other_encryption = shown(&first, |list| list.encryption = signing(D).1);
-    let other_identity = Person::new("alice@s1", C, B, 1).state;
-    let both = Person::new("alice@s1", C, D, 1).state;
-    let other_user = Person::new("mallory@s1", A, B, 1).state;
+    // With the very vault that was sent, so that nothing but the keys can tell.
+    let with_vault = |user: &str, identity, encryption| {
+        let mut state = Person::new(user, identity, encryption, 1).state;
+        state.list = Arc::new(DeviceList { vault: account.list.vault.clone(), ..(*state.list).clone() });
+        state
+    };
+    let other_identity = with_vault("alice@s1", C, B);
+    let both = with_vault("alice@s1", C, D);
+    let other_user = with_vault("mallory@s1", A, B);
     for state in [&other_encryption, &other_identity, &both, &other_user] {
         assert_eq!(add(&unlocked, state, &device(2)).unwrap_err(), AccountError::NotOurKeys, "{:?}", state.list);
     }

@@ -101,7 +101,8 @@ fn a_device_that_two_users_list_writes_for_the_one_it_says() {
     assert_eq!(open_in(&BOB, room(), &roster, &dave.state, &place.draft(&ALICE.device, body.into_bytes())), Err(OTHER_AUTHOR));
 }
 
-/// Carol knows the room and its roster, and the hub is on her side.
+/// Carol knows the room and its roster, and the hub is on her side. Control: without the check of the author's membership in
+/// `open`, bob sees her message in his room with alice.
 #[test]
 fn who_is_not_in_the_room_writes_nothing_in_it() {
     let inner = Inner { author: CAROL.user().to_string(), device: CAROL.device.public(), ..Inner::usual() };

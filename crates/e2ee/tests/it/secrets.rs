@@ -17,7 +17,7 @@ fn pieces(secret: &[u8], bytes: &[u8], public: &RsaPublicKey) -> usize {
     secret[40 + 384..].windows(12).filter(|piece| there.contains(piece) && !open.contains(piece)).count()
 }
 
-/// Control: with `identity` kept beside the encryption keys in `AccountSecrets::to_bytes`, its pieces are found.
+/// Control: with the identity key put beside the encryption keys that `unlock` gives to be kept, its pieces are found.
 #[test]
 fn a_device_does_not_keep_the_identity_key() {
     let account = account();

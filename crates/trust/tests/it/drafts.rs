@@ -87,7 +87,7 @@ fn no_signature_or_another_devices_is_refused() {
     }
 }
 
-/// Control: with `check_signed` left out of `check_open`, the flips in the body and in `n` are taken.
+/// Control: with `check_signed` left out of `check_open`, the first flip that leaves the claims alone is taken.
 #[test]
 fn every_bit_of_a_draft_counts() {
     let state = alice_state();

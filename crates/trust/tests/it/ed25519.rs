@@ -33,7 +33,7 @@ fn devices_and_servers_are_verified_alike() {
 }
 
 /// With such a key, R = that point and S = 0 make a signature over many messages, if nobody looks: `verify` without
-/// `_strict` takes it (the control below).
+/// `_strict` takes it (the control below, and the test fails once `verify_strict` is `verify`).
 #[test]
 fn a_key_of_small_order_verifies_nothing() {
     let mut taken_by_the_lenient = 0;

@@ -216,7 +216,8 @@ fn the_identity_has_signed_the_list() {
     }
 }
 
-/// Re-signed by the device, so that only the identity's signature can tell.
+/// Re-signed by the device, so that only the identity's signature can tell. Control: with `verify_pss` left out of `apply`, the
+/// server's device is alice's.
 #[test]
 fn a_server_cannot_add_a_device_of_its_own() {
     let before = alice_state();
