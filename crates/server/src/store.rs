@@ -159,6 +159,16 @@ pub enum Change {
     },
 }
 
+/// Whose drafts are counted: a device, as one of this user's. By the device alone, anybody who put another's device into
+/// a list could use up its numbers.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Author {
+    /// The user.
+    pub user: UserName,
+    /// The device.
+    pub device: DeviceKey,
+}
+
 /// An entry on its way into the store.
 #[derive(Debug, Clone)]
 pub struct NewEntry {
@@ -168,8 +178,8 @@ pub struct NewEntry {
     pub tip: Tip,
     /// The encoded entry.
     pub entry: Bytes,
-    /// Logs that are sequenced here: by which device, and its n. No second entry has the same.
-    pub once: Option<(DeviceKey, u64)>,
+    /// Logs that are sequenced here: by whom, and its n. No second entry has the same.
+    pub once: Option<(Author, u64)>,
     /// `keys@`: about whom it is.
     pub about: Option<UserName>,
     /// Public logs: the arrival number.
@@ -305,10 +315,10 @@ pub struct Stored {
 /// What the sequencer asks before it decides about a batch.
 #[derive(Debug, Clone, Default)]
 pub struct Questions {
-    /// The last n of a device in a log.
-    pub lasts: Vec<(u64, DeviceKey)>,
-    /// The entry with this (log, device, n).
-    pub placed: Vec<(u64, DeviceKey, u64)>,
+    /// The last n of an author in a log.
+    pub lasts: Vec<(u64, Author)>,
+    /// The entry with this (log, author, n).
+    pub placed: Vec<(u64, Author, u64)>,
     /// The code with this hash.
     pub codes: Vec<Hash>,
     /// The row with this (log, device, n).

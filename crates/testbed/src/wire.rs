@@ -11,16 +11,25 @@ use tokio::sync::watch;
 enum Mode {
     /// Passes them on.
     Open,
-    /// Passes on what the dialler says, and keeps what it is answered: the answers of what was done are lost.
+    /// Passes on what the dialler says, and loses what it is answered.
     AnswersLost,
+    /// Loses what the dialler says, and passes on what it is answered.
+    AskingLost,
     /// Ends every connection, and every new one.
     Cut,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    mode: Mode,
+    /// How often it was cut: a connection ends with the next cut, however soon that is healed.
+    cuts: u64,
 }
 
 /// A wire to one address.
 pub struct Wire {
     address: SocketAddr,
-    mode: Arc<watch::Sender<Mode>>,
+    state: Arc<watch::Sender<State>>,
 }
 
 impl Wire {
@@ -28,15 +37,15 @@ impl Wire {
     pub async fn to(to: SocketAddr) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let mode = Arc::new(watch::channel(Mode::Open).0);
-        let modes = Arc::downgrade(&mode);
+        let state = Arc::new(watch::channel(State { mode: Mode::Open, cuts: 0 }).0);
+        let states = Arc::downgrade(&state);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                let Some(mode) = modes.upgrade() else { return };
-                tokio::spawn(carry(near, to, mode.subscribe()));
+                let Some(state) = states.upgrade() else { return };
+                tokio::spawn(carry(near, to, state.subscribe()));
             }
         });
-        Wire { address, mode }
+        Wire { address, state }
     }
 
     /// Where to dial it.
@@ -46,22 +55,31 @@ impl Wire {
 
     /// Ends all that goes over it, until it is healed.
     pub fn cut(&self) {
-        self.mode.send_replace(Mode::Cut);
+        self.state.send_modify(|state| {
+            state.mode = Mode::Cut;
+            state.cuts += 1;
+        });
     }
 
     /// From now on what is asked arrives, and what is answered does not.
     pub fn lose_answers(&self) {
-        self.mode.send_replace(Mode::AnswersLost);
+        self.state.send_modify(|state| state.mode = Mode::AnswersLost);
+    }
+
+    /// From now on what is said by the side that was dialled arrives, and what it is told does not.
+    pub fn lose_asking(&self) {
+        self.state.send_modify(|state| state.mode = Mode::AskingLost);
     }
 
     /// Lets everything through again.
     pub fn heal(&self) {
-        self.mode.send_replace(Mode::Open);
+        self.state.send_modify(|state| state.mode = Mode::Open);
     }
 }
 
-async fn carry(near: TcpStream, to: SocketAddr, mut mode: watch::Receiver<Mode>) {
-    if *mode.borrow() == Mode::Cut {
+async fn carry(near: TcpStream, to: SocketAddr, mut state: watch::Receiver<State>) {
+    let begun = *state.borrow();
+    if begun.mode == Mode::Cut {
         return;
     }
     let Ok(far) = TcpStream::connect(to).await else { return };
@@ -69,17 +87,17 @@ async fn carry(near: TcpStream, to: SocketAddr, mut mode: watch::Receiver<Mode>)
     let (near_in, near_out) = near.into_split();
     let (far_in, far_out) = far.into_split();
     tokio::select! {
-        () = pass(near_in, far_out, mode.clone(), false) => {}
-        () = pass(far_in, near_out, mode.clone(), true) => {}
-        _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
+        () = pass(near_in, far_out, state.clone(), Mode::AskingLost) => {}
+        () = pass(far_in, near_out, state.clone(), Mode::AnswersLost) => {}
+        _ = state.wait_for(|state| state.cuts > begun.cuts) => {}
     }
 }
 
-async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, mode: watch::Receiver<Mode>, is_answer: bool) {
+async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, state: watch::Receiver<State>, lost_in: Mode) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if is_answer && *mode.borrow() == Mode::AnswersLost {
+        if state.borrow().mode == lost_in {
             continue;
         }
         if to.write_all(&buffer[..read]).await.is_err() {

@@ -5,11 +5,11 @@ use crate::wire::Wire;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use tidings_proto::{ServerKey, ServerName, UserName};
 use std::sync::Arc;
+use tidings_proto::{ServerKey, ServerName, UserName};
+use tidings_server::bus::Bus;
 use tidings_server::bus::deaf::DeafBus;
 use tidings_server::bus::local::LocalBus;
-use tidings_server::bus::Bus;
 use tidings_server::identity::Identity;
 use tidings_server::{Config, Peer, Registration, Running, Server, Transport};
 
@@ -131,9 +131,15 @@ impl World {
         self.between(a, b).for_each(Wire::cut);
     }
 
-    /// What the two servers ask each other arrives, the answers do not.
-    pub fn lose_answers(&self, a: &str, b: &str) {
-        self.between(a, b).for_each(Wire::lose_answers);
+    /// From now on other servers hear `server`, and it does not hear them, on whichever link they speak.
+    pub fn lose_answers_to(&self, server: &str) {
+        for ((from, to), wire) in &self.wires {
+            if from.as_str() == server {
+                wire.lose_answers();
+            } else if to.as_str() == server {
+                wire.lose_asking();
+            }
+        }
     }
 
     /// Mends the wires between the two servers.

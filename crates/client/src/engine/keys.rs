@@ -163,7 +163,9 @@ impl Engine {
 
     /// A new message to somebody who was not known is a reason to ask again.
     pub(super) fn forget_unknown(&mut self, user: &UserName) {
-        self.keys.unknown.remove(user);
-        self.keys.answered.remove(user);
+        // Only then: who is known was asked about on this link already, and a message must not wait for asking again.
+        if self.keys.unknown.remove(user) {
+            self.keys.answered.remove(user);
+        }
     }
 }

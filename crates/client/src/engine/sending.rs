@@ -225,7 +225,10 @@ impl Engine {
 
     /// The other side of a room cannot be told of it. What still waits for that fails with the same reason; what is on its
     /// way goes on. The next message tries again.
-    async fn not_noticed(&mut self, other: &UserName, why: Refusal) -> Result<(), ClientError> {
+    async fn not_noticed(&mut self, other: &UserName, mut why: Refusal) -> Result<(), ClientError> {
+        if why.code == Code::NotFound {
+            why.text = format!("nobody is known as {other}");
+        }
         let is_theirs = |genesis: &Genesis| genesis.other(self.me()) == other;
         let room = self.logs.iter().find(|(_, followed)| followed.room.as_ref().is_some_and(is_theirs)).map(|(log, _)| log.clone());
         let Some(room) = room else { return Ok(()) };

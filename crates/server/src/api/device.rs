@@ -63,7 +63,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
                 },
                 Err(RecvError::Closed) => return Ok(()),
             },
-            changed = keys.recv() => {
+            changed = keys.recv(), if pump.has_room() => {
                 let concerns = match &changed {
                     Ok(user) => user == &caller.user,
                     Err(RecvError::Lagged(_)) => true,
@@ -73,6 +73,12 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
                     pump.send(Refused { req: 0, why: Code::Revoked.into(), log: None });
                     pump.close().await;
                     return Ok(());
+                }
+                match changed {
+                    _ if !shows_people => {}
+                    // Somebody new, or somebody's new list: its version tells the client to ask for the chain.
+                    Ok(user) => pump.send(Presence { whole: false, people: vec![state(&host, user)] }),
+                    Err(_) => people(&host, &mut pump, 0),
                 }
             }
             () = host.stopping.cancelled() => {
@@ -195,6 +201,11 @@ fn everybody_online(host: &Host, pump: &mut Pump) {
     if whole {
         pump.send(Presence { whole, people });
     }
+}
+
+fn state(host: &Host, user: UserName) -> PersonState {
+    let online = host.presence.of(&user);
+    with_list(host, PersonState { user, online, list: 0 })
 }
 
 fn with_list(host: &Host, mut person: PersonState) -> PersonState {

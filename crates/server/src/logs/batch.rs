@@ -7,7 +7,7 @@ use super::book::Book;
 use super::directory::Directory;
 use super::rules::keys_refused;
 use super::sequencer::{Append, Enqueue, Job, Register, Replicate, Reply};
-use crate::store::{AccountRecord, Answers, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Questions};
+use crate::store::{AccountRecord, Answers, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Questions};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tidings_proto::chain::{self, Tip};
@@ -15,12 +15,12 @@ use tidings_proto::frame::{Item, RoomRef};
 use tidings_proto::{Code, DeviceKey, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, Refusal, ServerName, UserName};
 use tidings_trust::KeyState;
 
-/// Devices whose last n is remembered; beyond that all are forgotten and asked for anew.
+/// Authors whose last n is remembered; beyond that all are forgotten and asked for anew.
 const REMEMBERED: usize = 200_000;
 
 /// What the sequencer remembers between batches. All of it could be asked of the store again.
 pub struct Cache {
-    lasts: HashMap<(u64, DeviceKey), u64>,
+    lasts: HashMap<(u64, Author), u64>,
     counters: Counters,
 }
 
@@ -33,7 +33,7 @@ struct Counters {
 
 /// What a batch adds to the cache, once it is durable.
 pub struct Learnt {
-    lasts: HashMap<(u64, DeviceKey), u64>,
+    lasts: HashMap<(u64, Author), u64>,
     counters: Counters,
 }
 
@@ -43,9 +43,9 @@ impl Cache {
         Cache { lasts: HashMap::new(), counters: Counters { log, got, row } }
     }
 
-    /// The last n of a device in a log, if it is remembered.
-    pub fn last(&self, log: u64, device: &DeviceKey) -> Option<u64> {
-        self.lasts.get(&(log, *device)).copied()
+    /// The last n of an author in a log, if it is remembered.
+    pub fn last(&self, log: u64, author: &Author) -> Option<u64> {
+        self.lasts.get(&(log, author.clone())).copied()
     }
 
     pub fn keep(&mut self, learnt: Learnt) {
@@ -68,8 +68,8 @@ pub struct Batch<'a> {
     cache: &'a Cache,
     at: u64,
     counters: Counters,
-    lasts: HashMap<(u64, DeviceKey), u64>,
-    placed: HashMap<(u64, DeviceKey, u64), (Hash, Placed)>,
+    lasts: HashMap<(u64, Author), u64>,
+    placed: HashMap<(u64, Author, u64), (Hash, Placed)>,
     codes: HashMap<Hash, NewCode>,
     rows: HashMap<(LogName, DeviceKey, u64), (Hash, OutboxRow)>,
     states: HashMap<UserName, Arc<KeyState>>,
@@ -230,16 +230,17 @@ impl<'a> Batch<'a> {
         Ok(placed)
     }
 
-    /// Once only, and in order: `None` when this draft is the device's next.
+    /// Once only, and in order: `None` when this draft is its author's next.
     fn once(&self, number: Option<u64>, draft: &Encoded<Draft>) -> Result<Option<Placed>, Refusal> {
-        let last = number.map_or(0, |number| self.last(number, &draft.device));
+        let author = author_of(draft);
+        let last = number.map_or(0, |number| self.last(number, &author));
         if draft.n == last + 1 {
             return Ok(None);
         }
         if draft.n > last {
             return Err(Refusal::from(Code::Gap).last(last));
         }
-        let before = number.and_then(|number| self.placed.get(&(number, draft.device, draft.n)));
+        let before = number.and_then(|number| self.placed.get(&(number, author, draft.n)));
         match before {
             Some((hash, placed)) if *hash == draft.hash() => Ok(Some(*placed)),
             _ => Err(Refusal::from(Code::Rewound).last(last)),
@@ -358,13 +359,13 @@ impl<'a> Batch<'a> {
 
     /// Gives a draft its place in a log that is ordered here.
     fn place(&mut self, number: u64, log: &LogName, draft: Encoded<Draft>) -> Placed {
-        let (device, n, hash) = (draft.device, draft.n, draft.hash());
+        let (author, n, hash) = (author_of(&draft), draft.n, draft.hash());
         let about = matches!(log, LogName::Keys(_)).then(|| draft.author.clone());
         let (tip, entry) = self.next_entry(number, log, draft);
-        self.push(number, log, tip, entry, (Some((device, n)), about), false);
+        self.push(number, log, tip, entry, (Some((author.clone(), n)), about), false);
         let placed = Placed { seq: tip.seq, hash: tip.hash };
-        self.lasts.insert((number, device), n);
-        self.placed.insert((number, device, n), (hash, placed));
+        self.lasts.insert((number, author.clone()), n);
+        self.placed.insert((number, author, n), (hash, placed));
         placed
     }
 
@@ -381,7 +382,7 @@ impl<'a> Batch<'a> {
         name: &LogName,
         tip: Tip,
         entry: bytes::Bytes,
-        (once, about): (Option<(DeviceKey, u64)>, Option<UserName>),
+        (once, about): (Option<(Author, u64)>, Option<UserName>),
         flawed: bool,
     ) {
         let before = self.tip(log);
@@ -419,8 +420,8 @@ impl<'a> Batch<'a> {
         self.states.get(user).cloned().or_else(|| self.directory.state(user))
     }
 
-    fn last(&self, number: u64, device: &DeviceKey) -> u64 {
-        self.lasts.get(&(number, *device)).copied().or_else(|| self.cache.last(number, device)).unwrap_or(0)
+    fn last(&self, number: u64, author: &Author) -> u64 {
+        self.lasts.get(&(number, author.clone())).copied().or_else(|| self.cache.last(number, author)).unwrap_or(0)
     }
 
     fn answer<T: std::marker::Send + 'static>(&mut self, reply: Reply<T>, result: Result<T, Refusal>) {
@@ -433,6 +434,11 @@ impl<'a> Batch<'a> {
             let _ = reply.send(result);
         }));
     }
+}
+
+/// By whom a draft is, as drafts are counted.
+pub fn author_of(draft: &Draft) -> Author {
+    Author { user: draft.author.clone(), device: draft.device }
 }
 
 fn is_member(room: &RoomRef, draft: &Draft) -> Result<(), Refusal> {

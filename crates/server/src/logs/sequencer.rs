@@ -1,7 +1,7 @@
 //! The one task that orders: everything that waits becomes one batch, one batch one commit. While a commit is under way
 //! the next batch gathers.
 
-use super::batch::{Batch, Cache};
+use super::batch::{Batch, Cache, author_of};
 use super::book::Book;
 use super::directory::Directory;
 use super::mailbox::Mailboxes;
@@ -167,12 +167,13 @@ impl Sequencer {
         let mut ask = |log: &LogName, draft: &Encoded<Draft>| {
             // A log that is not there yet has no drafts of anybody's.
             let Some(number) = self.book.number(log) else { return };
-            let known = self.cache.last(number, &draft.device);
+            let author = author_of(draft);
+            let known = self.cache.last(number, &author);
             if known.is_none() {
-                questions.lasts.push((number, draft.device));
+                questions.lasts.push((number, author.clone()));
             }
             if known.is_none_or(|last| draft.n <= last) {
-                questions.placed.push((number, draft.device, draft.n));
+                questions.placed.push((number, author, draft.n));
             }
         };
         for job in jobs {

@@ -8,7 +8,7 @@ use tidings_proto::frame::RoomRef;
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
-    AccountRecord, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, Questions, Range, Settled, Store, StoreError,
+    AccountRecord, Author, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, Questions, Range, Settled, Store, StoreError,
 };
 
 use crate::support::{public, server, user};
@@ -44,8 +44,12 @@ fn body(seq: u64) -> Bytes {
     format!("entry {seq:04}").into()
 }
 
+fn author(device: u8) -> Author {
+    Author { user: user("alice@s1"), device: DeviceKey([device; 32]) }
+}
+
 fn entry(log: u64, seq: u64) -> NewEntry {
-    NewEntry { log, tip: tip(seq), entry: body(seq), once: Some((DeviceKey([1; 32]), seq)), about: None, got: None, flawed: false }
+    NewEntry { log, tip: tip(seq), entry: body(seq), once: Some((author(1), seq)), about: None, got: None, flawed: false }
 }
 
 async fn reopened(open: Open<'_>, store: Arc<dyn Store>) -> Arc<dyn Store> {
@@ -118,17 +122,21 @@ async fn a_commit_is_all_or_nothing(open: Open<'_>) {
 
 async fn once_only_lookups_find_their_entry(open: Open<'_>) {
     let store = open();
-    let (known, stranger) = (DeviceKey([1; 32]), DeviceKey([9; 32]));
+    let (known, stranger) = (author(1), author(9));
+    // The same device in somebody else's list.
+    let other = Author { user: user("bob@s1"), ..known.clone() };
     let questions = Questions {
-        lasts: vec![(1, known), (1, stranger), (2, known), (7, known)],
-        placed: vec![(1, known, 20), (1, known, 21), (2, known, 1), (1, stranger, 1)],
+        lasts: [(1, &known), (1, &stranger), (1, &other), (2, &known), (7, &known)].map(|(log, by)| (log, by.clone())).into(),
+        placed: [(1, &known, 20), (1, &known, 21), (2, &known, 1), (1, &stranger, 1), (1, &other, 1)]
+            .map(|(log, by, n)| (log, by.clone(), n))
+            .into(),
         ..Questions::default()
     };
     let answers = store.look_up(questions).await.unwrap();
     // In log 2 only entry 4 was sequenced under a device's n.
-    assert_eq!(answers.lasts, [20, 0, 4, 0]);
-    assert_eq!(answers.placed, [Some((body(20), tip(20))), None, None, None]);
-    // The store itself refuses a second entry with the same (log, device, n).
+    assert_eq!(answers.lasts, [20, 0, 0, 4, 0]);
+    assert_eq!(answers.placed, [Some((body(20), tip(20))), None, None, None, None]);
+    // The store itself refuses a second entry with the same (log, author, n).
     let twice = NewEntry { tip: tip(21), ..entry(1, 20) };
     assert!(store.commit(vec![Change::Entry(twice)]).await.is_err());
     store.close().await;
@@ -384,10 +392,10 @@ fn every_hot_query_goes_by_an_index() {
     };
     for (query, by) in [
         ("SELECT id, entry, got FROM entries WHERE id > 1 AND id <= 2 ORDER BY id LIMIT 3", "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-        ("SELECT max(n) FROM entries WHERE id >> 36 = 1 AND device = 2 AND device IS NOT NULL", "entries_once (<expr>=? AND device=?)"),
+        ("SELECT max(n) FROM entries WHERE id >> 36 = 1 AND author = 2 AND author IS NOT NULL", "entries_once (<expr>=? AND author=?)"),
         (
-            "SELECT id FROM entries WHERE id >> 36 = 1 AND device = 2 AND n = 3 AND device IS NOT NULL",
-            "entries_once (<expr>=? AND device=? AND n=?)",
+            "SELECT id FROM entries WHERE id >> 36 = 1 AND author = 2 AND n = 3 AND author IS NOT NULL",
+            "entries_once (<expr>=? AND author=? AND n=?)",
         ),
         ("SELECT number, changed FROM logs WHERE changed > 7", "logs_changed (changed>?)"),
         ("SELECT id FROM outbox WHERE peer = 'p' AND id > 1 AND state = 0 ORDER BY id LIMIT 9", "outbox_waiting (peer=? AND id>?)"),

@@ -90,21 +90,37 @@ async fn missing_null_and_mistyped_credentials_fail_closed() {
     let world = World::of(&["s1"], false).await;
     let alice = world.person("alice@s1").await;
     let hostile: Vec<(&str, Bytes, Code)> = vec![
-        ("KE1 is missing", frame(36, 2, |e| { let _ = e.u8(0).unwrap().u8(1).unwrap().u8(1).unwrap().u8(0).unwrap(); }), Code::Malformed),
+        (
+            "KE1 is missing",
+            frame(36, 2, |e| {
+                let _ = e.u8(0).unwrap().u8(1).unwrap().u8(1).unwrap().u8(0).unwrap();
+            }),
+            Code::Malformed,
+        ),
         (
             "KE1 is null",
-            frame(36, 3, |e| { let _ = e.u8(0).unwrap().u8(1).unwrap().u8(1).unwrap().u8(0).unwrap().u8(2).unwrap().null().unwrap(); }),
+            frame(36, 3, |e| {
+                let _ = e.u8(0).unwrap().u8(1).unwrap().u8(1).unwrap().u8(0).unwrap().u8(2).unwrap().null().unwrap();
+            }),
             Code::Malformed,
         ),
         (
             "KE1 is a text",
-            frame(36, 3, |e| { let _ = e.u8(0).unwrap().u8(1).unwrap().u8(1).unwrap().u8(0).unwrap().u8(2).unwrap().str("admin1").unwrap(); }),
+            frame(36, 3, |e| {
+                let _ = e.u8(0).unwrap().u8(1).unwrap().u8(1).unwrap().u8(0).unwrap().u8(2).unwrap().str("admin1").unwrap();
+            }),
             Code::Malformed,
         ),
         ("KE1 is empty", Frame::from(LoginStart { req: 1, with: Secret::Password, ke1: Bytes::new() }).encode(), Code::Malformed),
         ("KE1 is zeros", Frame::from(LoginStart { req: 1, with: Secret::Password, ke1: vec![0; 96].into() }).encode(), Code::Malformed),
         ("KE3 without KE1", Frame::from(LoginFinish { req: 1, ke3: vec![0; 64].into() }).encode(), Code::WrongState),
-        ("KE3 is missing", frame(38, 1, |e| { let _ = e.u8(0).unwrap().u8(1).unwrap(); }), Code::Malformed),
+        (
+            "KE3 is missing",
+            frame(38, 1, |e| {
+                let _ = e.u8(0).unwrap().u8(1).unwrap();
+            }),
+            Code::Malformed,
+        ),
         ("no login at all", Frame::from(People { req: 1 }).encode(), Code::WrongState),
         (
             "a draft before login",
@@ -134,12 +150,18 @@ async fn a_login_with_a_wrong_ke3_is_refused_and_its_right_one_is_good_on_its_li
     let ke3_for = async |link: &mut RawLink, secret: &[u8], context: &[u8]| {
         let (login, ke1) = Login::start(secret).unwrap();
         link.send(LoginStart { req: 1, with: Secret::Password, ke1: ke1.into() }).await;
-        let Frame::LoginReply(reply) = link.next().await else { panic!("no KE2") };
-        login.finish(secret, &reply.ke2, &alice.name, alice.name.server(), context).map(|(ke3, _)| ke3)
+        match link.next().await {
+            Frame::LoginReply(reply) => {
+                let done = login.finish(secret, &reply.ke2, &alice.name, alice.name.server(), context);
+                done.map(|(ke3, _)| ke3).map_err(|_| Code::LoginFailed)
+            }
+            Frame::Refused(refused) => Err(refused.why.code),
+            frame => panic!("{} where KE2 should be", frame.name()),
+        }
     };
     let mut link = RawLink::device(world.address("s1"), &alice.name, &DeviceSecret::generate()).await;
     let context = opaque_context(&link.transcript.unwrap());
-    assert!(ke3_for(&mut link, b"wrong", &context).await.is_err(), "a wrong password has no KE3");
+    assert_eq!(ke3_for(&mut link, b"wrong", &context).await, Err(Code::LoginFailed), "a wrong password has no KE3");
     link.send(LoginFinish { req: 2, ke3: vec![1; 64].into() }).await;
     let Frame::Refused(refused) = link.next().await else { panic!("a made-up KE3 was taken") };
     assert_eq!(refused.why.code, Code::LoginFailed);
@@ -147,8 +169,10 @@ async fn a_login_with_a_wrong_ke3_is_refused_and_its_right_one_is_good_on_its_li
     // A login that somebody carries over from another link: the context is that link's, and nothing fits.
     let other = RawLink::device(world.address("s1"), &alice.name, &DeviceSecret::generate()).await;
     let foreign = opaque_context(&other.transcript.unwrap());
-    assert!(ke3_for(&mut link, PASSWORD.as_bytes(), &foreign).await.is_err());
-    assert!(ke3_for(&mut link, PASSWORD.as_bytes(), &context).await.is_err(), "KE1 again in the middle of a login is refused first");
+    assert_eq!(ke3_for(&mut link, PASSWORD.as_bytes(), &foreign).await, Err(Code::LoginFailed));
+    // KE1 again in the middle of a login is refused, and the login starts from nothing.
+    assert_eq!(ke3_for(&mut link, PASSWORD.as_bytes(), &context).await, Err(Code::WrongState));
+    assert!(ke3_for(&mut link, PASSWORD.as_bytes(), &context).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

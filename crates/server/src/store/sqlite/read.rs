@@ -3,7 +3,7 @@
 use super::failed;
 use super::schema::SEQ_BITS;
 use crate::store::{
-    AccountRecord, Answers, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, Questions, Range, StoreError, Stored,
+    AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, Questions, Range, StoreError, Stored,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -100,21 +100,28 @@ pub fn look_up(connection: &Connection, questions: &Questions) -> Result<Answers
     Ok(Answers { lasts, placed, codes, outgoing })
 }
 
-fn last(connection: &Connection, log: u64, device: &DeviceKey) -> Result<u64, StoreError> {
-    let sql = "SELECT max(n) FROM entries WHERE id >> 36 = ?1 AND device = (SELECT id FROM devices WHERE key = ?2) AND device IS NOT NULL";
+fn last(connection: &Connection, log: u64, author: &Author) -> Result<u64, StoreError> {
+    let Some(author) = author_id(connection, author)? else { return Ok(0) };
+    let sql = "SELECT max(n) FROM entries WHERE id >> 36 = ?1 AND author = ?2 AND author IS NOT NULL";
     let mut query = connection.prepare_cached(sql).map_err(failed)?;
-    let last: Option<i64> = query.query_row(params![log as i64, device.as_bytes()], |row| row.get(0)).map_err(failed)?;
+    let last: Option<i64> = query.query_row([log as i64, author], |row| row.get(0)).map_err(failed)?;
     Ok(last.unwrap_or(0) as u64)
 }
 
-fn placed(connection: &Connection, log: u64, device: &DeviceKey, n: u64) -> Result<Option<(Bytes, Tip)>, StoreError> {
-    let sql = "SELECT id, entry, hash FROM entries
-        WHERE id >> 36 = ?1 AND device = (SELECT id FROM devices WHERE key = ?2) AND n = ?3 AND device IS NOT NULL";
+fn placed(connection: &Connection, log: u64, author: &Author, n: u64) -> Result<Option<(Bytes, Tip)>, StoreError> {
+    let Some(author) = author_id(connection, author)? else { return Ok(None) };
+    let sql = "SELECT id, entry, hash FROM entries WHERE id >> 36 = ?1 AND author = ?2 AND n = ?3 AND author IS NOT NULL";
     let mut query = connection.prepare_cached(sql).map_err(failed)?;
-    let mut rows = query.query(params![log as i64, device.as_bytes(), n as i64]).map_err(failed)?;
+    let mut rows = query.query([log as i64, author, n as i64]).map_err(failed)?;
     let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
     let tip = Tip { seq: (get::<i64>(row, 0)? & SEQ_MASK) as u64, hash: hash(row, 2)? };
     Ok(Some((bytes(row, 1)?, tip)))
+}
+
+fn author_id(connection: &Connection, author: &Author) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT id FROM authors WHERE user = (SELECT id FROM users WHERE name = ?1) AND device = ?2";
+    let mut query = connection.prepare_cached(sql).map_err(failed)?;
+    query.query_row(params![author.user.to_string(), author.device.as_bytes()], |row| row.get(0)).optional().map_err(failed)
 }
 
 fn code(connection: &Connection, hash: &Hash) -> Result<Option<NewCode>, StoreError> {

@@ -23,28 +23,31 @@ CREATE TABLE logs (
 ) STRICT;
 CREATE INDEX logs_changed ON logs (changed);
 
-CREATE TABLE devices (
-    id  INTEGER PRIMARY KEY,
-    key BLOB NOT NULL UNIQUE
-) STRICT;
-
 CREATE TABLE users (
     id   INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- A device as one of this user's.
+CREATE TABLE authors (
+    id     INTEGER PRIMARY KEY,
+    user   INTEGER NOT NULL REFERENCES users (id),
+    device BLOB NOT NULL,
+    UNIQUE (user, device)
 ) STRICT;
 
 -- id = log << 36 | seq
 CREATE TABLE entries (
     id     INTEGER PRIMARY KEY,
     hash   BLOB NOT NULL,
-    device INTEGER REFERENCES devices (id),
+    author INTEGER REFERENCES authors (id),
     n      INTEGER,
     about  INTEGER REFERENCES users (id),
     got    INTEGER,
     flawed INTEGER NOT NULL,
     entry  BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX entries_once ON entries (id >> 36, device, n) WHERE device IS NOT NULL;
+CREATE UNIQUE INDEX entries_once ON entries (id >> 36, author, n) WHERE author IS NOT NULL;
 CREATE INDEX entries_about ON entries (about, id) WHERE about IS NOT NULL;
 CREATE UNIQUE INDEX entries_got ON entries (got) WHERE got IS NOT NULL;
 

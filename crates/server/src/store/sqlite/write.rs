@@ -2,7 +2,7 @@
 
 use super::failed;
 use super::schema::SEQ_BITS;
-use crate::store::{AccountRecord, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Settled, StoreError};
+use crate::store::{AccountRecord, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Settled, StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use tidings_proto::chain::Tip;
@@ -120,13 +120,13 @@ fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<
 
 fn entry(connection: &Connection, new: &NewEntry) -> rusqlite::Result<()> {
     let id = (new.log as i64) << SEQ_BITS | new.tip.seq as i64;
-    let device = new.once.as_ref().map(|(device, _)| device_id(connection, device)).transpose()?;
+    let author = new.once.as_ref().map(|(author, _)| author_id(connection, author)).transpose()?;
     let n = new.once.as_ref().map(|(_, n)| *n as i64);
     let about = new.about.as_ref().map(|user| user_id(connection, user)).transpose()?;
     let got = new.got.map(|got| got as i64);
     connection
-        .prepare_cached("INSERT INTO entries (id, hash, device, n, about, got, flawed, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-        .execute(params![id, new.tip.hash.as_bytes(), device, n, about, got, new.flawed, &new.entry[..]])?;
+        .prepare_cached("INSERT INTO entries (id, hash, author, n, about, got, flawed, entry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+        .execute(params![id, new.tip.hash.as_bytes(), author, n, about, got, new.flawed, &new.entry[..]])?;
     Ok(())
 }
 
@@ -183,12 +183,14 @@ fn settle(connection: &Connection, id: i64, settled: &Settled, at: u64) -> rusql
     Ok(())
 }
 
-fn device_id(connection: &Connection, key: &DeviceKey) -> rusqlite::Result<i64> {
+fn author_id(connection: &Connection, author: &Author) -> rusqlite::Result<i64> {
+    let user = user_id(connection, &author.user)?;
+    let by = params![user, author.device.as_bytes()];
     let found =
-        connection.prepare_cached("SELECT id FROM devices WHERE key = ?1")?.query_row([key.as_bytes()], |row| row.get(0)).optional()?;
+        connection.prepare_cached("SELECT id FROM authors WHERE user = ?1 AND device = ?2")?.query_row(by, |row| row.get(0)).optional()?;
     match found {
         Some(id) => Ok(id),
-        None => connection.prepare_cached("INSERT INTO devices (key) VALUES (?1)")?.insert([key.as_bytes()]),
+        None => connection.prepare_cached("INSERT INTO authors (user, device) VALUES (?1, ?2)")?.insert(by),
     }
 }
 
