@@ -184,3 +184,16 @@ async fn a_new_room_is_followed_as_soon_as_the_server_has_it() {
     assert_eq!(bench.status(id), Status::Sent { seq: 2 });
     assert_eq!(bench.lines(&target), ["alice@s1: hello"]);
 }
+
+#[tokio::test]
+async fn a_message_to_somebody_known_on_this_link_does_not_wait_for_their_keys_again() {
+    let mut bench = Bench::new().await;
+    let target = bench.with_bob();
+    bench.writes(&target, "one").await;
+    let notice = bench.taken().remove(0);
+    bench.accepts(&notice).await;
+    bench.taken();
+    bench.hub.mute_about_keys = true;
+    bench.writes(&target, "two").await;
+    assert_eq!(bench.taken().len(), 1);
+}
