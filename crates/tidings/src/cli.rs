@@ -17,7 +17,8 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 done, 2 usage, 3 configuration, 4 authentication, 5 not found, 6 refused,
 7 unreachable, 8 trust (a key is not the one it should be), 75 not yet (try again).
-Environment: TIDINGS_PROFILE, TIDINGS_SETUP, TIDINGS_PASSWORD, TIDINGS_LOG, NO_COLOR.";
+Environment: TIDINGS_PROFILE, TIDINGS_SETUP, TIDINGS_DATA, TIDINGS_LISTEN (as the options),
+TIDINGS_PASSWORD, TIDINGS_LOG (like info or tidings_server=debug), NO_COLOR.";
 
 /// Private chat across your own servers
 ///
@@ -38,11 +39,11 @@ pub struct Global {
     /// Print one JSON object a line, {"v":1,"type":…}, for programs
     #[arg(long, global = true)]
     pub json: bool,
-    /// The folder of your account on this device [default: your data folder, tidings/profile in it]
-    #[arg(long, global = true, value_name = "DIR", env = "TIDINGS_PROFILE")]
+    /// The folder of your account on this device [default: tidings/profile in your data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "TIDINGS_PROFILE", hide_env = true)]
     pub profile: Option<PathBuf>,
-    /// server: the setup.json; other commands: the client_setup.json [default: that name in this folder, if it is there]
-    #[arg(long, global = true, value_name = "FILE", env = "TIDINGS_SETUP")]
+    /// setup.json (server, peer) or client_setup.json (others) [default: that name in this folder]
+    #[arg(long, global = true, value_name = "FILE", env = "TIDINGS_SETUP", hide_env = true)]
     pub setup: Option<PathBuf>,
 }
 
@@ -92,11 +93,11 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct ServerArguments {
-    /// The folder for keys and database [default: your data folder, tidings/server in it]
-    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA")]
+    /// The folder for keys and database [default: tidings/server in your data folder]
+    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", hide_env = true)]
     pub data: Option<PathBuf>,
     /// Listen here instead of where setup.json says; port 0 lets the system choose [default: 0.0.0.0:5555]
-    #[arg(long, value_name = "ADDR", env = "TIDINGS_LISTEN")]
+    #[arg(long, value_name = "ADDR", env = "TIDINGS_LISTEN", hide_env = true)]
     pub listen: Option<SocketAddr>,
     /// The server's name, where there is no setup.json
     #[arg(long, value_name = "NAME", conflicts_with = "setup")]
@@ -152,7 +153,7 @@ pub struct SendArguments {
     /// `public`, or somebody's name: bob@s2
     pub to: String,
     /// The text; `-` reads it from standard input, where other people on this machine cannot see it
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true)]
     pub text: Vec<String>,
     /// Wait at most this long for the server
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
@@ -188,8 +189,8 @@ pub enum PeerCommand {
 
 #[derive(Debug, Args)]
 pub struct PeerShowArguments {
-    /// This server's folder [default: your data folder, tidings/server in it]
-    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA")]
+    /// This server's folder [default: tidings/server in your data folder]
+    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", hide_env = true)]
     pub data: Option<PathBuf>,
     /// The server's name, where there is no setup.json
     #[arg(long, value_name = "NAME", conflicts_with = "setup")]

@@ -74,6 +74,9 @@ impl From<StartError> for Failure {
 impl From<std::io::Error> for Failure {
     /// Writing the output failed: who read it has gone, or the disk is full.
     fn from(error: std::io::Error) -> Failure {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Failure::ours("nobody reads the output any more");
+        }
         Failure::ours(format!("the output cannot be written: {error}"))
     }
 }

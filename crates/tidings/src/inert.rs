@@ -1,6 +1,6 @@
 //! Makes text that somebody else wrote harmless on a terminal: what would steer it, or turn letters round, is shown as an escape.
 //!
-//! Not for JSON output: there JSON's own escapes do it.
+//! People see `\u{1b}`, programs get JSON's own `\u001b`.
 
 /// `text` for one line: line breaks are escaped too.
 pub fn line(text: &str) -> String {
@@ -18,6 +18,19 @@ pub fn line(text: &str) -> String {
 /// `text` with its line breaks kept as line breaks, every other steering character escaped.
 pub fn lines(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// JSON text with every steering character in its strings as a JSON escape; it says the same.
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Whether a character does something to a terminal or to the order of its neighbours instead of standing for itself.
@@ -72,6 +85,15 @@ mod tests {
         let everything: String = (0..=0x10ffff).filter_map(char::from_u32).collect();
         assert!(!line(&everything).chars().any(char::is_control));
         assert!(!lines(&everything).chars().any(|c| c.is_control() && c != '\n'));
+    }
+
+    #[test]
+    fn json_says_the_same_with_escapes() {
+        let everything: String = (0..=0x10ffff).filter_map(char::from_u32).collect();
+        let text = json(&serde_json::to_string(&everything).unwrap());
+        assert!(!text.chars().any(steers));
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), everything);
+        assert_eq!(json("\"\u{9b}\u{e0041}\""), "\"\\u009b\\udb40\\udc41\"");
     }
 
     #[test]

@@ -46,7 +46,9 @@ pub fn object(kind: &str, fields: &impl Serialize) -> String {
         Err(error) => Map::from_iter([("error".into(), error.to_string().into())]),
     };
     let fields: String = fields.iter().map(|(name, value)| format!(",{}:{value}", Value::from(name.as_str()))).collect();
-    format!("{{\"v\":{VERSION},\"type\":{}{fields}}}", Value::from(kind))
+    let object = format!("{{\"v\":{VERSION},\"type\":{}{fields}}}", Value::from(kind));
+    // JSON lets through what steers a terminal beyond ASCII. It can only be inside of strings, where an escape says the same.
+    inert::json(&object)
 }
 
 /// Rows with aligned columns, two spaces between. The cells are inert text; widths are counted in characters.
@@ -171,6 +173,7 @@ mod tests {
         assert!(!shown.chars().any(char::is_control), "{shown}");
         let read: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!((&read["v"], &read["type"], &read["text"]), (&1.into(), &"message".into(), &"a\n\u{1b}b".into()));
+        assert!(shown.starts_with("{\"v\":1,\"type\":\"message\","), "{shown}");
         assert_eq!((&read["room"]["user"], &read["author"], &read["status"]), (&"alice@s1".into(), &"bob@s2".into(), &"received".into()));
     }
 

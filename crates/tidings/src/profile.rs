@@ -8,6 +8,7 @@ use crate::look::Look;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidings_client::setup::parse_server_key;
+use tidings_client::view::Link;
 use tidings_client::{Client, ClientError, ClientSetup, Endpoint, UserName};
 use tokio::time::Instant;
 
@@ -95,6 +96,16 @@ async fn with_own(global: &Global, folder: &Path, client: Client, ask: Ask, look
     drop(others);
     client.close().await;
     done
+}
+
+/// Waits until `client` is linked and caught up. When the time is up, the error says why the last try failed, where one did.
+pub async fn linked(client: &Client, wait: Duration) -> Result<(), ClientError> {
+    match (client.linked(wait).await, client.link()) {
+        (Err(ClientError::TimedOut), Link::Connecting { last_error: Some(why) }) => {
+            Err(ClientError::Unreachable { address: client.endpoint().name.to_string(), why })
+        }
+        (linked, _) => linked,
+    }
 }
 
 /// Logs go to stderr: for people on a terminal, as JSON otherwise. `TIDINGS_LOG` sets the level, like `debug` or `tidings_server=trace`.

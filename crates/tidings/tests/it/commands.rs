@@ -1,0 +1,129 @@
+//! People's commands against a server process.
+
+use crate::home::{Home, PASSWORD, run, tidings};
+use serde_json::Value;
+
+fn texts(objects: &[Value]) -> Vec<&str> {
+    objects.iter().filter(|object| object["type"] == "message").map(|message| message["text"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_conversation_by_commands() {
+    let home = Home::open();
+    let (alice, bob) = (home.register("alice"), home.register("bob"));
+    assert_eq!(alice["recovery_code"].as_str().unwrap().split(' ').count(), 24);
+    assert_eq!(alice["server_key"], home.key.as_str(), "the key that was given is the one that is pinned");
+
+    let people = home.run("alice", &["people", "--json"]).expect(0).objects();
+    let fingerprint = |user: &str| people.iter().find(|person| person["user"] == user).unwrap()["fingerprint"].clone();
+    assert_eq!((fingerprint("alice@s1"), fingerprint("bob@s1")), (alice["fingerprint"].clone(), bob["fingerprint"].clone()));
+
+    let sent = home.run("alice", &["send", "bob@s1", "two", "words", "--json"]).expect(0).objects();
+    assert_eq!((&sent[0]["type"], &sent[0]["status"]), (&"sent".into(), &"sent".into()));
+    run(home.by("alice", &["send", "bob@s1", "-"]), Some("from standard input\n")).expect(0);
+    let read = home.run("bob", &["read", "alice@s1", "--json"]).expect(0).objects();
+    assert_eq!(texts(&read), ["two words", "from standard input"]);
+    assert!(read.iter().all(|message| message["author"] == "alice@s1" && message["room"]["user"] == "alice@s1"));
+    let last = home.run("bob", &["read", "alice@s1", "--limit", "1", "--json"]).expect(0).objects();
+    assert_eq!(texts(&last), ["from standard input"]);
+    home.run("alice", &["send", "nobody@s1", "hi"]).expect(5);
+}
+
+/// No text that somebody else wrote steers a terminal, on a terminal or in a pipe.
+#[test]
+fn remote_text_reaches_the_screen_inert() {
+    let home = Home::open();
+    home.register("alice");
+    home.register("bob");
+    let nasty = "\u{1b}]0;title\u{7}\u{9b}2J\u{202e}txet\r\nsecond line";
+    run(home.by("alice", &["send", "public", "-"]), Some(nasty)).expect(0);
+    let shown = home.run("bob", &["read", "public"]).expect(0).stdout;
+    assert!(shown.contains("\\u{1b}]0;title\\u{7}\\u{9b}2J\\u{202e}txet\\u{d}\n          | second line"), "{shown}");
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'), "{shown:?}");
+    let json = home.run("bob", &["read", "public", "--json"]).expect(0);
+    assert!(!json.stdout.chars().any(|c| c == '\u{202e}' || c.is_control() && c != '\n'), "{:?}", json.stdout);
+    assert_eq!(texts(&json.objects()), [nasty], "and programs get the very text");
+}
+
+#[test]
+fn other_commands_work_beside_tail() {
+    let home = Home::open();
+    home.register("alice");
+    home.register("bob");
+    let mut tail = home.tail("bob");
+    home.run("alice", &["send", "public", "from alice"]).expect(0);
+    tail.until(|object| object["text"] == "from alice");
+    home.run("bob", &["send", "public", "from bob, beside his tail"]).expect(0);
+    tail.until(|object| object["text"] == "from bob, beside his tail");
+    let people = home.run("bob", &["people", "--json"]).expect(0).objects();
+    assert!(people.iter().any(|person| person["user"] == "bob@s1" && person["online"] == "online"), "{people:?}");
+    let read = home.run("bob", &["read", "public", "--json"]).expect(0).objects();
+    assert_eq!(texts(&read), ["from alice", "from bob, beside his tail"]);
+    let refused = home.run("bob", &["send", "nobody@s1", "hi", "--json"]).expect(5);
+    assert_eq!(refused.objects()[0]["status"], "failed", "the exit code comes through too");
+    let mut second = home.tail("bob");
+    home.run("alice", &["send", "public", "to both"]).expect(0);
+    second.until(|object| object["text"] == "to both");
+    drop(second);
+    let rest = tail.end();
+    assert_eq!(rest.matches("to both").count(), 1, "{rest}");
+    // The profile is free again.
+    home.run("bob", &["read", "public"]).expect(0);
+}
+
+#[test]
+fn what_is_written_offline_waits_and_is_sent_once() {
+    let mut home = Home::open();
+    home.register("alice");
+    home.register("bob");
+    home.run("alice", &["send", "bob@s1", "before"]).expect(0);
+    assert_eq!(home.stop(), Some(0), "SIGTERM is a good end");
+
+    let sent = home.run("alice", &["send", "bob@s1", "meanwhile", "--wait", "0", "--json"]).expect(75).objects();
+    assert_eq!(sent[0]["status"], "pending");
+    let shown = home.run("alice", &["read", "bob@s1", "--wait", "0"]).expect(0).stdout;
+    assert!(shown.contains("meanwhile  (on its way)"), "{shown}");
+    home.run("alice", &["people", "--wait", "1"]).expect(7);
+
+    home.start();
+    home.run("alice", &["send", "bob@s1", "after"]).expect(0);
+    for (who, other) in [("alice", "bob@s1"), ("bob", "alice@s1")] {
+        let read = home.run(who, &["read", other, "--json"]).expect(0).objects();
+        assert_eq!(texts(&read), ["before", "meanwhile", "after"], "{who}");
+    }
+}
+
+#[test]
+fn wrong_credentials_names_and_keys_have_their_exit_codes() {
+    let home = Home::open();
+    home.register("alice");
+    let at = ["--server", &home.address, "--password-stdin"];
+    let tried = |who: &str, verb: &str, more: &[&str], password: &str| {
+        let arguments = [&[verb, "alice@s1"], &at[..], more].concat();
+        run(home.by(who, &arguments), Some(password))
+    };
+    tried("thief", "login", &[], "a wrong password").expect(4);
+    tried("thief", "login", &["--recovery"], PASSWORD).expect(4);
+    tried("late", "register", &[], PASSWORD).expect(6);
+    tried("alice", "register", &[], PASSWORD).expect(3);
+    let other_key = "A".repeat(43);
+    let ended = tried("careful", "login", &["--server-key", &other_key], PASSWORD).expect(8);
+    assert!(ended.stderr.contains(&home.key), "both keys are shown: {}", ended.stderr);
+    tried("second", "login", &["--server-key", &home.key], PASSWORD).expect(0);
+    assert!(home.run("second", &["people"]).expect(0).stdout.contains("alice@s1  online  you"));
+    for failed in ["thief", "late", "careful"] {
+        home.run(failed, &["people"]).expect(3);
+    }
+}
+
+#[test]
+fn a_server_introduces_itself_and_says_why_it_does_not_start() {
+    let home = Home::open();
+    let mut second = tidings(home.folder.path());
+    second.args(["server", "--name", "s2", "--data", "other", "--listen", &home.address]);
+    let ended = run(second, None).expect(3);
+    assert!(ended.stderr.contains(&home.address), "{}", ended.stderr);
+    let mut show = tidings(home.folder.path());
+    show.args(["peer", "show", "--json", "--name", "s1", "--data", "server", "--address", &home.address]);
+    assert_eq!(run(show, None).expect(0).objects()[0]["key"], home.key.as_str(), "what it shows is what it serves with");
+}

@@ -1,0 +1,6 @@
+//! The binary as people and scripts meet it: real processes, their output and their exit codes.
+
+mod commands;
+mod demo;
+mod home;
+mod offline;
