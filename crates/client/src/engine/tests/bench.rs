@@ -58,7 +58,7 @@ impl Person {
     pub async fn new(name: &str, identity: usize, encryption: usize) -> Person {
         let user: UserName = name.parse().unwrap();
         let device = DeviceSecret::generate();
-        let (signing, identity_key) = AwsLcKeys.signing(KEYS[identity]).await.unwrap();
+        let (_, identity_key) = AwsLcKeys.signing(KEYS[identity]).await.unwrap();
         let (_, encryption_key) = AwsLcKeys.decrypting(KEYS[encryption]).await.unwrap();
         let list = DeviceList {
             user: user.clone(),
@@ -69,12 +69,8 @@ impl Person {
             devices: vec![Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] }],
             vault: VaultRef { version: 1, hash: Hash::of(b"vault") },
         };
-        let list: Bytes = cbor::encode(&list).into();
-        let sig = AwsLcKeys.sign_pss(&signing, &signed_bytes(&list)).await.unwrap().into();
         let log = LogName::Keys(user.server().clone());
-        let body = cbor::encode(&SignedList { list, sig }).into();
-        let draft = Draft { device: device.public(), n: 1, author: user.clone(), list: 1, epoch: None, kind: Kind::First, body, sig: None };
-        let first = draft.signed(&log, |bytes| device.sign(bytes));
+        let first = sign_list(&list, Kind::First, identity, &device).await;
         let state = KeyState::apply(None, &log, 1, &first).unwrap();
         let secrets = Secrets { encryption: vec![KEYS[encryption].to_vec().into()], history: vec![9; 32].into() };
         let endpoint = Endpoint { name: user.server().clone(), address: "localhost".into(), key: None, plain: false };
@@ -86,6 +82,19 @@ impl Person {
             stage: Stage::Listed,
         };
         Person { user, device, account, first, state }
+    }
+
+    /// Another device of theirs, and the draft that adds it as entry `seq` of `keys@`. `identity` is the key they were made with.
+    pub async fn adds_device(&mut self, seq: u64, identity: usize) -> (DeviceSecret, Encoded<Draft>) {
+        let device = DeviceSecret::generate();
+        let mut list = (*self.state.list).clone();
+        list.version += 1;
+        list.prev = Some(self.state.list_hash);
+        list.devices.push(Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] });
+        let draft = sign_list(&list, Kind::List, identity, &device).await;
+        let log = LogName::Keys(self.user.server().clone());
+        self.state = KeyState::apply(Some(&self.state), &log, seq, &draft).unwrap();
+        (device, draft)
     }
 
     /// A public post of theirs.
@@ -115,6 +124,16 @@ impl Person {
         let row = OutboxRow { id: 0, log: genesis.log(), kind: Kind::Sealed, genesis: Some(genesis), body, tag: None, sealed: None };
         crypto.seal(SealJob { row, n, list: 1, members: Some((members, seen)) }).await.unwrap().unwrap().draft
     }
+}
+
+async fn sign_list(list: &DeviceList, kind: Kind, identity: usize, device: &DeviceSecret) -> Encoded<Draft> {
+    let (signing, _) = AwsLcKeys.signing(KEYS[identity]).await.unwrap();
+    let bytes: Bytes = cbor::encode(list).into();
+    let sig = AwsLcKeys.sign_pss(&signing, &signed_bytes(&bytes)).await.unwrap().into();
+    let body = cbor::encode(&SignedList { list: bytes, sig }).into();
+    let (author, version) = (list.user.clone(), list.version);
+    let draft = Draft { device: device.public(), n: 1, author, list: version, epoch: None, kind, body, sig: None };
+    draft.signed(&LogName::Keys(list.user.server().clone()), |bytes| device.sign(bytes))
 }
 
 /// The direct room of two people.
@@ -196,6 +215,8 @@ pub struct Bench {
     pub submits: Vec<Submit>,
     /// Logs that were asked for on this link, and from where.
     pub followed: Vec<(LogName, u64)>,
+    /// Questions about keys that stay open: number, about whom, after which place.
+    pub held: Vec<(u32, UserName, u64)>,
 }
 
 impl Bench {
@@ -217,7 +238,7 @@ impl Bench {
         hub.knows(&bob);
         prepare(&mut hub, &alice, &bob);
         let (core, engine) = start(store).await;
-        let mut bench = Bench { folder, alice, bob, core, engine, hub, submits: Vec::new(), followed: Vec::new() };
+        let mut bench = Bench { folder, alice, bob, core, engine, hub, submits: Vec::new(), followed: Vec::new(), held: Vec::new() };
         bench.answer().await;
         bench
     }
@@ -235,7 +256,7 @@ impl Bench {
         core.store.close();
         drop((core, engine));
         let (core, engine) = start(Store::open(folder.path()).unwrap()).await;
-        Bench { folder, alice, bob, core, engine, hub, submits: Vec::new(), followed: Vec::new() }
+        Bench { folder, alice, bob, core, engine, hub, submits: Vec::new(), followed: Vec::new(), held: Vec::new() }
     }
 
     /// Answers everything that is asked, but not what is submitted.
@@ -260,7 +281,7 @@ impl Bench {
                         let people_known = known.map(|user| PersonState { user: user.clone(), online: Online::Online, list: 1 }).collect();
                         frames.push(PeopleReply { req: people.req, people: people_known, more: false }.into());
                     }
-                    Frame::Chain(Chain { .. }) if self.hub.mute_about_keys => {}
+                    Frame::Chain(Chain { req, user, after }) if self.hub.mute_about_keys => self.held.push((req, user, after)),
                     Frame::Chain(Chain { req, user, after }) => frames.push(self.chain_reply(req, &user, after)),
                     Frame::Ping(Ping { req }) => frames.push(Pong { req }.into()),
                     Frame::Submit(submit) => self.submits.push(submit),

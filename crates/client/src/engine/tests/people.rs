@@ -3,8 +3,8 @@
 use super::bench::{Bench, Person, keys_entry};
 use crate::ClientError;
 use crate::view::{KEY_CHANGED, Online, Status, Target, Trust};
-use tidings_proto::frame::{Item, PersonState, Presence};
-use tidings_proto::{Code, LogName};
+use tidings_proto::frame::{ChainReply, Item, PersonState, Presence};
+use tidings_proto::{Code, Content, Draft, Kind, LogName, cbor};
 
 fn trust(bench: &Bench, name: &str) -> Trust {
     bench.core.people().view().into_iter().find(|person| person.user.to_string() == name).unwrap().trust
@@ -84,4 +84,30 @@ async fn a_device_that_was_taken_off_the_list_is_told_so() {
     let error = bench.comes(vec![refused.into()]).await.unwrap_err();
     assert!(matches!(error, ClientError::NotListed(_)));
     assert_eq!(error.exit_code(), 4);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_older_than_what_is_needed_is_asked_for_again() {
+    let mut bench = Bench::new().await;
+    let (_, second) = bench.bob.adds_device(2, 2).await;
+    let (newest, third) = bench.bob.adds_device(3, 2).await;
+    bench.hub.mute_about_keys = true;
+    let came = PersonState { user: bench.bob.user.clone(), online: tidings_proto::frame::Online::Online, list: 2 };
+    bench.comes(vec![Presence { whole: false, people: vec![came] }.into()]).await.unwrap();
+    let (req, ..) = bench.held.remove(0);
+    // Bob's newest device writes before that question is answered.
+    let log = LogName::Public("s2".parse().unwrap());
+    let body = cbor::encode(&Content::text("from my third device").unwrap()).into();
+    let author = bench.bob.user.clone();
+    let post = Draft { device: newest.public(), n: 1, author, list: 3, epoch: None, kind: Kind::Post, body, sig: None };
+    bench.hub.append(&log, &post.signed(&log, |bytes| newest.sign(bytes)));
+    bench.news(&log, 1).await;
+    let answer = |req, items| ChainReply { req, items, more: false }.into();
+    bench.comes(vec![answer(req, vec![keys_entry(2, &second)])]).await.unwrap();
+    assert!(bench.lines(&Target::Public).is_empty(), "it waits, and is not given up");
+    let (req, _, after) = bench.held.remove(0);
+    assert_eq!(after, 2);
+    bench.comes(vec![answer(req, vec![keys_entry(3, &third)])]).await.unwrap();
+    assert_eq!(bench.lines(&Target::Public), ["bob@s2: from my third device"]);
+    assert_eq!(bench.core.people().version(&bench.bob.user), 3);
 }
