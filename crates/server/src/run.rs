@@ -65,7 +65,7 @@ impl Server {
             Transport::Tls => Some(tls::server(&identity)?),
             Transport::PlainLoopback => None,
         };
-        let client_tls = tls::client()?;
+        let client_tls = tidings_tls::client()?;
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;

@@ -7,7 +7,6 @@ use tidings_e2ee::DeviceSecret;
 use tidings_proto::frame::Proof;
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, transcript};
 use tidings_proto::{Frame, Hash, Nonce, UserName, limits};
-use tidings_server::link::tls;
 use tidings_server::link::wire::{Io, LinkError, Wire};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -25,9 +24,9 @@ impl RawLink {
     pub async fn dial(server: SocketAddr, path: &str) -> RawLink {
         let tcp = TcpStream::connect(server).await.expect("a connection");
         let name = rustls::pki_types::ServerName::try_from("test").expect("a name");
-        let connector = tokio_rustls::TlsConnector::from(tls::client().expect("TLS"));
+        let connector = tokio_rustls::TlsConnector::from(tidings_tls::client().expect("TLS"));
         let stream = connector.connect(name, tcp).await.expect("TLS");
-        let exporter = tls::exporter(stream.get_ref().1).expect("an exporter");
+        let exporter = tidings_tls::exporter(stream.get_ref().1).expect("an exporter");
         let io: Io = Box::new(stream);
         let (upgraded, _) = tokio_tungstenite::client_async(format!("ws://test{path}"), io).await.expect("an upgrade");
         let wire = Wire::new(upgraded.into_inner(), Role::Client, limits::PEER_FRAME).await;

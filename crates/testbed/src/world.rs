@@ -86,7 +86,7 @@ impl World {
     pub async fn start(&mut self, name: &str) {
         let site = self.site_mut(name);
         assert!(site.running.is_none(), "{name} is running");
-        let bus: Arc<dyn Bus> = if site.deaf { Arc::new(DeafBus::default()) } else { Arc::new(LocalBus::default()) };
+        let bus: Arc<dyn Bus> = if site.deaf { Arc::new(DeafBus) } else { Arc::new(LocalBus::default()) };
         let started = Server::start_on(site.config.clone(), bus).await;
         site.running = Some(started.expect("a server that starts"));
     }

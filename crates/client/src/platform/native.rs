@@ -9,16 +9,11 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, IpAddr, ServerName as TlsName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::{IpAddr, ServerName as TlsName};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
-use tidings_proto::{Hash, label, limits};
+use tidings_proto::{Hash, limits};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -97,15 +92,14 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Pipe, ClientError> {
         }
         (Box::new(tcp), None, None)
     } else {
-        let connector = tokio_rustls::TlsConnector::from(tls_config().map_err(|error| ClientError::OurBug(error.to_string()))?);
+        let connector = tokio_rustls::TlsConnector::from(tidings_tls::client().map_err(|error| ClientError::OurBug(error.to_string()))?);
         let name = TlsName::try_from(endpoint.name.to_string()).unwrap_or(TlsName::IpAddress(IpAddr::from(std::net::Ipv4Addr::LOCALHOST)));
         let tls = connector.connect(name, tcp).await.map_err(|error| failed(&error))?;
         let session = tls.get_ref().1;
-        let exporter = session.export_keying_material([0; 32], label::LINK_EXPORTER.as_bytes(), None).map_err(|error| failed(&error))?;
+        let exporter = tidings_tls::exporter(session).map_err(|error| failed(&error))?;
         let certificate = session.peer_certificates().and_then(<[_]>::first).ok_or_else(|| failed(&"no certificate"))?;
-        let parsed = ParsedCertificate::try_from(certificate).map_err(|error| failed(&error))?;
-        let spki = Hash::of(&parsed.subject_public_key_info());
-        (Box::new(tls), Some(Hash(exporter)), Some(spki))
+        let spki = tidings_tls::spki(certificate).map_err(|error| failed(&error))?;
+        (Box::new(tls), Some(exporter), Some(spki))
     };
     // The defaults allocate a 128 KiB read buffer, allow 64 MiB messages and queue writes without end.
     let config = WebSocketConfig::default()
@@ -149,55 +143,5 @@ impl PipeWriter {
     /// Says goodbye; whether it is heard does not matter.
     pub async fn close(&mut self) {
         let _ = self.0.close().await;
-    }
-}
-
-fn tls_config() -> Result<Arc<ClientConfig>, rustls::Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        .with_no_client_auth();
-    Ok(Arc::new(config))
-}
-
-/// Takes any certificate, but checks that the other side has its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &TlsName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        ParsedCertificate::try_from(certificate)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2 is not spoken here".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -4,7 +4,6 @@
 //! ends the loop.
 
 use super::handshake::Session;
-use super::tls;
 use super::wire::{Io, Wire};
 use crate::host::Host;
 use http_body_util::Full;
@@ -138,7 +137,7 @@ async fn connection(
         Ok::<(Io, Session), BoxError>(match config {
             Some(config) => {
                 let stream = tokio_rustls::TlsAcceptor::from(config).accept(tcp).await?;
-                let exporter = tls::exporter(stream.get_ref().1)?;
+                let exporter = tidings_tls::exporter(stream.get_ref().1)?;
                 (Box::new(stream), Session { exporter: Some(exporter), spki: Some(host.identity.spki()) })
             }
             None => (Box::new(tcp), Session::default()),

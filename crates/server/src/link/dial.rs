@@ -1,7 +1,6 @@
 //! Reaching out to a peer: TCP, TLS, WebSocket, handshake. Only pinned keys are dialled.
 
 use super::handshake::{self, Session};
-use super::tls;
 use super::wire::{Io, LinkError, Wire};
 use crate::config::Transport;
 use crate::identity::Identity;
@@ -48,8 +47,8 @@ async fn dial_inner(dial: Dial<'_>, config: Arc<rustls::ClientConfig>) -> Result
             let stream = tokio_rustls::TlsConnector::from(config).connect(host, tcp).await.map_err(|e| socket(&e))?;
             let connection = stream.get_ref().1;
             let certificate = connection.peer_certificates().and_then(<[_]>::first).ok_or(LinkError::PeerMisbehaved("no certificate"))?;
-            let spki = tls::spki(certificate).map_err(|e| socket(&e))?;
-            let exporter = tls::exporter(connection).map_err(|e| socket(&e))?;
+            let spki = tidings_tls::spki(certificate).map_err(|e| socket(&e))?;
+            let exporter = tidings_tls::exporter(connection).map_err(|e| socket(&e))?;
             (Box::new(stream), Session { exporter: Some(exporter), spki: Some(spki) })
         }
         Transport::PlainLoopback => (Box::new(tcp), Session::default()),

@@ -1,7 +1,6 @@
 //! What an operator relies on.
 
 use rustls::pki_types::ServerName;
-use tidings_server::link::tls;
 use tidings_server::{Config, Server, StartError, Transport};
 use tidings_testbed::world::World;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,7 +8,7 @@ use tokio::net::TcpStream;
 
 async fn get(world: &World, server: &str, path: &str) -> String {
     let tcp = TcpStream::connect(world.address(server)).await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(tls::client().unwrap());
+    let connector = tokio_rustls::TlsConnector::from(tidings_tls::client().unwrap());
     let mut stream = connector.connect(ServerName::try_from("test").unwrap(), tcp).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
     let mut answer = Vec::new();

@@ -87,9 +87,8 @@ async fn peer_link(world: &mut World, server: &str, peer: &DeviceSecret) -> RawL
 /// Reads on until an answer to request 7 comes.
 async fn answer(link: &mut RawLink) -> Frame {
     loop {
-        match link.next().await {
-            frame @ (Frame::Refused(Refused { req: 7, .. }) | Frame::Accepted(_)) => return frame,
-            _ => {}
+        if let frame @ (Frame::Refused(Refused { req: 7, .. }) | Frame::Accepted(_)) = link.next().await {
+            return frame;
         }
     }
 }
