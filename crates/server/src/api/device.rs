@@ -184,8 +184,7 @@ fn people(host: &Host, pump: &mut Pump, req: u32) {
     }
     for some in users.chunks(LISTED_AT_ONCE) {
         left -= some.len();
-        let people =
-            some.iter().map(|user| with_list(host, PersonState { user: user.clone(), online: host.presence.of(user), list: 0 })).collect();
+        let people = some.iter().map(|user| state(host, user.clone())).collect();
         pump.send(PeopleReply { req, people, more: left > 0 });
     }
 }
