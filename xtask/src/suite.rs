@@ -48,6 +48,12 @@ pub fn run() -> anyhow::Result<bool> {
     } else {
         sum.add(step("tests", cargo().args(["test", "--workspace", "--no-fail-fast"]), &Counted::ByLine(cargo_test_line))?);
     }
+    if has_node() {
+        let with_node = ["test", "--package", "tidings-e2ee", "--test", "webcrypto", "--", "--ignored"];
+        sum.add(step("against node's WebCrypto", cargo().args(with_node), &Counted::ByLine(cargo_test_line))?);
+    } else {
+        println!("\n== against node's WebCrypto: skipped, there is no node 20 or later");
+    }
     if has("deny") {
         let bans = ["deny", "--offline", "check", "bans", "licenses", "sources"];
         sum.add(step("dependencies", cargo().args(bans), &Counted::Whole)?);
@@ -60,6 +66,13 @@ pub fn run() -> anyhow::Result<bool> {
 
 fn has(subcommand: &str) -> bool {
     cargo().args([subcommand, "--version"]).output().is_ok_and(|output| output.status.success())
+}
+
+/// node 20 or later, whose WebCrypto the e2ee tests exchange messages with.
+fn has_node() -> bool {
+    let Ok(output) = Command::new("node").arg("--version").output() else { return false };
+    let version = String::from_utf8_lossy(&output.stdout);
+    version.trim().strip_prefix('v').and_then(|version| version.split('.').next()?.parse::<u32>().ok()).is_some_and(|major| major >= 20)
 }
 
 fn step(name: &str, command: &mut Command, counted: &Counted) -> anyhow::Result<Count> {

@@ -136,6 +136,25 @@ fn proto_trust_and_e2ee_do_no_io_and_read_no_clock() {
     assert_eq!(breaches(&breach, impure), ["crates/proto/src/x.rs: uses SystemTime"]);
 }
 
+/// Invariant 3: links reach what lasts through `logs` alone; `run` opens the store and hands it over. SQL stays in its own module.
+fn past_the_door(source: &Source) -> Option<String> {
+    let inside = source.path.strip_prefix("crates/server/src/")?;
+    let is_under = |folder: &str| inside == format!("{folder}.rs") || inside.starts_with(&format!("{folder}/"));
+    let says = |word: &str| source.text.contains(word);
+    if says("rusqlite") && !is_under("store/sqlite") {
+        return Some("speaks SQL".into());
+    }
+    let may = ["store", "bus", "logs", "run", "lib"].iter().any(|part| is_under(part));
+    (!may && (says("crate::store") || says("crate::bus"))).then(|| "goes past `logs`".into())
+}
+
+#[test]
+fn nothing_lasting_is_touched_past_the_logs() {
+    assert_eq!(breaches(&sources(), past_the_door), [""; 0]);
+    assert_eq!(breaches(&planted("crates/server/src/api/x.rs", "use crate::store::Store;\n"), past_the_door).len(), 1);
+    assert_eq!(breaches(&planted("crates/server/src/logs/x.rs", "use rusqlite::Row;\n"), past_the_door).len(), 1);
+}
+
 const MOST_LINES: usize = 600;
 
 fn too_long(source: &Source) -> Option<String> {
@@ -163,13 +182,16 @@ fn every_file_says_what_it_is() {
 fn unfinished(source: &Source) -> Option<String> {
     // Spelt in two halves, or this file would find itself.
     let marks = [["todo", "!("], ["unimplemented", "!("], ["dbg", "!("], ["#[ign", "ore"], ["FIX", "ME"], ["assert!(", "true)"]];
-    marks.iter().map(|halves| halves.concat()).find(|mark| source.text.contains(mark))
+    // A test may wait for a program that not everybody has; `cargo xtask test` runs it where that is there.
+    let text = source.text.replace(&["#[ign", "ore = \"needs node"].concat(), "");
+    marks.iter().map(|halves| halves.concat()).find(|mark| text.contains(mark))
 }
 
 #[test]
 fn nothing_is_left_unfinished() {
     assert_eq!(breaches(&sources(), unfinished), [""; 0]);
     assert_eq!(breaches(&planted("x.rs", &["fn f() { todo", "!() }"].concat()), unfinished).len(), 1);
+    assert_eq!(breaches(&planted("x.rs", &["#[ign", "ore = \"it fails\"]"].concat()), unfinished).len(), 1);
 }
 
 /// Every crate takes the workspace's lints, `unsafe_code = "forbid"` first among them.

@@ -12,7 +12,7 @@ use tidings_client::{Client, Login, LoginSecret};
 /// Runs the command.
 pub async fn run(global: &Global, arguments: LoginArguments) -> Result<u8, Failure> {
     profile::start_log("warn")?;
-    let folder = profile::folder(global)?;
+    let folder = std::path::absolute(profile::folder(global)?)?;
     let endpoint = profile::endpoint(global, &arguments.at, &arguments.user)?;
     let with = if arguments.recovery {
         LoginSecret::Recovery(arguments.password.read("recovery code", false)?)

@@ -13,7 +13,7 @@ use tidings_client::{Client, RecoveryCode, Register};
 /// Runs the command.
 pub async fn run(global: &Global, arguments: RegisterArguments) -> Result<u8, Failure> {
     profile::start_log("warn")?;
-    let folder = profile::folder(global)?;
+    let folder = std::path::absolute(profile::folder(global)?)?;
     let endpoint = profile::endpoint(global, &arguments.at, &arguments.user)?;
     let password = arguments.password.read("password", true)?;
     let code = arguments.code_file.map(|file| PasswordFrom { password_file: Some(file), password_stdin: false }.read("code", false));
