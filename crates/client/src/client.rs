@@ -266,3 +266,6 @@ fn rooms(store: &Store, me: &UserName) -> Result<Vec<Room>, ClientError> {
     rooms[1..].sort_by_key(|room| room.target.to_string());
     Ok(rooms)
 }
+
+#[cfg(test)]
+mod tests;

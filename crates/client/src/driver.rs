@@ -95,6 +95,11 @@ pub async fn run(core: Arc<Core>, control: Arc<Control>) {
     core.touch();
 }
 
+/// The runtime's clock, which tests can move.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// Between half and all of it.
 fn shaken(pause: Duration) -> Duration {
     pause / 2 + (pause / 2).mul_f64(f64::from(OsRng.next_u32()) / f64::from(u32::MAX))
@@ -133,13 +138,13 @@ async fn dial_and_serve(core: &Arc<Core>, control: &Control, was_linked: &mut bo
 async fn serve(core: &Arc<Core>, control: &Control, link: Link, was_linked: &mut bool) -> Result<(), ClientError> {
     let Link { reader, writer, ready, .. } = link;
     let mut endpoint = control.endpoint.subscribe();
-    let mut engine = Engine::start(core.clone(), ready, Instant::now()).await?;
+    let mut engine = Engine::start(core.clone(), ready, now()).await?;
     let (frames_tx, mut frames) = mpsc::channel(AT_ONCE);
     let (out, out_rx) = mpsc::channel(8);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(read(reader, frames_tx));
     tasks.spawn(write(writer, out_rx));
-    let (mut heard, mut asked) = (Instant::now(), false);
+    let (mut heard, mut asked) = (now(), false);
     loop {
         let bytes: Vec<Bytes> = engine.take_out().iter().map(Frame::encode).collect();
         if !bytes.is_empty() && out.send(bytes).await.is_err() {
@@ -154,15 +159,15 @@ async fn serve(core: &Arc<Core>, control: &Control, link: Link, was_linked: &mut
                 if count == 0 {
                     return Err(lost("the connection was closed"));
                 }
-                (heard, asked) = (Instant::now(), false);
+                (heard, asked) = (now(), false);
                 let frames = some.into_iter().collect::<Result<Vec<Frame>, ClientError>>()?;
                 engine.handle(frames, heard).await?;
             }
-            () = control.written.notified() => engine.written(Instant::now()).await?,
+            () = control.written.notified() => engine.written(now()).await?,
             () = tokio::time::sleep_until(wake.into()) => {
-                let now = Instant::now();
+                let now = now();
                 if now >= heard + DEAD {
-                    return Err(lost("nothing was heard for 45 s"));
+                    return Err(lost("nothing was heard for too long"));
                 }
                 if now >= heard + IDLE && !asked {
                     asked = true;
@@ -224,3 +229,6 @@ async fn write(mut writer: PipeWriter, mut out: mpsc::Receiver<Vec<Bytes>>) {
     }
     let _ = tokio::time::timeout(Duration::from_secs(1), writer.close()).await;
 }
+
+#[cfg(test)]
+mod tests;

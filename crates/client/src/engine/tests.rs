@@ -2,7 +2,7 @@
 //!
 //! Not here: sockets. The frames that "the server" sends are made below, from real keys and real chains.
 
-mod bench;
+pub mod bench;
 mod people;
 mod receiving;
 mod sending;

@@ -1,7 +1,6 @@
 //! The handshake against acceptors that keep to it and acceptors that lie, over real sockets and real TLS.
 
 use super::*;
-use crate::platform::connect;
 use ed25519_dalek::{Signer, SigningKey};
 use futures_util::{SinkExt, StreamExt};
 use rustls::ServerConfig;
@@ -219,10 +218,10 @@ async fn a_plain_link_is_for_loopback_only() {
     let port = acceptor.address.rsplit_once(':').unwrap().1;
     let listener = TcpListener::bind((own, 0)).await.unwrap();
     let outside = Endpoint { address: listener.local_addr().unwrap().to_string(), ..endpoint(&acceptor, Lie::Plain) };
-    let error = connect(&outside).await.err().unwrap();
+    let error = dial_as_alice(&outside).await.err().unwrap();
     assert!(matches!(error, ClientError::Usage(_)), "{error}");
     let inside = Endpoint { address: format!("localhost:{port}"), ..outside };
-    connect(&inside).await.unwrap();
+    dial_as_alice(&inside).await.unwrap();
 }
 
 /// An address of this machine that is not a loopback one, where it has any. Nothing is sent: connecting UDP only routes.
