@@ -206,4 +206,15 @@ mod tests {
             assert!(open(&user, 5, &changed, Secret::Password, &export(1)).is_err(), "byte {at}");
         }
     }
+
+    /// Were the slots not told apart, a server could answer for one secret with what the other one opens.
+    #[test]
+    fn a_part_opens_in_its_own_place_only() {
+        let (user, vault) = sealed();
+        let mut moved: Sealed = cbor::decode(&vault, limits::VAULT).unwrap();
+        std::mem::swap(&mut moved.password, &mut moved.recovery);
+        let moved = cbor::encode(&moved);
+        assert!(open(&user, 5, &moved, Secret::Recovery, &export(1)).is_err());
+        assert!(open(&user, 5, &moved, Secret::Password, &export(2)).is_err());
+    }
 }

@@ -310,3 +310,22 @@ fn a_key_of_another_size_is_malformed() {
         assert_eq!(KeyState::apply(None, &keys_log(), 4, &with(modulus)), Err(KeysError::Malformed));
     }
 }
+
+/// The limit is the protocol's, so every replica draws it at the same byte.
+#[test]
+fn a_list_has_at_most_8_kib() {
+    let submission = Submission::first();
+    let padded_to = |size: usize| {
+        let mut list = submission.list_bytes();
+        let padding = size - list.len() - 5; // key 99 takes two bytes, the string's head three
+        list[0] += 1;
+        list.extend([0x18, 0x63, 0x59]);
+        list.extend((padding as u16).to_be_bytes());
+        list.resize(size, 0);
+        KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list))
+    };
+    assert_eq!(device_list::LIST_LIMIT, 8 * 1024);
+    assert!(padded_to(8 * 1024 - 1).is_ok());
+    assert!(padded_to(8 * 1024).is_ok());
+    assert_eq!(padded_to(8 * 1024 + 1), Err(KeysError::Malformed));
+}
