@@ -25,6 +25,12 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
     let mut presence = host.presence.changes();
     let mut rooms = host.logs.new_rooms();
     let mut keys = host.logs.directory().changes();
+    // Asked again now that changes are heard: the device may have been removed since its link was let in.
+    if !super::is_listed(&host, &caller) {
+        pump.send(Refused { req: 0, why: Code::Revoked.into(), log: None });
+        pump.close().await;
+        return Ok(());
+    }
     let mut shows_people = false;
     loop {
         tokio::select! {

@@ -20,6 +20,8 @@ const WINDOW: usize = 256;
 const FOLLOWED_AT_ONCE: usize = 1000;
 /// A log or an outbox that had to wait is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
+/// However long a peer says to wait; a time that no clock can count to would end the task that dials it.
+const AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// The asking half of a link.
 pub(super) struct Asking {
@@ -204,7 +206,7 @@ impl Asking {
             return self.settle(sent, Settled::Refused(why)).await;
         }
         self.outbox.held.insert(key);
-        let again = Instant::now() + why.retry_after.map_or(AGAIN, Duration::from_secs);
+        let again = Instant::now() + why.retry_after.map_or(AGAIN, Duration::from_secs).min(AGAIN_AT_MOST);
         self.outbox.again = Some(self.outbox.again.map_or(again, |at| at.min(again)));
         Ok(())
     }

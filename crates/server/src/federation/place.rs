@@ -45,6 +45,31 @@ impl PeerState {
         waiters.push(sender);
         receiver
     }
+
+    /// Nobody waits for the answer to this draft here any more.
+    fn forget(&self, draft: &Hash) {
+        let mut waiting = self.waiting();
+        if let Some(waiters) = waiting.get_mut(draft) {
+            waiters.retain(|waiter| !waiter.is_closed());
+            if waiters.is_empty() {
+                waiting.remove(draft);
+            }
+        }
+    }
+}
+
+/// One who waits. What is refused here is never answered, so whoever stops waiting takes its place along.
+struct Waiter<'a> {
+    peer: &'a PeerState,
+    draft: Hash,
+    answer: oneshot::Receiver<Settled>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.answer.close();
+        self.peer.forget(&self.draft);
+    }
 }
 
 /// Makes the draft durable in the peer's outbox, and gives the peer's answer when it comes. While the peer cannot be
@@ -57,7 +82,8 @@ pub async fn place(
     sender: mpsc::Sender<Frame>,
 ) -> Result<Frame, Refusal> {
     // Before the row exists, or its answer could come before anybody waits for it.
-    let mut answer = peer.wait_for(Hash::of(&outgoing.draft));
+    let draft = Hash::of(&outgoing.draft);
+    let mut waiter = Waiter { peer, draft, answer: peer.wait_for(draft) };
     let row = logs.enqueue(&peer.peer.name, outgoing).await?;
     let settled = match row.state {
         OutboxState::Accepted { seq, hash } => return Ok(Accepted { req, seq, hash }.into()),
@@ -66,11 +92,11 @@ pub async fn place(
             peer.outbox.notify_one();
             let mut up = peer.up.subscribe();
             tokio::select! {
-                settled = &mut answer => settled,
+                settled = &mut waiter.answer => settled,
                 () = is_down(&mut up) => {
                     // An error only says that the asker's link has ended.
                     let _ = sender.send(Queued { req }.into()).await;
-                    answer.await
+                    (&mut waiter.answer).await
                 }
             }
         }

@@ -24,6 +24,8 @@ pub const IN_FLIGHT: usize = 64 * 1024;
 const JOBS: usize = 256;
 /// A link from which nothing came for so long is cut; the other side pings more often than that.
 pub const SILENT: Duration = Duration::from_secs(60);
+/// What the other side does not take for so long at the end of a link is dropped.
+const CLOSE: Duration = Duration::from_secs(5);
 
 /// The moving part of one link.
 pub struct Pump {
@@ -95,7 +97,7 @@ impl Pump {
                     self.send(Pong { req });
                 }
             }
-            self.fill().await?;
+            self.fill()?;
             let may_read = self.jobs.len() < JOBS && self.has_room();
             tokio::select! {
                 flushed = self.wire.writer.flush(), if self.flushing => {
@@ -116,14 +118,15 @@ impl Pump {
         }
     }
 
-    /// Sends what is queued and ends the link.
+    /// Sends what is queued and ends the link. Whoever takes nothing is not waited for: the server may be stopping.
     pub async fn close(mut self) {
-        while let Some(frame) = self.out.pop_front() {
-            if self.wire.writer.feed(frame).await.is_err() {
-                return;
+        let last_words = async {
+            while let Some(frame) = self.out.pop_front() {
+                self.wire.writer.feed(frame).await?;
             }
-        }
-        if self.wire.writer.flush().await.is_ok() {
+            self.wire.writer.flush().await
+        };
+        if let Ok(Ok(())) = tokio::time::timeout(CLOSE, last_words).await {
             self.wire.writer.close().await;
         }
     }
@@ -135,8 +138,9 @@ impl Pump {
         self.out.push_back(news.frame);
     }
 
-    /// Gathers what is queued, and what followed logs have ready, into the write buffer.
-    async fn fill(&mut self) -> Result<(), LinkError> {
+    /// Gathers what is queued, and what followed logs have ready, into the write buffer. Never waits: a frame leaves the
+    /// queue only when the buffer has room, or a `next` that was dropped would take it along, and a full link stop reading.
+    fn fill(&mut self) -> Result<(), LinkError> {
         if self.flushing {
             return Ok(());
         }
@@ -148,9 +152,14 @@ impl Pump {
                     None => break,
                 }
             }
-            while let Some(frame) = self.out.pop_front() {
+            while !self.out.is_empty() {
+                if !self.wire.writer.has_room()? {
+                    self.flushing = true;
+                    return Ok(());
+                }
+                let Some(frame) = self.out.pop_front() else { break };
                 gathered += frame.len();
-                self.wire.writer.feed(frame).await?;
+                self.wire.writer.put(frame)?;
             }
         }
         self.flushing = gathered > 0;

@@ -1,7 +1,7 @@
 //! Frames over one WebSocket: one binary message is one frame.
 
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -179,9 +179,19 @@ impl Reader {
 }
 
 impl Writer {
-    /// Puts a frame into the buffer. Only to be called when what was put in before has been flushed, or is small.
+    /// Puts a frame into the buffer; waits while the other side takes nothing. Not cancel-safe.
     pub async fn feed(&mut self, frame: bytes::Bytes) -> Result<(), LinkError> {
         Ok(self.sink.feed(Message::Binary(frame)).await?)
+    }
+
+    /// Whether a frame can be put into the buffer without waiting; where not, [`Writer::flush`] has to come first.
+    pub fn has_room(&mut self) -> Result<bool, LinkError> {
+        Ok(std::future::poll_fn(|cx| self.sink.poll_ready_unpin(cx)).now_or_never().transpose()?.is_some())
+    }
+
+    /// Puts a frame into the buffer, which has room.
+    pub fn put(&mut self, frame: bytes::Bytes) -> Result<(), LinkError> {
+        Ok(self.sink.start_send_unpin(Message::Binary(frame))?)
     }
 
     /// Writes the buffer out. Cancel-safe: a call that was dropped is taken up by the next, and its time counts on.
