@@ -14,8 +14,9 @@ use tidings_proto::{Code, DeviceKey, Frame, Hash, LogName, Refusal, draft};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
-/// Drafts under way to a peer at once.
-const WINDOW: usize = 256;
+/// Drafts under way to a peer at once. With as many answers to the peer's own it stays below what the pump queues before it
+/// stops reading: two servers that empty their outboxes into each other must both go on reading.
+const WINDOW: usize = 100;
 /// Logs in one `Follow`; at the longest names still well below a frame.
 const FOLLOWED_AT_ONCE: usize = 1000;
 /// A log or an outbox that had to wait is tried again after so long.

@@ -166,3 +166,57 @@ impl Pump {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::local::LocalBus;
+    use crate::store::sqlite::SqliteStore;
+    use tidings_proto::frame::Refused;
+    use tidings_proto::{Code, Refusal, limits};
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    const FRAMES: u32 = JOBS as u32 - 1;
+
+    /// Both sides have more to say than fits between them, and whoever waits for frames is interrupted all the time.
+    #[tokio::test]
+    async fn two_full_links_lose_no_frame_though_every_wait_is_cut_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.path().join("db")).unwrap());
+        let logs = Logs::open(store, Arc::new(LocalBus::default()), "s1".parse().unwrap()).await.unwrap();
+        let (a, b) = tokio::io::duplex(1024);
+        let talk = |io, role| {
+            let logs = logs.clone();
+            async move {
+                let wire = Wire::new(Box::new(io), role, limits::CLIENT_FRAME).await;
+                wire.allowance.lift();
+                let mut pump = Pump::new(wire, &logs);
+                for req in 1..=FRAMES {
+                    pump.send(Refused { req, why: Refusal::new(Code::Busy, "x".repeat(2000)), log: None });
+                }
+                let mut next = 1;
+                loop {
+                    tokio::select! {
+                        biased;
+                        bytes = pump.next() => {
+                            let Ok(Frame::Refused(Refused { req, .. })) = Frame::read(&bytes.unwrap(), limits::CLIENT_FRAME) else { panic!() };
+                            assert_eq!(req, next, "a frame is gone");
+                            next += 1;
+                            if next > FRAMES && pump.out.is_empty() && !pump.flushing {
+                                return pump;
+                            }
+                        }
+                        () = tokio::task::yield_now() => {
+                            if next > FRAMES && pump.out.is_empty() && !pump.flushing {
+                                return pump;
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        let both = async { tokio::join!(talk(a, Role::Client), talk(b, Role::Server)) };
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("two full links wait for each other");
+        logs.close().await;
+    }
+}
