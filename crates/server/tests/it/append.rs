@@ -69,7 +69,8 @@ async fn a_refusal_touches_no_neighbour_in_its_batch() {
     assert_eq!(tip, home.logs.tip(&log).unwrap());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+/// On one thread, so that all of them are in line before the sequencer has its turn, however slow the machine.
+#[tokio::test]
 async fn a_thousand_appends_share_few_commits() {
     let home = Home::new("s1").await;
     let mut people = Vec::new();
@@ -84,7 +85,7 @@ async fn a_thousand_appends_share_few_commits() {
     seqs.sort_unstable();
     assert_eq!(seqs, (1..=1000).collect::<Vec<u64>>());
     let commits = home.store.transactions() - before;
-    assert!(commits <= 100, "1000 appends took {commits} commits");
+    assert!(commits <= 10, "1000 appends took {commits} commits");
 }
 
 #[tokio::test]

@@ -33,6 +33,11 @@ async fn the_public_chat_is_written_by_own_listed_devices_only() {
     // A device that its user's list does not name.
     let mallory = Person { devices: vec![key("mallory")], ..Person::new("alice@s1") };
     assert_eq!(code(home.append(&mallory, &log, &mallory.post(1, "me too")).await), Code::Revoked);
+    // Another kind of draft, however well signed.
+    for kind in [Kind::Notice, Kind::First, Kind::List, Kind::Genesis, Kind::Sealed] {
+        let other = alice.write(Note { log: &log, n: 2, kind, body: content("hello") });
+        assert_eq!(code(home.append(&alice, &log, &other).await), Code::Forbidden, "{kind:?}");
+    }
     // Somebody nobody knows.
     let nobody = Person { version: 1, ..Person::new("nobody@s1") };
     assert_eq!(code(home.append(&nobody, &log, &nobody.post(1, "hello")).await), Code::Revoked);

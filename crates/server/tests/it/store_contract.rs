@@ -369,22 +369,22 @@ async fn a_newer_file_and_a_foreign_file_are_refused_and_left_alone() {
     assert!(SqliteStore::open(&folder.path().join("no/such/folder.db")).is_err());
 }
 
-#[test]
-fn the_schema_is_what_it_was() {
+#[tokio::test]
+async fn the_schema_is_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidings.db");
-    drop(SqliteStore::open(&path).unwrap());
+    SqliteStore::open(&path).unwrap().close().await;
     let tables = sql(&path, "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name");
     assert!(tables.iter().filter(|table| table.starts_with("CREATE TABLE")).all(|table| table.contains("STRICT")));
     insta::assert_snapshot!(tables.join(";\n"));
 }
 
 /// An index that is there and not used is only a cost.
-#[test]
-fn every_hot_query_goes_by_an_index() {
+#[tokio::test]
+async fn every_hot_query_goes_by_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidings.db");
-    drop(SqliteStore::open(&path).unwrap());
+    SqliteStore::open(&path).unwrap().close().await;
     let connection = rusqlite::Connection::open(&path).unwrap();
     let plan = |query: &str| -> String {
         let mut query = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
