@@ -336,7 +336,7 @@ fn belongs(user: &UserName, endpoint: &Endpoint) -> Result<(), ClientError> {
 }
 
 fn raced(why: &Refusal) -> bool {
-    matches!(why.code, Code::Conflict | Code::Stale | Code::NotYet | Code::BadSignature | Code::Forbidden)
+    why.code == Code::Conflict
 }
 
 fn joined(words: &Words) -> Zeroizing<String> {
@@ -362,3 +362,6 @@ fn of_account(error: AccountError) -> ClientError {
         AccountError::Rsa(_) => ClientError::OurBug(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;

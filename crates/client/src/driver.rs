@@ -231,4 +231,4 @@ async fn write(mut writer: PipeWriter, mut out: mpsc::Receiver<Vec<Bytes>>) {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

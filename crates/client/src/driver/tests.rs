@@ -15,7 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tidings_proto::frame::{Accepted, ChainReply, Item, PeopleReply, Pong, Proof, Ready, Refused, RoomsReply};
 use tidings_proto::handshake::{Hello, Party, proof_bytes, transcript};
-use tidings_proto::{Code, Entry, Frame, Hash, Nonce, Payload, Refusal, ServerKey, Signature, limits};
+use tidings_proto::{Code, DeviceKey, Entry, Frame, Hash, Nonce, Payload, Refusal, ServerKey, Signature, limits};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -90,30 +90,41 @@ impl Drop for Server {
     }
 }
 
-type Socket = WebSocketStream<TcpStream>;
+/// The server's end of a link.
+pub type Socket = WebSocketStream<TcpStream>;
 
-async fn send(socket: &mut Socket, frame: impl Into<Frame>) -> Option<()> {
+/// Sends one frame.
+pub async fn send(socket: &mut Socket, frame: impl Into<Frame>) -> Option<()> {
     socket.send(Message::Binary(frame.into().encode())).await.ok()
 }
 
-async fn next(socket: &mut Socket) -> Option<(Bytes, Frame)> {
+/// The next frame, and its bytes.
+pub async fn next(socket: &mut Socket) -> Option<(Bytes, Frame)> {
     match socket.next().await? {
         Ok(Message::Binary(bytes)) => Some((bytes.clone(), Frame::read(&bytes, limits::CLIENT_FRAME).unwrap())),
         _ => None,
     }
 }
 
-async fn serve(tcp: TcpStream, signing: &SigningKey, manners: &Manners, first: &Bytes, tell: &mpsc::UnboundedSender<Seen>) -> Option<()> {
+/// The server's side of a handshake, up to the dialler's proof: the socket, what was signed, and whose device dialled.
+pub async fn greet(tcp: TcpStream, signing: &SigningKey) -> Option<(Socket, Hash, DeviceKey)> {
     let mut socket = tokio_tungstenite::accept_async(tcp).await.ok()?;
-    let (theirs, Frame::Hello(_)) = next(&mut socket).await? else { panic!("a link starts with a hello") };
+    let (theirs, Frame::Hello(hello)) = next(&mut socket).await? else { panic!("a link starts with a hello") };
+    let Party::Device { key: device, .. } = hello.party else { panic!("not a device") };
     let key = ServerKey(signing.verifying_key().to_bytes());
     let party = Party::Server { name: "s1".parse().unwrap(), key, spki: None };
     let hello = Hello { party: party.clone(), nonce: Nonce([1; 32]), versions: vec![1], frame: 1 << 18, exporter: None, to: None };
     let ours = Frame::from(hello).encode();
-    let sig = Signature(signing.sign(&proof_bytes(&party, &transcript(&theirs, &ours))).to_bytes());
+    let both = transcript(&theirs, &ours);
+    let sig = Signature(signing.sign(&proof_bytes(&party, &both)).to_bytes());
     socket.send(Message::Binary(ours)).await.ok()?;
     send(&mut socket, Proof { sig }).await?;
     let (_, Frame::Proof(_)) = next(&mut socket).await? else { panic!("a proof follows") };
+    Some((socket, both, device))
+}
+
+async fn serve(tcp: TcpStream, signing: &SigningKey, manners: &Manners, first: &Bytes, tell: &mpsc::UnboundedSender<Seen>) -> Option<()> {
+    let (mut socket, ..) = greet(tcp, signing).await?;
     let listed = !manners.lists_nobody.load(Ordering::SeqCst);
     send(&mut socket, Ready { listed, network: vec!["s1".parse().unwrap()] }).await?;
     tell.send(Seen::Linked).ok()?;
