@@ -137,7 +137,8 @@ pub struct At {
     #[arg(long, value_name = "HOST[:PORT]")]
     pub server: Option<String>,
     /// The server's key, as `tidings peer show` prints it; without it the first key seen is kept
-    #[arg(long, value_name = "KEY")]
+    // In base64url a key may begin with a hyphen.
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub server_key: Option<String>,
 }
 
@@ -215,6 +216,13 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_server_key_may_begin_with_a_hyphen() {
+        let key = format!("-{}", "b".repeat(42));
+        let read = Arguments::try_parse_from(["tidings", "login", "alice@s1", "--server-key", &key]).unwrap();
+        assert!(matches!(read.command, Command::Login(login) if login.at.server_key.as_deref() == Some(&*key)));
     }
 
     /// Arguments can be read by everybody on a machine.

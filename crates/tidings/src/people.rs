@@ -15,7 +15,7 @@ pub async fn run(global: &Global, arguments: &PeopleArguments) -> Result<u8, Fai
 
 /// Prints the list. Without the server the list of before, where nobody is online, and that error's exit code.
 pub async fn answer(client: &Client, wait: u32, look: Look, out: &mut Out) -> Result<u8, Failure> {
-    let linked = profile::linked(client, Duration::from_secs(wait.into())).await;
+    let linked = client.linked(Duration::from_secs(wait.into())).await;
     for line in look::people(&client.people().await?, &client.me().to_string(), look) {
         out.line(&line).await?;
     }

@@ -8,7 +8,6 @@ use crate::look::Look;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidings_client::setup::parse_server_key;
-use tidings_client::view::Link;
 use tidings_client::{Client, ClientError, ClientSetup, Endpoint, UserName};
 use tokio::time::Instant;
 
@@ -98,14 +97,10 @@ async fn with_own(global: &Global, folder: &Path, client: Client, ask: Ask, look
     done
 }
 
-/// Waits until `client` is linked and caught up. When the time is up, the error says why the last try failed, where one did.
-pub async fn linked(client: &Client, wait: Duration) -> Result<(), ClientError> {
-    match (client.linked(wait).await, client.link()) {
-        (Err(ClientError::TimedOut), Link::Connecting { last_error: Some(why) }) => {
-            Err(ClientError::Unreachable { address: client.endpoint().name.to_string(), why })
-        }
-        (linked, _) => linked,
-    }
+/// Why the client has stopped trying to reach its server, if it has: a key that changed, a device that is not listed any more.
+pub async fn given_up(client: &Client) -> Option<ClientError> {
+    let error = client.linked(Duration::ZERO).await.err()?;
+    (!error.is_passing() && !matches!(error, ClientError::Store(_))).then_some(error)
 }
 
 /// Logs go to stderr: for people on a terminal, as JSON otherwise. `TIDINGS_LOG` sets the level, like `debug` or `tidings_server=trace`.

@@ -19,7 +19,7 @@ pub async fn run(global: &Global, arguments: &ReadArguments) -> Result<u8, Failu
 /// Prints what is there, after catching up where the server answers in time.
 pub async fn answer(client: &Client, of: &Target, limit: usize, wait: u32, look: Look, out: &mut Out) -> Result<u8, Failure> {
     if wait > 0
-        && let Err(error) = profile::linked(client, Duration::from_secs(wait.into())).await
+        && let Err(error) = client.linked(Duration::from_secs(wait.into())).await
     {
         if !error.is_passing() {
             return Err(error.into());

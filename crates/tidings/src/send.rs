@@ -60,6 +60,11 @@ pub async fn answer(client: &Client, to: &Target, text: &str, wait: u32, look: L
         };
         out.line(&said).await?;
     }
+    if status == Status::Pending
+        && let Some(error) = profile::given_up(client).await
+    {
+        return Err(error.into());
+    }
     // What is on the home server is delivered from there, whatever happens here.
     Ok(if status == Status::Waiting { 0 } else { status.exit_code() })
 }
@@ -72,7 +77,7 @@ async fn away(client: &Client, id: MessageId, wait: Duration) -> Result<Status, 
     loop {
         changes.borrow_and_update();
         match client.settled(id, Duration::ZERO).await? {
-            Status::Pending if Instant::now() < deadline => {}
+            Status::Pending if Instant::now() < deadline && profile::given_up(client).await.is_none() => {}
             Status::Waiting => return Ok(client.settled(id, MOMENT.min(wait)).await?),
             status => return Ok(status),
         }

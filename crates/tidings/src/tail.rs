@@ -31,6 +31,9 @@ pub async fn answer(client: &Client, of: Option<Target>, last: usize, look: Look
         let now = client.link();
         if now != link {
             link = now;
+            if let Some(error) = profile::given_up(client).await {
+                return Err(error.into());
+            }
             say_link(client, &link, look, out).await?;
         }
         for (target, message) in seen.news(client, of.as_ref(), usize::MAX).await? {

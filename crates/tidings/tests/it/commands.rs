@@ -93,6 +93,22 @@ fn what_is_written_offline_waits_and_is_sent_once() {
     }
 }
 
+/// The name is right, the address is right, the key is not: nothing is sent, and every command says so.
+#[test]
+fn an_impostor_gets_nothing_and_is_shown() {
+    let mut home = Home::open();
+    home.register("alice");
+    let key = home.key.clone();
+    home.replace();
+    assert_ne!(home.key, key);
+    for command in [&["people"][..], &["tail"], &["read", "public"], &["send", "public", "for the real one"]] {
+        let ended = home.run("alice", command).expect(8);
+        assert!(ended.stderr.contains(&key) && ended.stderr.contains(&home.key), "both keys are shown: {ended:?}");
+    }
+    let kept = home.run("alice", &["read", "public", "--wait", "0"]).expect(0).stdout;
+    assert!(kept.contains("for the real one  (on its way)"), "{kept}");
+}
+
 #[test]
 fn wrong_credentials_names_and_keys_have_their_exit_codes() {
     let home = Home::open();

@@ -74,6 +74,7 @@ pub fn until(what: &str, mut is: impl FnMut() -> bool) {
 pub struct Home {
     pub folder: TempDir,
     server: Option<Child>,
+    data: String,
     pub address: String,
     pub key: String,
 }
@@ -81,7 +82,7 @@ pub struct Home {
 impl Home {
     pub fn open() -> Home {
         let folder = tempfile::tempdir().unwrap();
-        let mut home = Home { folder, server: None, address: "127.0.0.1:0".into(), key: String::new() };
+        let mut home = Home { folder, server: None, data: "server".into(), address: "127.0.0.1:0".into(), key: String::new() };
         home.start();
         home
     }
@@ -89,7 +90,7 @@ impl Home {
     /// Starts the server where it was before.
     pub fn start(&mut self) {
         let mut command = tidings(self.folder.path());
-        command.args(["server", "--json", "--name", "s1", "--data", "server", "--listen", &self.address]);
+        command.args(["server", "--json", "--name", "s1", "--data", &self.data, "--listen", &self.address]);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -98,6 +99,13 @@ impl Home {
         self.address = served["address"].as_str().unwrap().into();
         self.key = served["key"].as_str().unwrap().into();
         self.server = Some(child);
+    }
+
+    /// Puts another server of the same name, with other keys, in the place of this one.
+    pub fn replace(&mut self) {
+        self.stop();
+        self.data = "impostor".into();
+        self.start();
     }
 
     /// SIGTERM, and waits for the exit code.
