@@ -99,8 +99,12 @@ impl Person {
 
     /// A public post of theirs.
     pub fn post(&self, n: u64, text: &str) -> Encoded<Draft> {
-        let log = LogName::Public(self.user.server().clone());
-        self.open(Kind::Post, &log, n, cbor::encode(&Content::text(text).unwrap()))
+        self.post_in(&LogName::Public(self.user.server().clone()), n, text)
+    }
+
+    /// The same, signed for any log.
+    pub fn post_in(&self, log: &LogName, n: u64, text: &str) -> Encoded<Draft> {
+        self.open(Kind::Post, log, n, cbor::encode(&Content::text(text).unwrap()))
     }
 
     /// A notice in `to`'s inbox.

@@ -1,6 +1,6 @@
 //! What comes is verified before it is shown; what is wrong stops or marks its own place and nothing else.
 
-use super::bench::{Bench, Person, room};
+use super::bench::{Bench, Hub, Person, room};
 use crate::view::{Status, Target};
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
@@ -153,15 +153,16 @@ async fn an_author_is_proved_and_never_read() {
     let forged = Encoded::new(Draft { author: bench.bob.user.clone(), ..forged.into_value() });
     bench.hub.append(&public("s2"), &forged);
     bench.hub.append(&public("s2"), &bench.alice.post(1, "moved from s1"));
+    bench.hub.append(&public("s2"), &bench.alice.post_in(&public("s2"), 1, "signed for the other server's chat"));
     let edited = bench.bob.post(1, "one").into_value();
     let edited = Encoded::new(Draft { body: bench.bob.post(1, "two").body.clone(), ..edited });
     bench.hub.append(&public("s2"), &edited);
     bench.hub.append(&public("s2"), &bench.bob.post(1, "really bob"));
     bench.news(&public("s2"), 1).await;
     let lines = bench.lines(&Target::Public);
-    assert_eq!(lines.len(), 4);
-    assert!(lines[..3].iter().all(|line| line.starts_with("? ")), "{lines:?}");
-    assert_eq!(lines[3], "bob@s2: really bob");
+    assert_eq!(lines.len(), 5);
+    assert!(lines[..4].iter().all(|line| line.starts_with("? ")), "{lines:?}");
+    assert_eq!(lines[4], "bob@s2: really bob");
 }
 
 #[tokio::test]
@@ -239,4 +240,50 @@ async fn a_log_that_lacks_keys_waits_alone_and_goes_on_when_they_come() {
     lines.sort();
     assert_eq!(lines, ["alice@s1: meanwhile", "bob@s2: one", "bob@s2: two"]);
     assert!(bench.engine.is_caught_up());
+}
+
+#[tokio::test]
+async fn a_forged_notice_leads_nowhere() {
+    let mut bench = Bench::new().await;
+    let mallory = Person::new("mallory@s2", 0, 1).await;
+    let inbox = LogName::Inbox(bench.alice.user.clone());
+    let forged = mallory.notice(1, &bench.room(), &bench.alice.user);
+    bench.hub.append(&inbox, &Encoded::new(Draft { author: bench.bob.user.clone(), ..forged.into_value() }));
+    let unsigned = bench.bob.notice(1, &bench.room(), &bench.alice.user);
+    bench.hub.append(&inbox, &Encoded::new(Draft { sig: None, ..unsigned.into_value() }));
+    bench.news(&inbox, 1).await;
+    assert!(bench.core.store.rooms().unwrap().is_empty());
+    bench.hub.append(&inbox, &bench.bob.notice(1, &bench.room(), &bench.alice.user));
+    bench.news(&inbox, 3).await;
+    assert_eq!(bench.core.store.rooms().unwrap(), [bench.room()], "the control: bob's own leads to the room");
+}
+
+#[tokio::test]
+async fn a_log_that_goes_on_elsewhere_stops() {
+    let mut bench = Bench::new().await;
+    for n in 1..=3 {
+        bench.hub.append(&public("s2"), &bench.bob.post(n, "post"));
+    }
+    let mut frames = bench.hub.entries(&public("s2"), 1);
+    if let Some(Frame::Entries(entries)) = frames.last_mut() {
+        entries.items.truncate(1);
+    }
+    bench.comes(frames).await.unwrap();
+    // What comes is well made in itself, but begins after what is missing here.
+    bench.news(&public("s2"), 3).await;
+    assert_eq!(bench.lines(&Target::Public), ["bob@s2: post"]);
+    assert!(bench.core.store.tips().unwrap().iter().any(|(log, tip, why)| *log == public("s2") && tip.seq == 1 && why.is_some()));
+}
+
+#[tokio::test]
+async fn another_past_than_the_one_that_is_here_stops_the_log() {
+    let mut bench = Bench::new().await;
+    bench.hub.append(&public("s2"), &bench.bob.post(1, "one"));
+    bench.news(&public("s2"), 1).await;
+    let mut other = Hub::default();
+    other.append(&public("s2"), &bench.bob.post(1, "never said"));
+    let frames = other.entries(&public("s2"), 1);
+    bench.comes(frames).await.unwrap();
+    assert_eq!(bench.lines(&Target::Public), ["bob@s2: one"]);
+    assert!(bench.core.store.tips().unwrap().iter().any(|(log, tip, why)| *log == public("s2") && tip.seq == 1 && why.is_some()));
 }

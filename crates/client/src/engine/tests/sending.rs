@@ -197,3 +197,20 @@ async fn a_message_to_somebody_known_on_this_link_does_not_wait_for_their_keys_a
     bench.writes(&target, "two").await;
     assert_eq!(bench.taken().len(), 1);
 }
+
+/// A post that is signed again is the same post; a message that is sealed again is another one.
+#[tokio::test]
+async fn a_sealed_message_is_sent_with_the_same_bytes_after_a_crash() {
+    let mut bench = Bench::new().await;
+    let id = bench.writes(&bench.with_bob(), "hello").await;
+    let notice = bench.taken().remove(0);
+    bench.accepts(&notice).await;
+    let first = bench.taken().remove(0);
+    assert_eq!(first.log, bench.room().log());
+    let mut bench = bench.crash().await;
+    let again = bench.taken();
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].draft, first.draft, "the draft that may have arrived is sent again, not another one");
+    bench.accepts(&again[0]).await;
+    assert_eq!(bench.status(id), Status::Sent { seq: 2 });
+}
