@@ -2,6 +2,7 @@
 
 mod append;
 mod follow;
+mod handshake;
 mod outbox;
 mod register;
 mod replica;

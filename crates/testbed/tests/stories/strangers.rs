@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tidings_client::view::Target;
 use tidings_client::{ClientError, Endpoint, Login, LoginSecret, Zeroizing, login};
 use tidings_e2ee::DeviceSecret;
-use tidings_proto::frame::{Follow, LogRef, Proof, Refused, Submit};
+use tidings_proto::frame::{Follow, LogRef, LoginStart, Proof, Refused, Secret, Submit};
 use tidings_proto::handshake::Party;
-use tidings_proto::{Code, Content, Draft, Frame, Kind, LogName, ServerKey, Signature, UserName, cbor};
+use tidings_proto::{Code, Content, Draft, Frame, Kind, LogName, ServerKey, Signature, UserName, cbor, limits};
 use tidings_testbed::person::PASSWORD;
 use tidings_testbed::raw::RawLink;
 use tidings_testbed::world::World;
@@ -174,4 +174,37 @@ async fn nonsense_ends_its_own_link_and_no_other() {
     }
     let id = alice.announces("all is well").await;
     alice.is_sent(id).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_not_logged_in_sends_small_frames_only() {
+    let world = World::of(&["s1"], false).await;
+    let alice: UserName = "alice@s1".parse().unwrap();
+    // A hello that is right in everything but its length.
+    for path in ["/client", "/federation"] {
+        let mut link = RawLink::dial(world.address("s1"), path).await;
+        let mut hello = link.hello(Party::Device { user: alice.clone(), key: DeviceSecret::generate().public() });
+        hello.versions = vec![1; limits::GUEST_FRAME];
+        link.send(hello).await;
+        if let Ok(answer) = link.next_bytes().await {
+            assert!(matches!(Frame::read(&answer, limits::PEER_FRAME), Ok(Frame::Refused(_))), "{path}: a long hello is answered");
+            assert!(link.next_bytes().await.is_err(), "the link goes on");
+        }
+    }
+    let login = |size: usize| LoginStart { req: 7, with: Secret::Password, ke1: vec![0; size].into() };
+    let mut link = RawLink::device(world.address("s1"), &alice, &DeviceSecret::generate()).await;
+    link.send(login(3000)).await;
+    assert_eq!(refusal(&mut link).await, Code::Malformed, "the control: what is small enough is read");
+    for size in [limits::GUEST_FRAME, 60_000] {
+        let mut link = RawLink::device(world.address("s1"), &alice, &DeviceSecret::generate()).await;
+        link.send(login(size)).await;
+        // A typed refusal and then the end, or the end.
+        if let Ok(answer) = link.next_bytes().await {
+            let Ok(Frame::Refused(Refused { why, .. })) = Frame::read(&answer, limits::PEER_FRAME) else {
+                panic!("{size} bytes: not refused")
+            };
+            assert_eq!(why.code, Code::TooLarge, "{size} bytes were read");
+            assert!(link.next_bytes().await.is_err(), "the link goes on");
+        }
+    }
 }
