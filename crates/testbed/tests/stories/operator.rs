@@ -29,15 +29,20 @@ async fn health_is_told_on_the_main_port() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn older_tls_than_1_3_is_not_spoken() {
     let world = World::of(&["s1"], false).await;
-    // A TLS 1.2 ClientHello without supported_versions (RFC 8446 §4.2.1): version 3.3, one cipher suite of TLS 1.2.
-    let mut hello = vec![0x16, 0x03, 0x01, 0x00, 0x2d, 0x01, 0x00, 0x00, 0x29, 0x03, 0x03];
+    // A TLS 1.2 ClientHello that lacks nothing but supported_versions (RFC 8446 §4.2.1): version 3.3, one cipher suite of TLS
+    // 1.2, and the groups, point formats, signature algorithms and extended master secret that go with it.
+    let mut hello = vec![0x16, 0x03, 0x01, 0x00, 0x4f, 0x01, 0x00, 0x00, 0x4b, 0x03, 0x03];
     hello.extend([7; 32]);
-    hello.extend([0x00, 0x00, 0x02, 0xc0, 0x2b, 0x01, 0x00]);
+    hello.extend([0x00, 0x00, 0x02, 0xc0, 0x2b, 0x01, 0x00, 0x00, 0x20]);
+    hello.extend([0x00, 0x0a, 0x00, 0x06, 0x00, 0x04, 0x00, 0x1d, 0x00, 0x17]);
+    hello.extend([0x00, 0x0b, 0x00, 0x02, 0x01, 0x00]);
+    hello.extend([0x00, 0x0d, 0x00, 0x08, 0x00, 0x06, 0x04, 0x03, 0x05, 0x03, 0x08, 0x07]);
+    hello.extend([0x00, 0x17, 0x00, 0x00]);
     let mut tcp = TcpStream::connect(world.address("s1")).await.unwrap();
     tcp.write_all(&hello).await.unwrap();
     let mut answer = Vec::new();
     let _ = tcp.read_to_end(&mut answer).await;
-    assert_eq!(answer.first(), Some(&0x15), "an alert, not a ServerHello: {answer:02x?}");
+    assert_eq!(answer, [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 70], "it is the version that is refused: a fatal protocol_version");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
