@@ -6,6 +6,9 @@ use crate::host::Host;
 use crate::link::pump::Pump;
 use crate::link::wire::LinkError;
 use crate::logs::{OutboxRow, Settled};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +35,15 @@ pub(super) struct Asking {
     replicas: Replicas,
     rooms: broadcast::Receiver<RoomRef>,
     outbox: Outbox,
+    /// Answers on their way into the store: many share a commit, and the link goes on meanwhile.
+    settling: FuturesUnordered<BoxFuture<'static, SettledRow>>,
+}
+
+/// A row's answer, once it is durable.
+pub(super) struct SettledRow {
+    hash: Hash,
+    settled: Settled,
+    kept: Result<(), Refusal>,
 }
 
 /// Something that the asking half has to do.
@@ -42,6 +54,8 @@ pub(super) enum Step {
     Due,
     /// Entries of a log were dealt with.
     Replicated(Outcome),
+    /// An answer of the peer's is durable here.
+    Settled(SettledRow),
     /// A room of our users has become known.
     Room(Option<RoomRef>),
 }
@@ -84,6 +98,7 @@ impl Asking {
             replicas: Replicas::new(host.logs.clone(), peer.peer.name.clone()),
             rooms,
             outbox: Outbox { next_req: 1, ..Outbox::default() },
+            settling: FuturesUnordered::new(),
         })
     }
 
@@ -91,7 +106,8 @@ impl Asking {
     pub(super) async fn step(&mut self) -> Step {
         let due = [self.outbox.again, self.replicas.next_due()].into_iter().flatten().min();
         tokio::select! {
-            () = self.peer.outbox.notified(), if self.outbox.sent.len() < WINDOW => Step::Rows,
+            () = self.peer.outbox.notified(), if self.window() > 0 => Step::Rows,
+            Some(row) = self.settling.next(), if !self.settling.is_empty() => Step::Settled(row),
             outcome = self.replicas.next() => Step::Replicated(outcome),
             room = self.rooms.recv() => Step::Room(room.ok()),
             () = sleep_until(due) => Step::Due,
@@ -112,6 +128,13 @@ impl Asking {
                 let due = self.replicas.take_due(now);
                 self.follow(pump, &due);
             }
+            Step::Settled(SettledRow { hash, settled, kept }) => {
+                kept?;
+                self.peer.answered(&hash, &settled);
+                if self.window() == 1 {
+                    self.peer.outbox.notify_one(); // rows that were left can be read now
+                }
+            }
             Step::Replicated(Outcome::Done) => {}
             Step::Replicated(Outcome::Later(log)) => self.replicas.put_off(log, Instant::now() + AGAIN),
             Step::Room(Some(room)) if room.hub == self.peer.peer.name => self.follow(pump, &[room.genesis.log()]),
@@ -127,7 +150,7 @@ impl Asking {
     }
 
     /// Takes the peer's answer to something that was asked here.
-    pub(super) async fn answer(&mut self, pump: &mut Pump, frame: Frame) -> Result<(), LinkError> {
+    pub(super) fn answer(&mut self, frame: Frame) -> Result<(), LinkError> {
         match frame {
             Frame::Named(Named { number, log }) => {
                 self.numbers.insert(number, log);
@@ -140,9 +163,8 @@ impl Asking {
             }
             Frame::Accepted(Accepted { req, seq, hash }) => {
                 if let Some(sent) = self.outbox.sent.remove(&req) {
-                    self.settle(sent, Settled::Accepted { seq, hash }).await?;
+                    self.settle(sent, Settled::Accepted { seq, hash });
                 }
-                self.refill();
             }
             Frame::Refused(Refused { req: 0, why, log }) => {
                 tracing::debug!(peer = %self.peer.peer.name, code = why.code.name(), ?log, "refused by a peer");
@@ -153,15 +175,23 @@ impl Asking {
             }
             Frame::Refused(Refused { req, why, .. }) => {
                 if let Some(sent) = self.outbox.sent.remove(&req) {
-                    self.refused(sent, why).await?;
+                    self.refused(sent, why);
                 }
-                self.refill();
             }
             // A hub that says "queued" is not the hub; its later answer counts.
             _ => {}
         }
-        let _ = pump;
         Ok(())
+    }
+
+    /// Whether more entries wait for their commit than may be held in memory; the link is not read until they are fewer.
+    pub(super) fn is_full(&self) -> bool {
+        self.replicas.is_full()
+    }
+
+    /// How many more drafts may be under way.
+    fn window(&self) -> usize {
+        WINDOW.saturating_sub(self.outbox.sent.len() + self.settling.len())
     }
 
     fn follow(&self, pump: &mut Pump, logs: &[LogName]) {
@@ -172,7 +202,7 @@ impl Asking {
     }
 
     async fn send_rows(&mut self, pump: &mut Pump) -> Result<(), LinkError> {
-        let room = WINDOW - self.outbox.sent.len();
+        let room = self.window();
         let rows = self.host.logs.outbox(&self.peer.peer.name, self.outbox.read, room).await?;
         if rows.len() == room {
             self.peer.outbox.notify_one(); // there may be more
@@ -196,32 +226,33 @@ impl Asking {
         pump.send(Submit { req, log: row.log, draft: row.draft, genesis: row.genesis });
     }
 
-    async fn refused(&mut self, sent: Sent, why: Refusal) -> Result<(), LinkError> {
+    fn refused(&mut self, sent: Sent, why: Refusal) {
         let key = (sent.log.clone(), sent.device);
         let waits = match why.code {
             Code::NotYet | Code::TooFast | Code::Unreachable | Code::Full | Code::Internal | Code::Busy => true,
-            Code::Gap => self.outbox.held.contains(&key),
+            // What follows a draft that waits, perhaps the one that makes the room, is not at fault.
+            Code::Gap | Code::NotFound => self.outbox.held.contains(&key),
             _ => false,
         };
         if !waits {
-            return self.settle(sent, Settled::Refused(why)).await;
+            return self.settle(sent, Settled::Refused(why));
         }
         self.outbox.held.insert(key);
         let again = Instant::now() + why.retry_after.map_or(AGAIN, Duration::from_secs).min(AGAIN_AT_MOST);
         self.outbox.again = Some(self.outbox.again.map_or(again, |at| at.min(again)));
-        Ok(())
     }
 
-    async fn settle(&mut self, sent: Sent, settled: Settled) -> Result<(), LinkError> {
-        self.host.logs.settle(sent.row, settled.clone()).await?;
-        self.peer.answered(&sent.hash, &settled);
-        Ok(())
-    }
-
-    /// Room in the window: rows that were left are read now.
-    fn refill(&self) {
-        if self.outbox.sent.len() == WINDOW - 1 {
-            self.peer.outbox.notify_one();
+    fn settle(&mut self, Sent { row, hash, .. }: Sent, settled: Settled) {
+        let host = self.host.clone();
+        let mut settling = async move {
+            let kept = host.logs.settle(row, settled.clone()).await;
+            SettledRow { hash, settled, kept }
+        }
+        .boxed();
+        // Polled once, so answers are in line for the store in the order in which they came; ready at once only on failure.
+        match (&mut settling).now_or_never() {
+            Some(row) => self.settling.push(std::future::ready(row).boxed()),
+            None => self.settling.push(settling),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::PeerState;
 use crate::logs::{Logs, OutboxState, Settled};
 use bytes::Bytes;
 use std::sync::{Arc, MutexGuard};
-use tidings_proto::frame::{Accepted, Queued};
+use tidings_proto::frame::{Accepted, Queued, Refused};
 use tidings_proto::{Code, DeviceKey, Frame, Genesis, Hash, LogName, Refusal, UserName};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -59,13 +59,13 @@ impl PeerState {
 }
 
 /// One who waits. What is refused here is never answered, so whoever stops waiting takes its place along.
-struct Waiter<'a> {
-    peer: &'a PeerState,
+struct Waiter {
+    peer: Arc<PeerState>,
     draft: Hash,
     answer: oneshot::Receiver<Settled>,
 }
 
-impl Drop for Waiter<'_> {
+impl Drop for Waiter {
     fn drop(&mut self) {
         self.answer.close();
         self.peer.forget(&self.draft);
@@ -76,35 +76,44 @@ impl Drop for Waiter<'_> {
 /// reached, the asker is told once that its draft is queued.
 pub async fn place(
     logs: &Arc<Logs>,
-    peer: &PeerState,
+    peer: &Arc<PeerState>,
     outgoing: Outgoing,
     req: u32,
     sender: mpsc::Sender<Frame>,
 ) -> Result<Frame, Refusal> {
     // Before the row exists, or its answer could come before anybody waits for it.
     let draft = Hash::of(&outgoing.draft);
-    let mut waiter = Waiter { peer, draft, answer: peer.wait_for(draft) };
+    let mut waiter = Waiter { peer: peer.clone(), draft, answer: peer.wait_for(draft) };
     let row = logs.enqueue(&peer.peer.name, outgoing).await?;
-    let settled = match row.state {
+    match row.state {
         OutboxState::Accepted { seq, hash } => return Ok(Accepted { req, seq, hash }.into()),
         OutboxState::Refused(why) => return Err(why),
-        OutboxState::Waiting => {
-            peer.outbox.notify_one();
-            let mut up = peer.up.subscribe();
-            tokio::select! {
-                settled = &mut waiter.answer => settled,
-                () = is_down(&mut up) => {
-                    // An error only says that the asker's link has ended.
-                    let _ = sender.send(Queued { req }.into()).await;
-                    (&mut waiter.answer).await
+        OutboxState::Waiting => peer.outbox.notify_one(),
+    }
+    let mut up = peer.up.subscribe();
+    tokio::select! {
+        settled = &mut waiter.answer => Ok(answer(req, settled)),
+        () = is_down(&mut up) => {
+            // The wait goes on beside the link's requests: a peer that is away for days must not use up their number.
+            tokio::spawn(async move {
+                tokio::select! {
+                    settled = &mut waiter.answer => {
+                        // An error only says that the asker's link has ended; the answer is kept for when it asks again.
+                        let _ = sender.send(answer(req, settled)).await;
+                    }
+                    () = sender.closed() => {}
                 }
-            }
+            });
+            Ok(Queued { req }.into())
         }
-    };
+    }
+}
+
+fn answer(req: u32, settled: Result<Settled, oneshot::error::RecvError>) -> Frame {
     match settled {
-        Ok(Settled::Accepted { seq, hash }) => Ok(Accepted { req, seq, hash }.into()),
-        Ok(Settled::Refused(why)) => Err(why),
-        Err(_) => Err(Code::Internal.into()),
+        Ok(Settled::Accepted { seq, hash }) => Accepted { req, seq, hash }.into(),
+        Ok(Settled::Refused(why)) => Refused { req, why, log: None }.into(),
+        Err(_) => Refused { req, why: Code::Internal.into(), log: None }.into(),
     }
 }
 

@@ -19,19 +19,31 @@ pub(super) enum Outcome {
     Later(LogName),
 }
 
-type Pages = VecDeque<(Hash, Vec<Bytes>)>;
+type Page = (Hash, Vec<Bytes>);
+
+/// What became of a page, and how many bytes it had.
+type Replicated = (LogName, usize, Result<(), ReplicaError>);
 
 /// The replicas that one link feeds.
 pub(super) struct Replicas {
     logs: Arc<Logs>,
     hub: ServerName,
     /// Pages that wait for the page before them. A log has a queue exactly while a page of it is under way.
-    queues: HashMap<LogName, Pages>,
-    under_way: FuturesUnordered<BoxFuture<'static, (LogName, Result<(), ReplicaError>)>>,
+    queues: HashMap<LogName, VecDeque<Page>>,
+    under_way: FuturesUnordered<BoxFuture<'static, Replicated>>,
     put_off: HashMap<LogName, Instant>,
     /// How often in a row a log was refused.
     refusals: HashMap<LogName, u32>,
+    /// When a log was followed again: pages that were on their way before leave a gap, and the right ones come after them.
+    again: HashMap<LogName, Instant>,
+    /// Bytes of entries that are not durable yet.
+    held: usize,
 }
+
+/// Bytes of entries that may wait for their commit; far more than what keeps the writer busy.
+const HELD_AT_MOST: usize = 4 * 1024 * 1024;
+/// So long after a log was followed again, a gap in it is taken for the old story's end.
+const OLD_PAGES: Duration = Duration::from_secs(5);
 
 /// The longest wait before a log that was refused is asked for again.
 const REFUSED_AT_MOST: Duration = Duration::from_secs(300);
@@ -45,6 +57,8 @@ impl Replicas {
             under_way: FuturesUnordered::new(),
             put_off: HashMap::new(),
             refusals: HashMap::new(),
+            again: HashMap::new(),
+            held: 0,
         }
     }
 
@@ -54,7 +68,8 @@ impl Replicas {
             return;
         }
         self.refusals.remove(&log);
-        let page = (prev, items.into_iter().map(|item| item.entry).collect());
+        let page: Page = (prev, items.into_iter().map(|item| item.entry).collect());
+        self.held += size(&page);
         match self.queues.get_mut(&log) {
             Some(queue) => queue.push_back(page),
             None => {
@@ -66,32 +81,48 @@ impl Replicas {
 
     /// Waits for a page to be dealt with; for ever where none is under way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Outcome {
-        let Some((log, result)) = self.under_way.next().await else { return std::future::pending().await };
-        let queue = self.queues.get_mut(&log);
+        let Some((log, size, result)) = self.under_way.next().await else { return std::future::pending().await };
+        self.held -= size;
         match result {
             Ok(()) => {
-                match queue.and_then(VecDeque::pop_front) {
-                    Some(page) => self.start(log, page),
-                    None => {
-                        self.queues.remove(&log);
-                    }
-                }
+                self.go_on(log);
+                Outcome::Done
+            }
+            Err(ReplicaError::Broken(_)) => {
+                tracing::error!(%log, hub = %self.hub, "the chain of a replica is broken; this log has stopped");
+                self.drop_queue(&log);
+                Outcome::Done
+            }
+            Err(ReplicaError::Gap { .. }) if self.again.get(&log).is_some_and(|at| at.elapsed() < OLD_PAGES) => {
+                self.go_on(log);
                 Outcome::Done
             }
             Err(error) => {
-                self.queues.remove(&log);
-                match error {
-                    ReplicaError::Broken(_) => {
-                        tracing::error!(%log, hub = %self.hub, "the chain of a replica is broken; this log has stopped");
-                        Outcome::Done
-                    }
-                    error => {
-                        tracing::debug!(%log, %error, "a replica waits");
-                        Outcome::Later(log)
-                    }
-                }
+                tracing::debug!(%log, %error, "a replica waits");
+                self.drop_queue(&log);
+                Outcome::Later(log)
             }
         }
+    }
+
+    /// Whether no more should be read for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.held > HELD_AT_MOST
+    }
+
+    /// The next page of a log.
+    fn go_on(&mut self, log: LogName) {
+        match self.queues.get_mut(&log).and_then(VecDeque::pop_front) {
+            Some(page) => self.start(log, page),
+            None => {
+                self.queues.remove(&log);
+            }
+        }
+    }
+
+    fn drop_queue(&mut self, log: &LogName) {
+        let dropped = self.queues.remove(log).unwrap_or_default();
+        self.held -= dropped.iter().map(size).sum::<usize>();
     }
 
     pub(super) fn put_off(&mut self, log: LogName, until: Instant) {
@@ -115,15 +146,20 @@ impl Replicas {
         let due: Vec<LogName> = self.put_off.iter().filter(|(_, at)| **at <= now).map(|(log, _)| log.clone()).collect();
         for log in &due {
             self.put_off.remove(log);
+            self.again.insert(log.clone(), now);
         }
         due
     }
 
-    fn start(&mut self, log: LogName, (prev, items): (Hash, Vec<Bytes>)) {
-        let (logs, hub) = (self.logs.clone(), self.hub.clone());
+    fn start(&mut self, log: LogName, page: Page) {
+        let (logs, hub, size) = (self.logs.clone(), self.hub.clone(), size(&page));
         self.under_way.push(Box::pin(async move {
-            let result = logs.replicate(&hub, &log, prev, items).await.map(|_| ());
-            (log, result)
+            let result = logs.replicate(&hub, &log, page.0, page.1).await.map(|_| ());
+            (log, size, result)
         }));
     }
+}
+
+fn size(page: &Page) -> usize {
+    page.1.iter().map(Bytes::len).sum()
 }

@@ -35,6 +35,7 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) -
     let mut asking: Option<(Asking, tokio::sync::OwnedMutexGuard<()>)> = None;
     let mut ping = tokio::time::interval(PING_EVERY);
     loop {
+        pump.hold(asking.as_ref().is_some_and(|(asking, _)| asking.is_full()));
         tokio::select! {
             bytes = pump.next() => {
                 let frame = match Frame::read(&bytes?, limits::PEER_FRAME) {
@@ -52,7 +53,7 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) -
                 if let Some(answer) = request(host, peer, &mut pump, frame)
                     && let Some((asking, _)) = &mut asking
                 {
-                    asking.answer(&mut pump, answer).await?;
+                    asking.answer(answer)?;
                 }
             }
             guard = &mut claim, if asking.is_none() => {

@@ -37,6 +37,7 @@ pub struct Pump {
     late: (mpsc::Sender<Frame>, mpsc::Receiver<Frame>),
     pongs: Vec<u32>,
     heard: Instant,
+    held: bool,
 }
 
 impl Pump {
@@ -51,6 +52,7 @@ impl Pump {
             late: mpsc::channel(JOBS),
             pongs: Vec::new(),
             heard: Instant::now(),
+            held: false,
         }
     }
 
@@ -62,6 +64,14 @@ impl Pump {
     /// Whether more may be queued without hurry: news that can be told later waits until this is so.
     pub fn has_room(&self) -> bool {
         self.out.len() < JOBS
+    }
+
+    /// While held, nothing is read: what was read is still being dealt with.
+    pub fn hold(&mut self, held: bool) {
+        if self.held && !held {
+            self.heard = Instant::now(); // the silence was ours
+        }
+        self.held = held;
     }
 
     /// Runs `job` beside the link; its frame is sent when it is done. It is polled once before this returns, so jobs
@@ -98,7 +108,7 @@ impl Pump {
                 }
             }
             self.fill()?;
-            let may_read = self.jobs.len() < JOBS && self.has_room();
+            let may_read = self.jobs.len() < JOBS && self.has_room() && !self.held;
             tokio::select! {
                 flushed = self.wire.writer.flush(), if self.flushing => {
                     flushed?;
