@@ -3,11 +3,14 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take that is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const PASSWORD: &str = "a password for tests";
 
 /// What a command ended with.
@@ -55,9 +58,27 @@ pub fn run(mut command: Command, stdin: Option<&str>) -> Ended {
         // A command that has ended already does not read.
         let _ = input.write_all(text.as_bytes());
     }
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ended { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+    let (stdout, stderr) = (reader(child.stdout.take().unwrap()), reader(child.stderr.take().unwrap()));
+    let mut status = None;
+    let deadline = Instant::now() + PATIENCE;
+    while status.is_none() {
+        if Instant::now() > deadline {
+            child.kill().and_then(|()| child.wait()).unwrap();
+            panic!("it does not end: {command:?}\n{}{}", stdout.join().unwrap(), stderr.join().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        status = child.try_wait().unwrap();
+    }
+    let code = status.and_then(|status| status.code()).unwrap_or(-1);
+    Ended { code, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn reader(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        from.read_to_string(&mut text).unwrap();
+        text
+    })
 }
 
 /// Waits until `is` holds.
@@ -146,7 +167,9 @@ impl Home {
     pub fn tail(&self, who: &str) -> Tail {
         let mut child = self.by(who, &["tail", "--json"]).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut tail = Tail { child, stdout };
+        let (said, lines) = mpsc::channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
+        let mut tail = Tail { child, lines };
         tail.until(|object| object["link"] == "linked");
         tail
     }
@@ -164,16 +187,15 @@ impl Drop for Home {
 /// A `tidings tail` that runs.
 pub struct Tail {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Tail {
-    /// Reads on until an object fits; what was read, the fitting one last. The test's own time limit ends a wait in vain.
+    /// Reads on until an object fits; what was read, the fitting one last.
     pub fn until(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         let mut seen = Vec::new();
         loop {
-            let mut line = String::new();
-            assert!(self.stdout.read_line(&mut line).unwrap() > 0, "tail ended after {seen:?}");
+            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{error} after {seen:?}"));
             seen.push(serde_json::from_str(&line).unwrap());
             if seen.last().is_some_and(&fits) {
                 return seen;
@@ -185,10 +207,13 @@ impl Tail {
     pub fn end(mut self) -> String {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0));
-        rest
+        let mut ended = None;
+        until("tail ends", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert_eq!(ended.and_then(|status| status.code()), Some(0));
+        self.lines.iter().collect::<Vec<_>>().join("\n")
     }
 }
 
