@@ -246,8 +246,10 @@ impl Lane {
     /// The hub's last number from us is `last`. Where we have the next one, we go back to it; where we have not (it was
     /// refused for good), what follows is to be numbered anew.
     fn gap(&mut self, at: usize, last: u64, now: Instant) {
-        if self.parcels.iter().any(|(parcel, _)| parcel.n == last + 1) {
-            self.go_back(last + 1);
+        // Whatever number a server says, saying it stops nothing here.
+        let next = last.saturating_add(1);
+        if self.parcels.iter().any(|(parcel, _)| parcel.n == next) {
+            self.go_back(next);
             // The first gap is the price of pipelining; one that comes again is not mended by hurry.
             if self.refusals > 0 {
                 self.hold(now, None);
