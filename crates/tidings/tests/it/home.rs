@@ -59,18 +59,18 @@ pub fn run(mut command: Command, stdin: Option<&str>) -> Ended {
         let _ = input.write_all(text.as_bytes());
     }
     let (stdout, stderr) = (reader(child.stdout.take().unwrap()), reader(child.stderr.take().unwrap()));
-    let mut status = None;
-    let deadline = Instant::now() + PATIENCE;
-    while status.is_none() {
-        if Instant::now() > deadline {
-            child.kill().and_then(|()| child.wait()).unwrap();
-            panic!("it does not end: {command:?}\n{}{}", stdout.join().unwrap(), stderr.join().unwrap());
-        }
+    let (deadline, mut late) = (Instant::now() + PATIENCE, false);
+    while !late && child.try_wait().unwrap().is_none() {
         std::thread::sleep(Duration::from_millis(10));
-        status = child.try_wait().unwrap();
+        late = Instant::now() > deadline;
     }
-    let code = status.and_then(|status| status.code()).unwrap_or(-1);
-    Ended { code, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+    if late {
+        child.kill().unwrap();
+    }
+    let code = child.wait().unwrap().code().unwrap_or(-1);
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    assert!(!late, "it does not end: {command:?}\n{stdout}{stderr}");
+    Ended { code, stdout, stderr }
 }
 
 fn reader(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
