@@ -11,7 +11,7 @@ use tidings_server::bus::Bus;
 use tidings_server::bus::deaf::DeafBus;
 use tidings_server::bus::local::LocalBus;
 use tidings_server::identity::Identity;
-use tidings_server::{Config, Peer, Registration, Running, Server, Transport};
+use tidings_server::{Config, Limits, Peer, Registration, Running, Server, Transport};
 
 /// Several servers and their people. The folders are removed with the world.
 pub struct World {
@@ -51,6 +51,7 @@ impl World {
                 registration: Registration::Open,
                 reserved: Vec::new(),
                 peers: Vec::new(),
+                limits: Limits::default(),
             };
             sites.insert(name, Site { config, key, running: None, deaf });
         }

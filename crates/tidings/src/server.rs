@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use tidings_proto::ServerName;
 use tidings_server::setup::{DEFAULT_PORT, Setup, write_key};
-use tidings_server::{Config, Registration, Running, Server, Transport};
+use tidings_server::{Config, Limits, Registration, Running, Server, Transport};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the command.
@@ -32,6 +32,7 @@ pub async fn run(global: &Global, arguments: ServerArguments) -> Result<u8, Fail
         registration: setup.registration.unwrap_or(closed),
         reserved: setup.reserved,
         peers: setup.peers,
+        limits: Limits::default(),
     };
     // Before the start, so that a signal that comes during it is not lost.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
