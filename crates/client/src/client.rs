@@ -260,7 +260,8 @@ fn rooms(store: &Store, me: &UserName) -> Result<Vec<Room>, ClientError> {
         Room { target: Target::Public, messages: count(&Target::Public), stopped: stopped(&|log| matches!(log, LogName::Public(_))) };
     let mut rooms = vec![public];
     for genesis in store.rooms()? {
-        let target = Target::Direct(genesis.other(me).clone());
+        let Some(direct) = genesis.as_direct() else { continue };
+        let target = Target::Direct(direct.other(me).clone());
         rooms.push(Room { messages: count(&target), target, stopped: stopped(&|log| *log == genesis.log()) });
     }
     rooms[1..].sort_by_key(|room| room.target.to_string());

@@ -130,7 +130,7 @@ impl Engine {
         logs.extend(engine.network.iter().cloned().map(LogName::Public));
         let mut partners = vec![engine.me().clone()];
         for genesis in rooms {
-            partners.push(genesis.other(engine.me()).clone());
+            partners.extend(genesis.as_direct().map(|direct| direct.other(engine.me()).clone()));
             logs.push(engine.add_room(genesis));
         }
         engine.follow(logs);
@@ -307,14 +307,18 @@ impl Engine {
     /// New rooms: kept, then followed.
     async fn learn(&mut self, rooms: Vec<Genesis>) -> Result<(), ClientError> {
         let is_new = |genesis: &Genesis| self.logs.get(&genesis.log()).is_none_or(|followed| followed.room.is_none());
-        let new: Vec<Genesis> = rooms.into_iter().filter(|genesis| genesis.has(self.me()) && is_new(genesis)).collect();
+        let new: Vec<Genesis> = rooms
+            .into_iter()
+            .filter(|genesis| genesis.as_direct().is_some_and(|direct| direct.has(self.me())) && is_new(genesis))
+            .collect();
         if new.is_empty() {
             return Ok(());
         }
         let kept = new.clone();
         self.core.stored(move |store| store.learn_rooms(&kept)).await?;
         for genesis in &new {
-            self.ask_newest(vec![genesis.other(self.me()).clone()]);
+            let others = genesis.as_direct().map(|direct| direct.other(self.me()).clone());
+            self.ask_newest(others.into_iter().collect());
         }
         let logs = new.into_iter().map(|genesis| self.add_room(genesis)).collect();
         self.follow(logs);

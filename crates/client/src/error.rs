@@ -149,7 +149,7 @@ impl ClientError {
 /// The exit code for a refusal.
 pub(crate) fn refusal_exit_code(code: Code) -> u8 {
     match code {
-        Code::LoginFailed | Code::BadCode | Code::BadSignature | Code::Revoked => 4,
+        Code::LoginFailed | Code::BadCode | Code::BadSignature | Code::Revoked | Code::Closed | Code::PasswordNeeded => 4,
         Code::NotFound => 5,
         Code::Unreachable => 7,
         Code::WrongServer => 8,
@@ -164,6 +164,7 @@ pub(crate) fn refusal_exit_code(code: Code) -> u8 {
         | Code::NameRefused
         | Code::RegistrationClosed
         | Code::UnknownPeer
-        | Code::NoCommonVersion => 6,
+        | Code::NoCommonVersion
+        | Code::Unknown => 6,
     }
 }

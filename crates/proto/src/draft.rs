@@ -3,7 +3,7 @@
 use crate::cbor::{self, DecodeError, Encoded, raw};
 use crate::{DeviceKey, Hash, LogName, Signature, UserName, label, limits};
 use bytes::Bytes;
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// One message or change, as its author's device made it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -37,28 +37,60 @@ pub struct Draft {
 
 const SIG_FIELD: u8 = 7;
 
-/// What a draft's body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
-#[cbor(index_only)]
-pub enum Kind {
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $number:literal $name:ident),* $(,)?) => {
+        /// What a draft's body is.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $name,)*
+            /// A kind of a later version, by its number: nothing this version can judge. No hub takes it, and what a newer hub has
+            /// taken stops nobody.
+            Later(u32),
+        }
+        impl Kind {
+            /// Every kind that is known here.
+            pub const ALL: &'static [Kind] = &[$(Kind::$name),*];
+            /// The number on the wire.
+            pub fn number(self) -> u32 { match self { $(Kind::$name => $number,)* Kind::Later(number) => number } }
+            /// The kind with this number.
+            pub fn from_number(number: u32) -> Kind { match number { $($number => Kind::$name,)* later => Kind::Later(later) } }
+        }
+    };
+}
+
+kinds! {
     /// The first entry of a room: a [`crate::Genesis`].
-    #[n(0)]
-    Genesis,
+    0 Genesis,
     /// A message that only the room's members can open.
-    #[n(1)]
-    Sealed,
+    1 Sealed,
     /// A public message: a [`crate::Content`].
-    #[n(2)]
-    Post,
+    2 Post,
+    /// Somebody is asked into a group: a [`crate::membership::Invite`].
+    3 Invite,
+    /// Somebody who was asked comes in: a [`crate::membership::Join`].
+    4 Join,
+    /// A member goes, or somebody who was asked declines: a [`crate::membership::Leave`].
+    5 Leave,
+    /// Somebody is put out, or is not asked in any more: a [`crate::membership::Remove`].
+    6 Remove,
+    /// A member may do more, or less: a [`crate::membership::SetRole`].
+    7 SetRole,
+    /// An earlier entry is to be forgotten: an [`Erase`].
+    8 Erase,
     /// `keys@`: an account's first device list.
-    #[n(16)]
-    First,
+    16 First,
     /// `keys@`: the next device list of the same identity.
-    #[n(17)]
-    List,
-    /// `inbox:`: a pointer to a room one was written to in, a [`crate::frame::RoomRef`].
-    #[n(32)]
-    Notice,
+    17 List,
+    /// `keys@`: the next device list, of another identity; the old one has agreed.
+    18 Rotate,
+    /// `keys@`: the next device list, of another identity; the user's server says that the account is still the same person's.
+    19 Reset,
+    /// `keys@`: the account is closed, says the user's server: a [`Gone`]. Nothing follows it.
+    20 Gone,
+    /// `inbox:`: a pointer to a direct room one was written to in, a [`crate::frame::RoomRef`].
+    32 Notice,
+    /// `inbox:`: an invitation to a group, a [`crate::membership::Invitation`].
+    33 Invitation,
 }
 
 impl Kind {
@@ -66,6 +98,44 @@ impl Kind {
     pub fn is_open(self) -> bool {
         self != Kind::Sealed
     }
+
+    /// Whether it changes who is in a group.
+    pub fn is_membership(self) -> bool {
+        matches!(self, Kind::Invite | Kind::Join | Kind::Leave | Kind::Remove | Kind::SetRole)
+    }
+}
+
+impl<C> Encode<C> for Kind {
+    fn encode<W: minicbor::encode::Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.u32(self.number())?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Kind {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+        d.u32().map(Kind::from_number)
+    }
+}
+
+/// The body of [`Kind::Erase`]: which entry of the same log is to be forgotten. Its place stays, as a stub.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Erase {
+    /// The entry.
+    #[n(0)]
+    pub seq: u64,
+    /// SHA-256 of the draft that is there.
+    #[n(1)]
+    pub draft: Hash,
+}
+
+/// The body of [`Kind::Gone`]. Its draft's device is the server's key, and so its signature is the server's.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Gone {
+    /// The hash of the account's last device list.
+    #[n(0)]
+    pub prev: Hash,
 }
 
 /// Reads a draft within its limit.

@@ -3,6 +3,13 @@
 //! `req` in a request is the asker's own number for it; the answer repeats it. An unknown type is told from a malformed
 //! frame, so that a newer program can be answered in words.
 
+mod account;
+
+pub use account::{
+    Grant, LoginFinish, LoginReply, LoginStart, RegisterFinish, RegisterReply, RegisterStart, Rekey, RekeyReply, RekeyStart, Secret, Vault,
+    VaultGet, VaultPut,
+};
+
 use crate::cbor::{self, DecodeError, raw};
 use crate::handshake::Hello;
 use crate::{Code, Genesis, Hash, LogName, Refusal, ServerName, Signature, UserName};
@@ -64,10 +71,14 @@ frames! {
     15 Queued(Queued),
     /// No.
     16 Refused(Refused),
+    /// A followed log ends here for whoever follows it.
+    17 Ended(Ended),
     /// Asks for a sign of life.
     18 Ping(Ping),
     /// The sign of life.
     19 Pong(Pong),
+    /// It is done, and durable.
+    20 Done(Done),
 
     /// Starts a registration (OPAQUE, RFC 9807 §5).
     32 RegisterStart(RegisterStart),
@@ -81,8 +92,18 @@ frames! {
     37 LoginReply(LoginReply),
     /// KE3.
     38 LoginFinish(LoginFinish),
-    /// The account's vault, after a login.
+    /// The account's vault, after a login or when it is asked for.
     39 Vault(Vault),
+    /// Asks for the vault.
+    40 VaultGet(VaultGet),
+    /// Puts another vault in the place of the last one.
+    41 VaultPut(VaultPut),
+    /// Asks for new OPAQUE records of an account that exists.
+    50 RekeyStart(RekeyStart),
+    /// Answers it.
+    51 RekeyReply(RekeyReply),
+    /// New secrets, vault and device list of an account, together.
+    52 Rekey(Rekey),
     /// Asks for the key history of one user.
     43 Chain(Chain),
     /// That history.
@@ -311,6 +332,27 @@ pub struct Refused {
     pub log: Option<LogName>,
 }
 
+/// Nothing more of this log is for the follower: it has left the room, or was put out. Sent after the last entry that is.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Ended {
+    /// The log.
+    #[n(0)]
+    pub log: LogName,
+    /// The last entry that the follower may have whole.
+    #[n(1)]
+    pub seq: u64,
+}
+
+/// It is done, and durable.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Done {
+    /// The request's number.
+    #[n(0)]
+    pub req: u32,
+}
+
 /// Asks for a sign of life.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -327,126 +369,6 @@ pub struct Pong {
     /// The request's number.
     #[n(0)]
     pub req: u32,
-}
-
-/// Asks to register the user named in the hello.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct RegisterStart {
-    /// The asker's number for this request.
-    #[n(0)]
-    pub req: u32,
-    /// An invitation or claim code, where the server wants one.
-    #[n(1)]
-    pub code: Option<String>,
-    /// OPAQUE RegistrationRequest for the password.
-    #[cbor(n(2), with = "raw")]
-    pub password: Bytes,
-    /// OPAQUE RegistrationRequest for the recovery code.
-    #[cbor(n(3), with = "raw")]
-    pub recovery: Bytes,
-}
-
-/// Answers `RegisterStart`. From here on the link takes one frame of [`crate::limits::REGISTER_FRAME`].
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct RegisterReply {
-    /// The request's number.
-    #[n(0)]
-    pub req: u32,
-    /// OPAQUE RegistrationResponse for the password.
-    #[cbor(n(1), with = "raw")]
-    pub password: Bytes,
-    /// OPAQUE RegistrationResponse for the recovery code.
-    #[cbor(n(2), with = "raw")]
-    pub recovery: Bytes,
-}
-
-/// Ends a registration. Answered by `Accepted` of the draft; account and entry become durable together.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct RegisterFinish {
-    /// The asker's number for this request.
-    #[n(0)]
-    pub req: u32,
-    /// OPAQUE RegistrationRecord for the password.
-    #[cbor(n(1), with = "raw")]
-    pub password: Bytes,
-    /// OPAQUE RegistrationRecord for the recovery code.
-    #[cbor(n(2), with = "raw")]
-    pub recovery: Bytes,
-    /// The sealed vault, version 1.
-    #[cbor(n(3), with = "raw")]
-    pub vault: Bytes,
-    /// The draft of kind `First` for `keys@`.
-    #[cbor(n(4), with = "raw")]
-    pub draft: Bytes,
-}
-
-/// Which of an account's two OPAQUE records a login is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
-#[cbor(index_only)]
-pub enum Secret {
-    /// The password.
-    #[n(0)]
-    Password,
-    /// The recovery code.
-    #[n(1)]
-    Recovery,
-}
-
-/// Starts a login as the user named in the hello.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct LoginStart {
-    /// The asker's number for this request.
-    #[n(0)]
-    pub req: u32,
-    /// With which secret.
-    #[n(1)]
-    pub with: Secret,
-    /// OPAQUE KE1.
-    #[cbor(n(2), with = "raw")]
-    pub ke1: Bytes,
-}
-
-/// Answers `LoginStart`, and looks alike for users that do not exist.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct LoginReply {
-    /// The request's number.
-    #[n(0)]
-    pub req: u32,
-    /// OPAQUE KE2.
-    #[cbor(n(1), with = "raw")]
-    pub ke2: Bytes,
-}
-
-/// Ends a login. Answered by `Vault`; the link may then add its device to the user's list, nothing else.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct LoginFinish {
-    /// The asker's number for this request.
-    #[n(0)]
-    pub req: u32,
-    /// OPAQUE KE3.
-    #[cbor(n(1), with = "raw")]
-    pub ke3: Bytes,
-}
-
-/// An account's vault, as the server keeps it: sealed, useless to it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
-pub struct Vault {
-    /// The request's number.
-    #[n(0)]
-    pub req: u32,
-    /// Its version; a new one is written by compare-and-swap.
-    #[n(1)]
-    pub version: u64,
-    /// The sealed bytes.
-    #[cbor(n(2), with = "raw")]
-    pub vault: Bytes,
 }
 
 /// Asks for the entries of `keys@` that are about one user.

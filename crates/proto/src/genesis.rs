@@ -1,9 +1,9 @@
 //! The genesis of a room: what its name is the hash of.
 
 use crate::cbor::{self, DecodeError, Encoded};
-use crate::{DeviceKey, Draft, Hash, Kind, LogName, RoomId, ServerName, UserName, label};
+use crate::{DeviceKey, Draft, Hash, Kind, LogName, Nonce, RoomId, ServerName, UserName, label};
 use bytes::Bytes;
-use minicbor::{Decode, Decoder, Encode};
+use minicbor::{Decode, Decoder, Encode, Encoder};
 
 /// How a room's messages are sealed. Fixed in the genesis, so it can never be negotiated down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -23,25 +23,40 @@ impl SuiteName {
     }
 }
 
-/// A direct room between two people (or one: notes to self). A function of its names, so both arrive at the same room.
+/// What a room begins with.
 ///
-/// Decoding refuses what [`Genesis::direct`] would not have made, inside a frame or a notice as well as alone: two names in
-/// the other order, or another label, would be a second room for the same pair.
-#[derive(Debug, Clone, PartialEq, Eq, Encode)]
-#[cbor(map)]
-pub struct Genesis {
-    #[n(0)]
-    label: String,
+/// Decoding refuses what the constructors would not have made, inside a frame or a notice as well as alone: two names in the
+/// other order, another label or a further field would be a second room for the same pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Genesis {
+    /// Two people, or one with notes to self.
+    Direct(Direct),
+    /// As many as come in.
+    Group(Group),
+}
+
+/// A direct room. A function of its names, so both people arrive at the same room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Direct {
     /// The suite of every message in it.
-    #[n(1)]
     pub suite: SuiteName,
     /// The two people, in byte order.
-    #[n(2)]
     pub people: [UserName; 2],
 }
 
+/// A group. Who is in it is told by its membership entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The suite of every message in it.
+    pub suite: SuiteName,
+    /// Who makes it, and is its first owner. The home of this name is the first hub.
+    pub creator: UserName,
+    /// Makes it different from every other group.
+    pub nonce: Nonce,
+}
+
 /// The fields as they travel, before anything is known about them.
-#[derive(Decode)]
+#[derive(Encode, Decode)]
 #[cbor(map)]
 struct Wire {
     #[n(0)]
@@ -49,18 +64,46 @@ struct Wire {
     #[n(1)]
     suite: SuiteName,
     #[n(2)]
-    people: [UserName; 2],
+    people: Option<[UserName; 2]>,
+    #[n(3)]
+    creator: Option<UserName>,
+    #[n(4)]
+    nonce: Option<Nonce>,
+}
+
+impl From<&Genesis> for Wire {
+    fn from(genesis: &Genesis) -> Wire {
+        let wire = |label: &str, suite| Wire { label: label.into(), suite, people: None, creator: None, nonce: None };
+        match genesis {
+            Genesis::Direct(direct) => Wire { people: Some(direct.people.clone()), ..wire(label::DIRECT, direct.suite) },
+            Genesis::Group(group) => {
+                Wire { creator: Some(group.creator.clone()), nonce: Some(group.nonce), ..wire(label::GROUP, group.suite) }
+            }
+        }
+    }
+}
+
+impl<C> Encode<C> for Genesis {
+    fn encode<W: minicbor::encode::Write>(&self, e: &mut Encoder<W>, c: &mut C) -> Result<(), minicbor::encode::Error<W::Error>> {
+        Wire::from(self).encode(e, c)
+    }
 }
 
 impl<'b, C> Decode<'b, C> for Genesis {
     fn decode(d: &mut Decoder<'b>, c: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let start = d.position();
         // In an optional field minicbor takes an unknown enum value for an absent field; a suite we do not know is not "none".
         let wire = Wire::decode(d, c).map_err(|error| minicbor::decode::Error::message(error.to_string()))?;
-        let genesis = Genesis::direct(wire.suite, &wire.people[0], &wire.people[1]);
-        if wire.label == genesis.label && wire.people == genesis.people {
+        let genesis = match (wire.people, wire.creator, wire.nonce) {
+            (Some([a, b]), None, None) => Genesis::direct(wire.suite, &a, &b),
+            (None, Some(creator), Some(nonce)) => Genesis::group(wire.suite, &creator, nonce),
+            _ => return Err(minicbor::decode::Error::message("neither the genesis of a direct room nor of a group")),
+        };
+        // As it came, to the byte: the room is named by the hash of it.
+        if genesis.encode()[..] == d.input()[start..d.position()] {
             Ok(genesis)
         } else {
-            Err(minicbor::decode::Error::message("not the genesis of a direct room"))
+            Err(minicbor::decode::Error::message("not the genesis of a room as this version makes it"))
         }
     }
 }
@@ -73,13 +116,17 @@ impl Genesis {
     pub fn direct(suite: SuiteName, a: &UserName, b: &UserName) -> Genesis {
         let mut people = [a.clone(), b.clone()];
         people.sort_by_key(UserName::to_string);
-        Genesis { label: label::DIRECT.into(), suite, people }
+        Genesis::Direct(Direct { suite, people })
     }
 
-    /// Reads a genesis. A direct room's has no further fields: they would make a second room for the same pair.
+    /// A group that `creator` makes; `nonce` is random.
+    pub fn group(suite: SuiteName, creator: &UserName, nonce: Nonce) -> Genesis {
+        Genesis::Group(Group { suite, creator: creator.clone(), nonce })
+    }
+
+    /// Reads a genesis.
     pub fn read(bytes: &[u8]) -> Result<Genesis, DecodeError> {
-        let genesis: Genesis = cbor::decode(bytes, LIMIT)?;
-        if genesis.encode() == bytes { Ok(genesis) } else { Err(DecodeError::Shape("not the genesis of a direct room".into())) }
+        cbor::decode(bytes, LIMIT)
     }
 
     /// The bytes whose hash names the room.
@@ -97,11 +144,40 @@ impl Genesis {
         LogName::Room(self.room())
     }
 
-    /// The server that orders the room: the home of the first of the two names.
-    pub fn hub(&self) -> &ServerName {
-        self.people[0].server()
+    /// The suite of every message in it.
+    pub fn suite(&self) -> SuiteName {
+        match self {
+            Genesis::Direct(direct) => direct.suite,
+            Genesis::Group(group) => group.suite,
+        }
     }
 
+    /// The server that orders the room: the home of the first of the two names, or of the group's creator.
+    pub fn hub(&self) -> &ServerName {
+        match self {
+            Genesis::Direct(direct) => direct.people[0].server(),
+            Genesis::Group(group) => group.creator.server(),
+        }
+    }
+
+    /// A direct room's names.
+    pub fn as_direct(&self) -> Option<&Direct> {
+        match self {
+            Genesis::Direct(direct) => Some(direct),
+            Genesis::Group(_) => None,
+        }
+    }
+
+    /// A group's beginning.
+    pub fn as_group(&self) -> Option<&Group> {
+        match self {
+            Genesis::Group(group) => Some(group),
+            Genesis::Direct(_) => None,
+        }
+    }
+}
+
+impl Direct {
     /// Whether `user` is one of the two.
     pub fn has(&self, user: &UserName) -> bool {
         self.people.contains(user)
@@ -121,7 +197,7 @@ impl Genesis {
             list: 0,
             epoch: None,
             kind: Kind::Genesis,
-            body: self.encode(),
+            body: Genesis::Direct(self.clone()).encode(),
             sig: None,
         })
     }

@@ -8,6 +8,8 @@ pub const DRAFT: &str = "tidings/draft/1";
 pub const CHAIN: &str = "tidings/chain/1";
 /// The genesis of a direct room.
 pub const DIRECT: &str = "tidings/direct/1";
+/// The genesis of a group.
+pub const GROUP: &str = "tidings/group/1";
 /// The transcript of a link's two hellos.
 pub const LINK: &str = "tidings/link/1";
 /// What the accepting server signs on a link.
@@ -22,11 +24,19 @@ pub const LINK_EXPORTER: &str = "tidings/link/1/exporter";
 pub const OPAQUE: &str = "tidings/opaque/1";
 /// What an identity key signs: device lists, nothing else.
 pub const DEVICE_LIST: &str = "tidings/device-list/1";
+/// What the old identity key signs when another takes its place.
+pub const ROTATE: &str = "tidings/rotate/1";
+/// What a server signs when an account whose secrets were lost begins anew.
+pub const RESET: &str = "tidings/reset/1";
+/// What two people compare.
+pub const SAFETY_NUMBER: &str = "tidings/safety-number/1";
 /// The roster of a room.
 pub const ROSTER: &str = "tidings/roster/1";
 
 /// What a device signs inside a sealed message.
 pub const SEALED: &str = "tidings/sealed/1";
+/// What a device signs inside an invitation.
+pub const INVITATION: &str = "tidings/invitation/1";
 /// What commits a JWE to its content encryption key.
 pub const JWE_COMMIT: &str = "tidings/jwe-commit/1";
 /// The hash of a JWE's encrypted keys.

@@ -13,6 +13,7 @@ pub mod genesis;
 pub mod handshake;
 pub mod label;
 pub mod limits;
+pub mod membership;
 pub mod name;
 pub mod refusal;
 
@@ -22,6 +23,7 @@ pub use draft::{Draft, Kind};
 pub use entry::{Entry, Payload};
 pub use fixed::{DeviceKey, Hash, Nonce, RoomId, ServerKey, Signature};
 pub use frame::Frame;
-pub use genesis::{Genesis, SuiteName};
+pub use genesis::{Direct, Genesis, Group, SuiteName};
+pub use membership::Role;
 pub use name::{LogName, NameError, ServerName, UserName};
 pub use refusal::{Code, Refusal};

@@ -16,15 +16,23 @@ pub const DEPTH: usize = 16;
 pub const MAP_KEYS: u64 = 256;
 /// Bytes of UTF-8 in one message.
 pub const TEXT: usize = 64 * 1024;
+/// Bytes of a file that travels inside its message.
+pub const FILE: usize = 32 * 1024;
+/// Bytes of UTF-8 in a file's name, and in its media type.
+pub const FILE_NAME: usize = 255;
+/// Bytes of UTF-8 in a group's title.
+pub const TITLE: usize = 256;
 /// Bytes of one encoded draft. An entry around it, in a frame around that, must still fit a client's frame.
 pub const DRAFT: usize = 224 * 1024;
+/// Bytes in a frame from a guest who has proved an account's password: it may carry a new vault.
+pub const ACCOUNT_FRAME: usize = 96 * 1024;
 /// Bytes of an account's vault.
 pub const VAULT: usize = 64 * 1024;
 /// Bytes of entries that a page aims at; a page always holds at least one entry.
 pub const PAGE: usize = 64 * 1024;
 /// Devices in one list.
 pub const DEVICES: usize = 20;
-/// Members of a room on an RSA suite.
+/// People in a room on an RSA suite, those who are asked in among them.
 pub const RSA_MEMBERS: usize = 64;
 /// Characters in a server's name.
 pub const SERVER_NAME: usize = 253;

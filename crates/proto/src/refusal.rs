@@ -1,6 +1,6 @@
 //! The one table of error codes, and the answer that carries one.
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Decoder, Encode};
 use std::fmt;
 
 macro_rules! codes {
@@ -77,6 +77,12 @@ codes! {
     25 WrongServer "this is not the server that was meant",
     /// Too many links.
     26 Busy "too many connections",
+    /// The account was closed.
+    27 Closed "this account is closed",
+    /// The password has to be proved on this link first.
+    28 PasswordNeeded "the password is needed for this",
+    /// A code of a later version; the sentence that came with it is what there is to show.
+    65535 Unknown "the other side refused this for a reason that is not known here",
 }
 
 impl fmt::Display for Code {
@@ -91,7 +97,7 @@ impl fmt::Display for Code {
 #[cbor(map)]
 pub struct Refusal {
     /// Why.
-    #[n(0)]
+    #[cbor(n(0), decode_with = "known_code")]
     pub code: Code,
     /// One sentence for a person; names the limit, where there is one.
     #[n(1)]
@@ -102,6 +108,12 @@ pub struct Refusal {
     /// With [`Code::Gap`] and [`Code::Rewound`]: the last n that was taken from this device in this log.
     #[n(3)]
     pub last: Option<u64>,
+}
+
+/// A later version's code must not make its whole answer unreadable.
+fn known_code<C>(d: &mut Decoder<'_>, _: &mut C) -> Result<Code, minicbor::decode::Error> {
+    let number = d.u64()?;
+    Ok(Code::ALL.iter().copied().find(|code| u64::from(code.number()) == number).unwrap_or(Code::Unknown))
 }
 
 impl Refusal {

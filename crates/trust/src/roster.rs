@@ -5,20 +5,7 @@ use crate::rsa::Fingerprint;
 use minicbor::{Decode, Encode};
 use tidings_proto::{Hash, UserName, cbor, label};
 
-/// What a member may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-#[cbor(index_only)]
-pub enum Role {
-    /// Everything.
-    #[n(0)]
-    Owner,
-    /// Invite, remove, erase.
-    #[n(1)]
-    Admin,
-    /// Read and write.
-    #[n(2)]
-    Member,
-}
+pub use tidings_proto::Role;
 
 /// Whether somebody is in, or only asked in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]

@@ -132,7 +132,7 @@ async fn guest(tcp: TcpStream, accounts: &Shared) -> Option<()> {
                         ServerRegistration::<OpaqueSuite>::start(&accounts.opaque, request, &id).unwrap().message.serialize().to_vec()
                     };
                     let (password, recovery) = (reply(&start.password, Secret::Password), reply(&start.recovery, Secret::Recovery));
-                    RegisterReply { req: start.req, password: password.into(), recovery: recovery.into() }
+                    RegisterReply { req: start.req, password: password.into(), recovery: recovery.into(), grant: None }
                 };
                 send(&mut socket, reply).await?;
             }

@@ -56,8 +56,8 @@ impl Engine {
         let after = self.last_row;
         for row in self.core.stored(move |store| store.outbox(after)).await? {
             self.last_row = self.last_row.max(row.id);
-            if let Some(genesis) = &row.genesis {
-                let other = genesis.other(self.me()).clone();
+            if let (Some(genesis), Some(direct)) = (&row.genesis, row.genesis.as_ref().and_then(Genesis::as_direct)) {
+                let other = direct.other(self.me()).clone();
                 self.forget_unknown(&other);
                 let is_new = self.logs.get(&row.log).is_none_or(|followed| followed.room.is_none());
                 if is_new {
@@ -179,8 +179,9 @@ impl Engine {
             return Err(Hindrance::Later);
         };
         let list = mine.list.version;
-        let Some(genesis) = &row.genesis else { return Ok((list, None)) };
-        let other = genesis.other(&me).clone();
+        let Some(genesis) = row.genesis.as_ref() else { return Ok((list, None)) };
+        let Some(direct) = genesis.as_direct() else { return Err(Hindrance::Later) };
+        let other = direct.other(&me).clone();
         if let Err(error) = self.core.people().refuse_changed([&me, &other]) {
             return Err(Hindrance::Never(error.to_string(), KEY_CHANGED));
         }
@@ -196,7 +197,7 @@ impl Engine {
             return Err(Hindrance::Never(format!("this conversation is stopped: {why}"), Code::Conflict.name()));
         }
         let tip = followed.map_or(Tip::EMPTY, |followed| followed.tip());
-        let members = Members::direct(genesis.room(), genesis.suite, &mine, &theirs);
+        let members = Members::direct(genesis.room(), direct.suite, &mine, &theirs);
         Ok((list, Some((members, (tip.seq, tip.hash)))))
     }
 
@@ -229,7 +230,7 @@ impl Engine {
         if why.code == Code::NotFound {
             why.text = format!("nobody is known as {other}");
         }
-        let is_theirs = |genesis: &Genesis| genesis.other(self.me()) == other;
+        let is_theirs = |genesis: &Genesis| genesis.as_direct().is_some_and(|direct| direct.other(self.me()) == other);
         let room = self.logs.iter().find(|(_, followed)| followed.room.as_ref().is_some_and(is_theirs)).map(|(log, _)| log.clone());
         let Some(room) = room else { return Ok(()) };
         let waits = self.outbox.is_behind(&room);

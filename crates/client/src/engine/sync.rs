@@ -175,7 +175,7 @@ impl Engine {
             if lacks(&draft.author, draft.list) {
                 return Some((draft.author.clone(), draft.list));
             }
-            if let Some(user) = room.iter().flat_map(|room| &room.people).find(|user| lacks(user, 1)) {
+            if let Some(user) = room.and_then(Genesis::as_direct).iter().flat_map(|direct| &direct.people).find(|user| lacks(user, 1)) {
                 return Some((user.clone(), 1));
             }
         }
@@ -290,21 +290,22 @@ impl Engine {
     fn pointer(&self, log: &LogName, draft: &Encoded<Draft>, author: &KeyState) -> Option<Genesis> {
         check_past(log, draft, author).ok()?;
         let room: RoomRef = cbor::decode(&draft.body, limits::DRAFT).ok()?;
-        (room.genesis.has(self.me()) && room.genesis.has(&draft.author)).then_some(room.genesis)
+        let direct = room.genesis.as_direct()?;
+        (direct.has(self.me()) && direct.has(&draft.author)).then_some(room.genesis)
     }
 
     fn sealed(&self, log: &LogName, genesis: &Genesis, seq: u64, draft: &Encoded<Draft>, author: Arc<KeyState>) -> Found {
-        if !genesis.has(&draft.author) {
+        let Some(direct) = genesis.as_direct().filter(|direct| direct.has(&draft.author)) else {
             return Found::Unreadable("its author is not in this conversation".into());
-        }
+        };
         let (mine, theirs) = {
             let people = self.core.people();
-            (people.state(self.me()), people.state(genesis.other(self.me())))
+            (people.state(self.me()), people.state(direct.other(self.me())))
         };
         let (Some(mine), Some(theirs)) = (mine, theirs) else {
             return Found::Unreadable("the keys of the people in this conversation are not known".into());
         };
-        let members = Members::direct(genesis.room(), genesis.suite, &mine, &theirs);
+        let members = Members::direct(genesis.room(), direct.suite, &mine, &theirs);
         Found::Sealed(Box::new(OpenJob { log: log.clone(), seq, draft: draft.clone(), author, members }))
     }
 
@@ -347,7 +348,7 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<Option<String>, ClientError> {
         let seq = placed.entry.seq;
-        let target = room.map_or(Target::Public, |room| Target::Direct(room.other(self.me()).clone()));
+        let target = room.and_then(Genesis::as_direct).map_or(Target::Public, |direct| Target::Direct(direct.other(self.me()).clone()));
         let row = |author: Option<&UserName>, draft, seq, content| NewRow {
             target: target.clone(),
             author: author.cloned(),
@@ -433,7 +434,7 @@ fn count(counted: &mut HashMap<DeviceKey, u64>, batch: &mut Batch, draft: &Draft
 
 /// Entry 1 of a room is a function of the room's name.
 fn first_of_room(room: Option<&Genesis>, entry: &Entry) -> Found {
-    if room.is_some_and(|room| room.draft().hash() == entry.draft_hash()) {
+    if room.and_then(Genesis::as_direct).is_some_and(|direct| direct.draft().hash() == entry.draft_hash()) {
         Found::Silent
     } else {
         Found::Stop("its first entry is not the one that the conversation is named after".into())

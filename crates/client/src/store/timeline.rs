@@ -133,14 +133,7 @@ impl Store {
 
 /// A kind's number in the store; the one on the wire.
 pub(super) fn kind_number(kind: Kind) -> i64 {
-    match kind {
-        Kind::Genesis => 0,
-        Kind::Sealed => 1,
-        Kind::Post => 2,
-        Kind::First => 16,
-        Kind::List => 17,
-        Kind::Notice => 32,
-    }
+    i64::from(kind.number())
 }
 
 const SELECT: &str = "SELECT id, log, author, at, seq, status, reason, code, content, tag FROM messages";

@@ -62,7 +62,7 @@ fn the_longest_text_fits_even_in_the_largest_room() {
 #[test]
 fn a_longer_text_is_not_sealed() {
     assert!(Content::text("x".repeat(limits::TEXT + 1)).is_err());
-    let content = Content { text: "x".repeat(limits::TEXT + 1) };
+    let content = Content { text: "x".repeat(limits::TEXT + 1), ..Content::default() };
     assert_eq!(Place::usual().seal(&ALICE, &content), Err(SealError::TooLarge));
 }
 

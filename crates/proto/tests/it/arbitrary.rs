@@ -11,7 +11,9 @@ use tidings_proto::handshake::{Hello, Party};
 use tidings_proto::*;
 
 /// The numbers of all frames that [`frame`] makes; `identity::every_frame_is_made` holds them against the decoder.
-pub const NUMBERS: &[u64] = &[0, 1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 32, 33, 34, 36, 37, 38, 39, 43, 44, 45, 46, 47, 48, 49];
+pub const NUMBERS: &[u64] = &[
+    0, 1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 32, 33, 34, 36, 37, 38, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+];
 
 pub fn server() -> impl Strategy<Value = ServerName> {
     "[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?(\\.[a-z0-9]{1,6}){0,2}".prop_map(|name| name.parse().unwrap())
@@ -35,7 +37,10 @@ pub fn log() -> impl Strategy<Value = LogName> {
 }
 
 pub fn genesis() -> impl Strategy<Value = Genesis> {
-    (user(), user()).prop_map(|(a, b)| Genesis::direct(SuiteName::RsaJwe1, &a, &b))
+    prop_oneof![
+        (user(), user()).prop_map(|(a, b)| Genesis::direct(SuiteName::RsaJwe1, &a, &b)),
+        (user(), any::<[u8; 32]>()).prop_map(|(creator, nonce)| Genesis::group(SuiteName::RsaJwe1, &creator, Nonce(nonce))),
+    ]
 }
 
 fn blob() -> impl Strategy<Value = Bytes> {
@@ -47,7 +52,7 @@ fn signature() -> impl Strategy<Value = Signature> {
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
-    proptest::sample::select(vec![Kind::Genesis, Kind::Sealed, Kind::Post, Kind::First, Kind::List, Kind::Notice])
+    prop_oneof![proptest::sample::select(Kind::ALL.to_vec()), any::<u32>().prop_map(Kind::from_number)]
 }
 
 pub fn draft() -> impl Strategy<Value = Encoded<Draft>> {
@@ -122,12 +127,16 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         14 => (req, any::<u64>(), hash()).prop_map(|(req, seq, hash)| Accepted { req, seq, hash }.into()).boxed(),
         15 => req.prop_map(|req| Queued { req }.into()).boxed(),
         16 => (req, refusal(), option::of(log())).prop_map(|(req, why, log)| Refused { req, why, log }.into()).boxed(),
+        17 => (log(), any::<u64>()).prop_map(|(log, seq)| Ended { log, seq }.into()).boxed(),
         18 => req.prop_map(|req| Ping { req }.into()).boxed(),
         19 => req.prop_map(|req| Pong { req }.into()).boxed(),
+        20 => req.prop_map(|req| Done { req }.into()).boxed(),
         32 => (req, option::of(".{0,20}"), blob(), blob())
             .prop_map(|(req, code, password, recovery)| RegisterStart { req, code, password, recovery }.into())
             .boxed(),
-        33 => (req, blob(), blob()).prop_map(|(req, password, recovery)| RegisterReply { req, password, recovery }.into()).boxed(),
+        33 => (req, blob(), blob())
+            .prop_map(|(req, password, recovery)| RegisterReply { req, password, recovery, grant: None }.into())
+            .boxed(),
         34 => (req, blob(), blob(), blob(), blob())
             .prop_map(|(req, password, recovery, vault, draft)| RegisterFinish { req, password, recovery, vault, draft }.into())
             .boxed(),
@@ -137,6 +146,8 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         37 => (req, blob()).prop_map(|(req, ke2)| LoginReply { req, ke2 }.into()).boxed(),
         38 => (req, blob()).prop_map(|(req, ke3)| LoginFinish { req, ke3 }.into()).boxed(),
         39 => (req, any::<u64>(), blob()).prop_map(|(req, version, vault)| Vault { req, version, vault }.into()).boxed(),
+        40 => req.prop_map(|req| VaultGet { req }.into()).boxed(),
+        41 => (req, any::<u64>(), blob()).prop_map(|(req, version, vault)| VaultPut { req, version, vault }.into()).boxed(),
         43 => (req, user(), any::<u64>()).prop_map(|(req, user, after)| Chain { req, user, after }.into()).boxed(),
         44 => (req, vec(item(), 0..4), any::<bool>()).prop_map(|(req, items, more)| ChainReply { req, items, more }.into()).boxed(),
         45 => req.prop_map(|req| People { req }.into()).boxed(),
@@ -144,6 +155,15 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         47 => (any::<bool>(), vec(person(), 0..4)).prop_map(|(whole, people)| Presence { whole, people }.into()).boxed(),
         48 => req.prop_map(|req| Rooms { req }.into()).boxed(),
         49 => (req, vec(room(), 0..4), any::<bool>()).prop_map(|(req, rooms, more)| RoomsReply { req, rooms, more }.into()).boxed(),
+        50 => (req, option::of(blob()), option::of(blob()))
+            .prop_map(|(req, password, recovery)| RekeyStart { req, password, recovery }.into())
+            .boxed(),
+        51 => (req, option::of(blob()), option::of(blob()))
+            .prop_map(|(req, password, recovery)| RekeyReply { req, password, recovery }.into())
+            .boxed(),
+        52 => (req, option::of(blob()), option::of(blob()), any::<u64>(), blob(), blob())
+            .prop_map(|(req, password, recovery, version, vault, draft)| Rekey { req, password, recovery, version, vault, draft }.into())
+            .boxed(),
         other => unreachable!("no strategy for frame {other}"),
     }
 }

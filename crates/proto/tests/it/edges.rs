@@ -35,8 +35,8 @@ fn text_of_a_message_going_out_and_coming_in() {
         assert_eq!(decode::<Content>(&encode(&content), limits::DRAFT), Ok(content));
     }
     let long = text(limits::TEXT + 1);
-    assert_eq!(Content::text(long.clone()).unwrap_err().0, limits::TEXT + 1);
-    let sent_anyway = encode(&Content { text: long });
+    assert_eq!(Content::text(long.clone()).unwrap_err().size, limits::TEXT + 1);
+    let sent_anyway = encode(&Content { text: long, ..Content::default() });
     assert!(matches!(decode::<Content>(&sent_anyway, limits::DRAFT), Err(DecodeError::Shape(why)) if why.contains("65536")));
 }
 

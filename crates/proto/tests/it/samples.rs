@@ -21,6 +21,10 @@ pub fn genesis() -> Genesis {
     Genesis::direct(SuiteName::RsaJwe1, &bob(), &alice())
 }
 
+pub fn group() -> Genesis {
+    Genesis::group(SuiteName::RsaJwe1, &alice(), Nonce([0x6e; 32]))
+}
+
 /// A public post by alice, signed by nobody: bytes are what counts here.
 pub fn draft() -> Encoded<Draft> {
     let content = Content::text("hello").unwrap();
@@ -83,6 +87,10 @@ pub fn acceptor() -> Hello {
     }
 }
 
+pub fn grant() -> Grant {
+    Grant { server: ServerKey([0x1e; 32]), version: 3, prev: Hash([0x9e; 32]), sig: Signature([0x51; 64]) }
+}
+
 /// One of each frame, in the order of their numbers.
 pub fn frames() -> Vec<Frame> {
     let (req, bytes) = (5, |byte: u8| bytes::Bytes::from(vec![byte; 3]));
@@ -103,15 +111,19 @@ pub fn frames() -> Vec<Frame> {
         Accepted { req, seq: 7, hash: prev }.into(),
         Queued { req }.into(),
         Refused { req, why: Refusal::new(Code::Gap, "no").retry_after(2).last(4), log: Some(log()) }.into(),
+        Ended { log: log(), seq: 9 }.into(),
         Ping { req }.into(),
         Pong { req }.into(),
+        Done { req }.into(),
         RegisterStart { req, code: Some("code".into()), password: bytes(1), recovery: bytes(2) }.into(),
-        RegisterReply { req, password: bytes(1), recovery: bytes(2) }.into(),
+        RegisterReply { req, password: bytes(1), recovery: bytes(2), grant: Some(grant()) }.into(),
         RegisterFinish { req, password: bytes(1), recovery: bytes(2), vault: bytes(3), draft: draft().bytes().clone() }.into(),
         LoginStart { req, with: Secret::Recovery, ke1: bytes(1) }.into(),
         LoginReply { req, ke2: bytes(2) }.into(),
         LoginFinish { req, ke3: bytes(3) }.into(),
         Vault { req, version: 1, vault: bytes(4) }.into(),
+        VaultGet { req }.into(),
+        VaultPut { req, version: 2, vault: bytes(4) }.into(),
         Chain { req, user: bob(), after: 3 }.into(),
         ChainReply { req, items: vec![item()], more: false }.into(),
         People { req }.into(),
@@ -119,5 +131,8 @@ pub fn frames() -> Vec<Frame> {
         Presence { whole: true, people: vec![person()] }.into(),
         Rooms { req }.into(),
         RoomsReply { req, rooms: vec![RoomRef { genesis: genesis(), hub: s1() }], more: false }.into(),
+        RekeyStart { req, password: None, recovery: Some(bytes(2)) }.into(),
+        RekeyReply { req, password: Some(bytes(1)), recovery: None }.into(),
+        Rekey { req, password: None, recovery: Some(bytes(2)), version: 2, vault: bytes(3), draft: draft().bytes().clone() }.into(),
     ]
 }

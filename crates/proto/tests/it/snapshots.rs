@@ -38,7 +38,8 @@ fn drafts_and_entries() {
             ("entry", samples::entry().encode().to_vec()),
             ("stub", samples::stub().encode().to_vec()),
             ("genesis", samples::genesis().encode().to_vec()),
-            ("genesis draft", samples::genesis().draft().bytes().to_vec()),
+            ("group genesis", samples::group().encode().to_vec()),
+            ("genesis draft", samples::genesis().as_direct().unwrap().draft().bytes().to_vec()),
         ])
     );
 }

@@ -61,7 +61,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
                 Err(RecvError::Closed) => return Ok(()),
             },
             room = rooms.recv(), if pump.has_room() => match room {
-                Ok(room) if room.genesis.has(&caller.user) => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
+                Ok(room) if room.genesis.as_direct().is_some_and(|direct| direct.has(&caller.user)) => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
                     let sender = pump.sender();

@@ -84,7 +84,7 @@ async fn step(host: &Host, caller: &Caller, progress: &mut Progress, frame: Fram
             let password = host.accounts.register(&host.identity, &caller.user, Secret::Password, &password)?;
             let recovery = host.accounts.register(&host.identity, &caller.user, Secret::Recovery, &recovery)?;
             *progress = Progress::Registering { code };
-            unfinished(RegisterReply { req, password, recovery }.into())
+            unfinished(RegisterReply { req, password, recovery, grant: None }.into())
         }
         (Progress::Registering { code }, Frame::RegisterFinish(RegisterFinish { req, password, recovery, vault, draft })) => {
             let account = NewAccount {

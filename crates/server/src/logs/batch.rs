@@ -342,8 +342,8 @@ impl<'a> Batch<'a> {
             return;
         }
         let number = self.new_log(log.clone(), Some(room.clone()));
-        if room.hub == *self.me {
-            let (tip, entry) = self.next_entry(number, &log, room.genesis.draft());
+        if let (true, Some(direct)) = (room.hub == *self.me, room.genesis.as_direct()) {
+            let (tip, entry) = self.next_entry(number, &log, direct.draft());
             self.push(number, &log, tip, entry, (None, None), false);
         }
     }
@@ -442,5 +442,9 @@ pub fn author_of(draft: &Draft) -> Author {
 }
 
 fn is_member(room: &RoomRef, draft: &Draft) -> Result<(), Refusal> {
-    if room.genesis.has(&draft.author) { Ok(()) } else { Err(Refusal::new(Code::Forbidden, "only a room's members may write to it")) }
+    if room.genesis.as_direct().is_some_and(|direct| direct.has(&draft.author)) {
+        Ok(())
+    } else {
+        Err(Refusal::new(Code::Forbidden, "only a room's members may write to it"))
+    }
 }

@@ -82,7 +82,13 @@ impl Book {
     ) {
         let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
         for row in rows {
-            for person in row.room.iter().flat_map(|room| &room.genesis.people).filter(|person| person.server() == &self.me) {
+            for person in row
+                .room
+                .iter()
+                .filter_map(|room| room.genesis.as_direct())
+                .flat_map(|direct| &direct.people)
+                .filter(|person| person.server() == &self.me)
+            {
                 pages.rooms.entry(person.clone()).or_default().insert(row.number);
             }
             pages.numbers.insert(row.name.clone(), row.number);

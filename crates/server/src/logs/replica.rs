@@ -132,7 +132,9 @@ fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>) ->
     for (tip, entry) in entries {
         let verdict = match (&row.name, &entry.payload) {
             (LogName::Room(_), _) if entry.seq == 1 => match &row.room {
-                Some(room) if room.genesis.draft().hash() == entry.draft_hash() => Verdict::Good(None),
+                Some(room) if room.genesis.as_direct().is_some_and(|direct| direct.draft().hash() == entry.draft_hash()) => {
+                    Verdict::Good(None)
+                }
                 _ => Verdict::Broken("its first entry is not the room's genesis".into()),
             },
             (_, Payload::Stub(_)) => Verdict::Good(None),
@@ -149,7 +151,9 @@ fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>) ->
                 }
             }
             (LogName::Room(_), Payload::Draft(draft)) => match &row.room {
-                Some(room) if draft.kind == Kind::Sealed && room.genesis.has(&draft.author) => Verdict::Good(None),
+                Some(room) if draft.kind == Kind::Sealed && room.genesis.as_direct().is_some_and(|direct| direct.has(&draft.author)) => {
+                    Verdict::Good(None)
+                }
                 _ => Verdict::Flawed("not a sealed message of a member's".into()),
             },
             (LogName::Inbox(_), _) => Verdict::Broken("an inbox is kept by its owner's server only".into()),

@@ -8,7 +8,7 @@ use crate::federation::Outgoing;
 use bytes::Bytes;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{
-    Code, Content, DecodeError, Draft, Encoded, Genesis, Kind, LogName, Refusal, ServerName, UserName, cbor, draft, limits,
+    Code, Content, DecodeError, Direct, Draft, Encoded, Genesis, Kind, LogName, Refusal, ServerName, UserName, cbor, draft, limits,
 };
 use tidings_trust::drafts::{DraftError, check_listed, check_open};
 use tidings_trust::{KeyState, KeysError};
@@ -101,12 +101,15 @@ impl Rules<'_> {
         match (reader, log) {
             (Reader::User(_), LogName::Public(_) | LogName::Keys(_)) => true,
             (Reader::User(user), LogName::Inbox(owner)) => user == owner,
-            (Reader::User(user), LogName::Room(_)) => room().is_some_and(|room| room.genesis.has(user)),
+            (Reader::User(user), LogName::Room(_)) => {
+                room().is_some_and(|room| room.genesis.as_direct().is_some_and(|direct| direct.has(user)))
+            }
             (Reader::Peer(_), LogName::Public(hub) | LogName::Keys(hub)) => hub == self.me,
             (Reader::Peer(_), LogName::Inbox(_)) => false,
-            (Reader::Peer(peer), LogName::Room(_)) => {
-                room().is_some_and(|room| room.hub == *self.me && room.genesis.people.iter().any(|person| person.server() == peer))
-            }
+            (Reader::Peer(peer), LogName::Room(_)) => room().is_some_and(|room| {
+                room.hub == *self.me
+                    && room.genesis.as_direct().iter().flat_map(|direct| &direct.people).any(|person| person.server() == peer)
+            }),
         }
     }
 
@@ -120,8 +123,8 @@ impl Rules<'_> {
     fn notice(&self, log: &LogName, owner: &UserName, draft: &Encoded<Draft>) -> Result<RoomRef, Refusal> {
         kind_is(draft, Kind::Notice)?;
         let room: RoomRef = cbor::decode(&draft.body, limits::DRAFT)?;
-        let genesis = &room.genesis;
-        if !genesis.has(owner) || genesis.other(owner) != &draft.author || &room.hub != genesis.hub() {
+        let is_theirs = |direct: &Direct| direct.has(owner) && direct.other(owner) == &draft.author;
+        if !room.genesis.as_direct().is_some_and(is_theirs) || &room.hub != room.genesis.hub() {
             return Err(Refusal::new(Code::Forbidden, "a notice points to the direct room of its author and the inbox's owner"));
         }
         check_open(log, draft, &*self.author(draft)?).map_err(not_believed)?;
@@ -152,7 +155,7 @@ impl Rules<'_> {
             Some(genesis) => {
                 // Own users' names are known to be somebody's; a peer answers for its own.
                 let nobody = |person: &&UserName| person.server() == self.me && !self.book.is_registered(person);
-                if genesis.people.iter().any(|person| nobody(&person)) {
+                if genesis.as_direct().iter().flat_map(|direct| &direct.people).any(|person| nobody(&person)) {
                     return Err(Code::NotFound.into());
                 }
                 Some(RoomRef { hub: hub.clone(), genesis })
@@ -198,7 +201,7 @@ pub fn content(draft: &Draft) -> Result<Content, Refusal> {
         DecodeError::Shape(_) if draft.body.len() > limits::TEXT => DecodeError::TooLarge { size: draft.body.len(), limit: limits::TEXT },
         error => error,
     })?;
-    if content.text.is_empty() { Err(Refusal::new(Code::Malformed, "a message has at least one character")) } else { Ok(content) }
+    if content.is_empty() { Err(Refusal::new(Code::Malformed, "a message has at least one character")) } else { Ok(content) }
 }
 
 /// What is said to the sender of a draft that is not believed.

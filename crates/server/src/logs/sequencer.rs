@@ -147,7 +147,10 @@ impl Sequencer {
             }
             let rooms: Vec<RoomRef> = done.logs.iter().filter_map(|row| row.room.clone()).collect();
             self.book.change(done.logs, done.registered, tips, done.stopped);
-            for room in rooms.into_iter().filter(|room| room.genesis.people.iter().any(|person| person.server() == &self.me)) {
+            for room in rooms
+                .into_iter()
+                .filter(|room| room.genesis.as_direct().iter().flat_map(|direct| &direct.people).any(|person| person.server() == &self.me))
+            {
                 // An error only says that nobody listens.
                 let _ = self.new_rooms.send(room);
             }

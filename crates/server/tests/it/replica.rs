@@ -208,7 +208,12 @@ async fn posts_that_cannot_be_verified_are_kept_as_stubs() {
     let (home, _hub, zoe, yan) = follower().await;
     let alice = home.person("alice").await;
     let log = public("s0");
-    let note = |n: u64, text: &str| Note { log: &log, n, kind: Kind::Post, body: cbor::encode(&Content { text: text.into() }).into() };
+    let note = |n: u64, text: &str| Note {
+        log: &log,
+        n,
+        kind: Kind::Post,
+        body: cbor::encode(&Content { text: text.into(), ..Content::default() }).into(),
+    };
     let unsigned = Encoded::new(zoe.plain(0, &note(2, "unsigned")));
     let forged = zoe.plain(0, &note(2, "forged")).signed(&log, sign(&yan.devices[0]));
     let zeroed = Encoded::new(Draft { sig: Some(Signature([0; 64])), ..zoe.post(2, "zero").into_value() });
@@ -307,7 +312,7 @@ async fn a_room_begins_with_its_genesis_and_holds_its_members_messages() {
     let genesis: Genesis = direct(&alice, &aaron);
     assert_eq!(genesis.hub(), &server("s0"));
     let log = genesis.log();
-    let (_, items) = told(&log, Tip::EMPTY, [genesis.draft()]);
+    let (_, items) = told(&log, Tip::EMPTY, [genesis.as_direct().unwrap().draft()]);
     assert!(matches!(give(&home, &log, Hash::ZERO, items).await, Err(ReplicaError::NotFollowed)), "a room nobody here was told of");
 
     let notice = aaron.notice(1, &alice, &genesis);
@@ -316,7 +321,8 @@ async fn a_room_begins_with_its_genesis_and_holds_its_members_messages() {
     assert_eq!(home.logs.tip(&log), Some(Tip::EMPTY));
     assert!(home.logs.replicas_from(&server("s0")).await.unwrap().contains(&(log.clone(), Tip::EMPTY)));
     let open = aaron.write(Note { log: &log, n: 2, kind: Kind::Post, body: Bytes::from_static(b"\xa1\x00\x61x") });
-    let drafts = [genesis.draft(), aaron.sealed(1, b"hello"), zoe.sealed(1, b"not a member"), open, alice.sealed(1, b"hi")];
+    let drafts =
+        [genesis.as_direct().unwrap().draft(), aaron.sealed(1, b"hello"), zoe.sealed(1, b"not a member"), open, alice.sealed(1, b"hi")];
     let (tip, items) = told(&log, Tip::EMPTY, drafts);
     assert_eq!(give(&home, &log, Hash::ZERO, items.clone()).await.unwrap(), tip);
     let (_, mine) = home.read(&log).await;
@@ -329,7 +335,7 @@ async fn a_room_begins_with_its_genesis_and_holds_its_members_messages() {
     let notice = aaron.notice(1, &Person::new("bob@s1"), &second);
     let peer = tidings_server::logs::Origin::Peer(server("s0"));
     home.logs.append(peer, &LogName::Inbox("bob@s1".parse().unwrap()), notice.bytes().clone(), None).await.unwrap();
-    let (_, items) = told(&second.log(), Tip::EMPTY, [genesis.draft()]);
+    let (_, items) = told(&second.log(), Tip::EMPTY, [genesis.as_direct().unwrap().draft()]);
     assert!(matches!(give(&home, &second.log(), Hash::ZERO, items).await, Err(ReplicaError::Broken(_))));
     drop(yan);
 }

@@ -7,7 +7,7 @@ use tidings_proto::{Code, Content, DeviceKey, Draft, Encoded, Genesis, Kind, Log
 use tidings_server::logs::{Origin, Reader};
 
 fn content(text: &str) -> Bytes {
-    cbor::encode(&Content { text: text.into() }).into()
+    cbor::encode(&Content { text: text.into(), ..Content::default() }).into()
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn a_direct_room_is_its_two_peoples_and_starts_with_its_genesis() {
     assert_eq!(placed.seq, 2);
     let (_, entries) = home.read(&log).await;
     let first = tidings_proto::Entry::read(&entries[0]).unwrap();
-    assert_eq!(first.draft(), Some(&genesis.draft()));
+    assert_eq!(first.draft(), Some(&genesis.as_direct().unwrap().draft()));
     assert_eq!(first.draft().unwrap().device, DeviceKey([0; 32]));
     assert_eq!(home.append(&alice, &log, &alice.sealed(1, b"from alice")).await.unwrap().seq, 3, "the room is known now");
     assert_eq!(home.append_direct(&alice, &genesis, &alice.sealed(2, b"again")).await.unwrap().seq, 4, "and is not made twice");

@@ -152,7 +152,7 @@ impl Person {
     /// A post in the public chat of the person's server.
     pub fn post(&self, n: u64, text: &str) -> Encoded<Draft> {
         let log = LogName::Public(self.name.server().clone());
-        self.write(Note { log: &log, n, kind: Kind::Post, body: cbor::encode(&Content { text: text.into() }).into() })
+        self.write(Note { log: &log, n, kind: Kind::Post, body: cbor::encode(&Content { text: text.into(), ..Content::default() }).into() })
     }
 
     /// A sealed message; nobody here opens it.

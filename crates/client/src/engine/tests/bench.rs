@@ -123,7 +123,7 @@ impl Person {
     pub async fn seals(&self, other: &Person, n: u64, seen: (u64, Hash), text: &str) -> Encoded<Draft> {
         let crypto = Crypto::new(&self.account).unwrap();
         let genesis = room(&self.user, &other.user);
-        let members = Members::direct(genesis.room(), genesis.suite, &self.state, &other.state);
+        let members = Members::direct(genesis.room(), genesis.suite(), &self.state, &other.state);
         let body = cbor::encode(&Content::text(text).unwrap());
         let row = OutboxRow { id: 0, log: genesis.log(), kind: Kind::Sealed, genesis: Some(genesis), body, tag: None, sealed: None };
         crypto.seal(SealJob { row, n, list: 1, members: Some((members, seen)) }).await.unwrap().unwrap().draft
@@ -172,7 +172,7 @@ impl Hub {
 
     /// A room with its first entry.
     pub fn begin(&mut self, genesis: &Genesis) -> Tip {
-        self.append(&genesis.log(), &genesis.draft())
+        self.append(&genesis.log(), &genesis.as_direct().unwrap().draft())
     }
 
     /// The frames that bring entries `from`.. of a log.

@@ -111,7 +111,7 @@ fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<
             row.stopped,
             changed
         ])?;
-    for person in row.room.iter().flat_map(|room| &room.genesis.people) {
+    for person in row.room.iter().filter_map(|room| room.genesis.as_direct()).flat_map(|direct| &direct.people) {
         let user = user_id(connection, person)?;
         connection.prepare_cached("INSERT OR IGNORE INTO members (log, user) VALUES (?1, ?2)")?.execute([number, user])?;
     }
