@@ -240,7 +240,8 @@ impl History {
                 if draft.author != *user {
                     return Err(refused("the server shows somebody else's keys".into()));
                 }
-                let next = KeyState::apply(self.newest.as_ref(), &log, entry.seq, draft).map_err(|error| refused(error.to_string()))?;
+                let next = KeyState::apply(self.newest.as_ref(), &log, entry.seq, draft, Some(&link.server_key))
+                    .map_err(|error| refused(error.to_string()))?;
                 self.newest = Some(next);
                 self.links.push((entry.seq, draft.clone()));
             }

@@ -4,14 +4,18 @@
 
 use crate::ClientError;
 use crate::store::{Account, OutboxRow, Sealed};
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use tidings_e2ee::history::{open_at_rest, seal_at_rest};
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{Changes, OpenContext, OpenError, Opened, SealContext, Suite};
 use tidings_e2ee::{AccountSecrets, DeviceSecret};
-use tidings_proto::{Content, DeviceKey, Draft, Encoded, Hash, Kind, LogName, RoomId, Signature, SuiteName, UserName, cbor, limits};
-use tidings_trust::{KeyState, Roster, RsaPublicKey};
+use tidings_proto::{
+    Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, RoomId, Signature, SuiteName, UserName, cbor, limits,
+};
+use tidings_trust::roster::RosterError;
+use tidings_trust::{KeyState, Members, Roster, RsaPublicKey};
 
 type Decrypting = Vec<(String, <AwsLcKeys as RsaKeys>::Decrypting)>;
 
@@ -26,24 +30,27 @@ pub struct Crypto {
 
 /// Who a room's messages are sealed for.
 #[derive(Clone)]
-pub struct Members {
+pub struct Readers {
     /// The room.
     pub room: RoomId,
     /// How.
     pub suite: SuiteName,
+    /// The room's epoch.
+    pub epoch: u64,
     /// Who is in it.
     pub roster: Roster,
     /// Their encryption keys, in roster order.
     pub keys: Vec<RsaPublicKey>,
 }
 
-impl Members {
-    /// The members of a direct room, from their verified keys.
-    pub fn direct(room: RoomId, suite: SuiteName, a: &KeyState, b: &KeyState) -> Members {
-        let roster = Roster::direct(a, b);
-        let key_of = |user: &UserName| if *user == a.list.user { a.list.encryption.clone() } else { b.list.encryption.clone() };
-        let keys = roster.members().iter().map(|member| key_of(&member.user)).collect();
-        Members { room, suite, roster, keys }
+/// Several people's key histories.
+pub type Histories = HashMap<UserName, Arc<KeyState>>;
+
+impl Readers {
+    /// The members of a room, with their newest keys.
+    pub fn of(genesis: &Genesis, members: &Members, keys: &Histories) -> Result<Readers, RosterError> {
+        let (roster, keys) = Roster::to_seal(members, &|user| keys.get(user).cloned())?;
+        Ok(Readers { room: genesis.room(), suite: genesis.suite(), epoch: members.epoch(), roster, keys })
     }
 }
 
@@ -56,7 +63,7 @@ pub struct SealJob {
     /// The version of this user's device list.
     pub list: u64,
     /// Sealed kinds: for whom, and what was last seen of the room.
-    pub members: Option<(Members, (u64, Hash))>,
+    pub readers: Option<(Readers, (u64, Hash))>,
 }
 
 /// A sealed draft with what its opening needs.
@@ -69,8 +76,12 @@ pub struct OpenJob {
     pub draft: Encoded<Draft>,
     /// The keys of the user that the draft names.
     pub author: Arc<KeyState>,
-    /// The room.
-    pub members: Members,
+    /// What names the room.
+    pub genesis: Genesis,
+    /// Who is in it at that place.
+    pub members: Arc<Members>,
+    /// Their key histories, as far as they are known.
+    pub keys: Arc<Histories>,
 }
 
 /// What came out of a message, and its content sealed for the local store.
@@ -149,24 +160,24 @@ impl Crypto {
             body,
             sig: None,
         };
-        let (draft, changes) = match (row.kind, job.members) {
-            (Kind::Sealed, Some((members, seen))) => {
+        let (draft, changes) = match (row.kind, job.readers) {
+            (Kind::Sealed, Some((readers, seen))) => {
                 let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
                 let decrypting = self.decrypting().await?;
-                let SuiteName::RsaJwe1 = members.suite;
+                let SuiteName::RsaJwe1 = readers.suite;
                 let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting };
                 let context = SealContext {
-                    room: members.room,
+                    room: readers.room,
                     author: &self.me,
                     n: job.n,
                     list: job.list,
-                    epoch: 0,
-                    roster: &members.roster,
-                    keys: &members.keys,
+                    epoch: readers.epoch,
+                    roster: &readers.roster,
+                    keys: &readers.keys,
                     seen,
                 };
                 match suite.seal(&context, &content).await {
-                    Ok((body, changes)) => (Encoded::new(draft(Kind::Sealed, Some(0), body)), changes),
+                    Ok((body, changes)) => (Encoded::new(draft(Kind::Sealed, Some(readers.epoch), body)), changes),
                     Err(error) => return Ok(Err(error.to_string())),
                 }
             }
@@ -182,9 +193,15 @@ impl Crypto {
     /// Opens a message and seals its content for the local store.
     pub async fn open(&self, job: &OpenJob) -> Result<Result<Kept, OpenError>, ClientError> {
         let decrypting = self.decrypting().await?;
-        let SuiteName::RsaJwe1 = job.members.suite;
+        let SuiteName::RsaJwe1 = job.genesis.suite();
         let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting };
-        let context = OpenContext { room: job.members.room, draft: &job.draft, author: &job.author, roster: &job.members.roster };
+        let context = OpenContext {
+            room: job.genesis.room(),
+            draft: &job.draft,
+            author: &job.author,
+            members: &job.members,
+            keys: &|user| job.keys.get(user).cloned(),
+        };
         Ok(match suite.open(&context).await {
             Ok((opened, changes)) => {
                 let at_rest = self.at_rest(&job.log, job.seq, &opened.content);

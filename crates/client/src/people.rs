@@ -47,7 +47,7 @@ impl People {
         for (user, seq, draft) in store.chains()? {
             let log = LogName::Keys(user.server().clone());
             let before = people.known.get(&user).map(|known| known.state.clone());
-            let state = KeyState::apply(before.as_deref(), &log, seq, &draft)
+            let state = KeyState::apply(before.as_deref(), &log, seq, &draft, None)
                 .map_err(|error| ClientError::Store(format!("the key history of {user} that is kept here does not verify: {error}")))?;
             people.pin(&user, state, [(seq, draft.hash())]);
         }
@@ -114,7 +114,7 @@ impl People {
                 }
                 continue;
             }
-            match KeyState::apply(newest.as_deref(), &log, entry.seq, draft) {
+            match KeyState::apply(newest.as_deref(), &log, entry.seq, draft, None) {
                 Ok(state) => {
                     learned.links.push((entry.seq, draft.clone()));
                     learned.state = Some(state.clone());

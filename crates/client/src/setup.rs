@@ -1,27 +1,54 @@
-//! `client_setup.json`: where the home server is. JSON with comments; the brief's `server_ip` first, two more keys where they help.
+//! `client_setup.json`, variables and flags as where the home server is: the brief's `server_ip` first, two more keys where they help.
 //!
 //! Not here: accounts and keys. They are in the profile.
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use jsonc_parser::ast::{Object, Value};
-use jsonc_parser::common::Ranged;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
-use std::path::{Path, PathBuf};
 use tidings_proto::{ServerKey, ServerName, UserName};
+use tidings_setup::{Key, Preset, Settings, Shape, Table, value};
 
-/// The port of a server whose address names none.
-pub const DEFAULT_PORT: u16 = 5555;
+pub use tidings_setup::Problems as SetupError;
+pub use tidings_setup::value::{server_key as parse_server_key, show_server_key};
 
-/// The keys that may be in the file.
-const KEYS: [&str; 3] = ["server_ip", "server_name", "server_key"];
+/// The keys of `client_setup.json`: the one source of what is read, shown and documented.
+pub static TABLE: Table = Table {
+    file: "client_setup.json",
+    about: "Where your home server is. The commands for people read it in the folder in which they are run, or where `--setup FILE` says; \
+            it may be left out. Your account and your keys are not here but in the profile, which remembers the server as well.",
+    prefix: "TIDINGS_CLIENT_",
+    keys: &[SERVER_IP, SERVER_NAME, SERVER_KEY],
+    elsewhere: &[("mailing_address", "setup.json"), ("admin", "setup.json"), ("listen", "setup.json"), ("registration", "setup.json")],
+};
+
+const SERVER_IP: Key = Key {
+    name: "server_ip",
+    doc: "Where to reach the server: `host:port`, or `host` with port 5555. A name does as well as an IP address; an IPv6 address that \
+          has a port is in brackets.",
+    shape: Shape::Text { like: "192.168.1.10:5555", pattern: "^[^\\s/]+$" },
+    preset: Preset::Needed,
+    flag: Some("--server"),
+};
+
+const SERVER_NAME: Key = Key {
+    name: "server_name",
+    doc: "The server's name. It is in your own name already (`alice@s1`); here it keeps you from using the file of another server.",
+    shape: Shape::Text { like: "s1", pattern: "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" },
+    preset: Preset::Said("the one in your name"),
+    flag: None,
+};
+
+const SERVER_KEY: Key = Key {
+    name: "server_key",
+    doc: "The server's key, as `tidings server` and `tidings peer show` print it. With it, even the first contact is safe from impostors.",
+    shape: Shape::Text { like: "BIpZ…", pattern: "^[A-Za-z0-9_-]{43}$" },
+    preset: Preset::Said("the key that is seen first is kept"),
+    flag: Some("--server-key"),
+};
 
 /// Where and who a home server is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its name, which is its identity.
     pub name: ServerName,
-    /// `host:port` or `host`; an IPv6 address with a port is in brackets. Without a port: [`DEFAULT_PORT`].
+    /// `host:port` or `host`; an IPv6 address with a port is in brackets. Without a port: 5555.
     pub address: String,
     /// Its key, where known. Otherwise the key that is seen first is pinned.
     pub key: Option<ServerKey>,
@@ -32,203 +59,48 @@ pub struct Endpoint {
 impl Endpoint {
     /// `host:port`, with the port filled in.
     pub fn host_and_port(&self) -> String {
-        let address = self.address.as_str();
-        let bare_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
-        let has_port = !bare_v6 && address.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        match (has_port, bare_v6) {
-            (true, _) => address.to_owned(),
-            (false, true) => format!("[{address}]:{DEFAULT_PORT}"),
-            (false, false) => format!("{address}:{DEFAULT_PORT}"),
-        }
+        // What is no address is dialled as it is, and the system says why it cannot be.
+        value::address(&self.address).unwrap_or_else(|_| self.address.clone())
     }
 }
 
-/// What a `client_setup.json` says.
+/// Where the home server is, as far as it has been said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSetup {
-    /// Host, with or without a port.
-    pub server_ip: String,
+    /// Host, with or without a port; left out, the server's name.
+    pub server_ip: Option<String>,
     /// The server's name; left out, it is the one in the user's name.
     pub server_name: Option<ServerName>,
     /// The server's key, as `tidings peer show` prints it; left out, the key that is seen first is pinned.
     pub server_key: Option<ServerKey>,
 }
 
-/// Why a `client_setup.json` cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SetupError {
-    /// It cannot be read.
-    #[error("{file}: {why}", file = file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        why: String,
-    },
-    /// It is not JSON.
-    #[error("{file}:{line}:{column}: {why}", file = file.display())]
-    Syntax {
-        /// The file.
-        file: PathBuf,
-        /// From 1.
-        line: usize,
-        /// From 1.
-        column: usize,
-        /// What is wrong.
-        why: String,
-    },
-    /// A key is missing, unknown, twice there, or has a value that does not fit.
-    #[error("{file}:{line}: {key}: {why}", file = file.display())]
-    Key {
-        /// The file.
-        file: PathBuf,
-        /// From 1.
-        line: usize,
-        /// The key's path.
-        key: String,
-        /// What is wrong.
-        why: String,
-    },
-}
-
 impl ClientSetup {
-    /// Reads `file`.
-    pub fn load(file: &Path) -> Result<ClientSetup, SetupError> {
-        let text =
-            std::fs::read_to_string(file).map_err(|error| SetupError::Unreadable { file: file.to_owned(), why: error.to_string() })?;
-        ClientSetup::parse(file, &text)
-    }
-
-    /// Reads `text`; `file` is for the errors.
-    pub fn parse(file: &Path, text: &str) -> Result<ClientSetup, SetupError> {
-        let reader = Reader { file, text };
-        let strict = ParseOptions {
-            allow_comments: true,
-            allow_trailing_commas: true,
-            allow_loose_object_property_names: false,
-            allow_missing_commas: false,
-            allow_single_quoted_strings: false,
-            allow_hexadecimal_numbers: false,
-            allow_unary_plus_numbers: false,
-            ..ParseOptions::default()
-        };
-        let ast = parse_to_ast(text, &CollectOptions::default(), &strict).map_err(|error| SetupError::Syntax {
-            file: file.to_owned(),
-            line: error.line_display(),
-            column: error.column_display(),
-            why: error.kind().to_string(),
-        })?;
-        let Some(Value::Object(object)) = ast.value else {
-            return Err(reader.error(0, "(whole file)", "an object is expected: { \"server_ip\": \"host:port\" }"));
-        };
-        reader.check_keys(&object)?;
-        let Some((server_ip, at)) = reader.text_at(&object, "server_ip")? else {
-            return Err(reader.error(object.range().start, "server_ip", "this key is missing: the home server's host or host:port"));
-        };
-        if server_ip.trim().is_empty() || server_ip.chars().any(|c| c.is_whitespace() || c == '/') {
-            return Err(reader.error(at, "server_ip", "a host or host:port is expected, such as 192.168.1.10 or chat.example.org:5555"));
-        }
-        let server_name = match reader.text_at(&object, "server_name")? {
-            None => None,
-            Some((name, at)) => Some(name.parse().map_err(|error| reader.error(at, "server_name", &format!("{error}")))?),
-        };
-        let server_key = match reader.text_at(&object, "server_key")? {
-            None => None,
-            Some((key, at)) => Some(parse_server_key(&key).map_err(|why| reader.error(at, "server_key", why))?),
-        };
-        Ok(ClientSetup { server_ip, server_name, server_key })
+    /// Reads what all layers of `settings` come to. Whatever is wrong is found, not only the first of it.
+    pub fn read(settings: &mut Settings) -> Result<ClientSetup, SetupError> {
+        let server_ip = settings.read("server_ip", |text| value::address(text).map(|_| text.to_owned()));
+        let server_name = settings.read("server_name", str::parse);
+        let server_key = settings.read("server_key", parse_server_key);
+        settings.problems().map_or(Ok(ClientSetup { server_ip, server_name, server_key }), Err)
     }
 
     /// The endpoint for `user`'s home server.
     pub fn endpoint(&self, user: &UserName) -> Endpoint {
-        Endpoint {
-            name: self.server_name.clone().unwrap_or_else(|| user.server().clone()),
-            address: self.server_ip.clone(),
-            key: self.server_key,
-            plain: false,
-        }
+        let name = self.server_name.clone().unwrap_or_else(|| user.server().clone());
+        let address = self.server_ip.clone().unwrap_or_else(|| name.to_string());
+        Endpoint { name, address, key: self.server_key, plain: false }
     }
-}
-
-/// Reads a server's key: 43 characters of base64url without padding.
-pub fn parse_server_key(text: &str) -> Result<ServerKey, &'static str> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
-    bytes
-        .and_then(|bytes| ServerKey::from_slice(&bytes))
-        .ok_or("a server's key is 43 characters of base64url, as `tidings peer show` prints it")
-}
-
-/// A server's key as people see it.
-pub fn show_server_key(key: &ServerKey) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(key.as_bytes())
-}
-
-struct Reader<'a> {
-    file: &'a Path,
-    text: &'a str,
-}
-
-impl Reader<'_> {
-    fn error(&self, at: usize, key: &str, why: &str) -> SetupError {
-        let line = 1 + self.text.get(..at).unwrap_or_default().matches('\n').count();
-        SetupError::Key { file: self.file.to_owned(), line, key: key.to_owned(), why: why.to_owned() }
-    }
-
-    /// The parser keeps the last of two equal keys and knows no unknown ones; both are somebody's mistake.
-    fn check_keys(&self, object: &Object<'_>) -> Result<(), SetupError> {
-        for (index, property) in object.properties.iter().enumerate() {
-            let name = property.name.as_str();
-            let at = property.range.start;
-            if !KEYS.contains(&name) {
-                let why = match nearest(name) {
-                    Some(meant) => format!("this key is not known; did you mean {meant}?"),
-                    None => format!("this key is not known; known are {}", KEYS.join(", ")),
-                };
-                return Err(self.error(at, name, &why));
-            }
-            if object.properties[..index].iter().any(|before| before.name.as_str() == name) {
-                return Err(self.error(at, name, "this key is there twice"));
-            }
-        }
-        Ok(())
-    }
-
-    fn text_at(&self, object: &Object<'_>, key: &str) -> Result<Option<(String, usize)>, SetupError> {
-        match object.properties.iter().find(|property| property.name.as_str() == key).map(|property| &property.value) {
-            None => Ok(None),
-            Some(Value::StringLit(text)) => Ok(Some((text.value.to_string(), text.range.start))),
-            Some(other) => Err(self.error(other.range().start, key, "a text in double quotes is expected")),
-        }
-    }
-}
-
-/// The known key that differs from `name` in at most three letters.
-fn nearest(name: &str) -> Option<&'static str> {
-    KEYS.into_iter().map(|key| (distance(name, key), key)).min().filter(|(distance, _)| *distance <= 3).map(|(_, key)| key)
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn parse(text: &str) -> Result<ClientSetup, String> {
-        ClientSetup::parse(Path::new("client_setup.json"), text).map_err(|error| error.to_string())
+        let mut settings = Settings::new(&TABLE);
+        settings.file(Path::new("client_setup.json"), text.as_bytes());
+        ClientSetup::read(&mut settings).map_err(|problems| problems.to_string())
     }
 
     #[test]
@@ -259,36 +131,5 @@ mod tests {
         );
         let setup = parse(&text).unwrap();
         assert_eq!((setup.server_name, setup.server_key), (Some("s1".parse().unwrap()), Some(key)));
-    }
-
-    #[test]
-    fn mistakes_are_named_with_file_line_and_key() {
-        for (text, expected) in [
-            ("", "client_setup.json:1: (whole file): an object is expected"),
-            ("[]", "client_setup.json:1: (whole file): an object is expected"),
-            ("{}", "client_setup.json:1: server_ip: this key is missing"),
-            ("{\n \"server_ip\": null }", "client_setup.json:2: server_ip: a text in double quotes is expected"),
-            ("{ \"server_ip\": 5 }", "client_setup.json:1: server_ip: a text in double quotes is expected"),
-            ("{ \"server_ip\": \"\" }", "client_setup.json:1: server_ip: a host or host:port is expected"),
-            ("{ \"server_ip\": \"https://x\" }", "client_setup.json:1: server_ip: a host or host:port is expected"),
-            ("{ \"server_up\": \"x\" }", "client_setup.json:1: server_up: this key is not known; did you mean server_ip?"),
-            (
-                "{ \"password\": \"x\" }",
-                "client_setup.json:1: password: this key is not known; known are server_ip, server_name, server_key",
-            ),
-            ("{ \"server_ip\": \"x\",\n\"server_ip\": \"y\" }", "client_setup.json:2: server_ip: this key is there twice"),
-            ("{ \"server_ip\": \"x\", \"server_name\": \"S1\" }", "client_setup.json:1: server_name: a server name is"),
-            ("{ \"server_ip\": \"x\", \"server_key\": \"abc\" }", "client_setup.json:1: server_key: a server's key is 43 characters"),
-            ("{ \"server_ip\": \"x\"\n", "client_setup.json:1:1: "),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert!(error.starts_with(expected), "{text:?} gave {error:?}, expected {expected:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let error = ClientSetup::load(Path::new("/nowhere/client_setup.json")).unwrap_err().to_string();
-        assert!(error.starts_with("/nowhere/client_setup.json: "), "{error}");
     }
 }

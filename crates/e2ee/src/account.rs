@@ -159,7 +159,7 @@ async fn sign_list<K: RsaKeys>(
         list: list.version,
         epoch: None,
         kind,
-        body: cbor::encode(&SignedList { list: bytes, sig }).into(),
+        body: cbor::encode(&SignedList { list: bytes, sig, by_old: None, grant: None }).into(),
         sig: None,
     };
     Ok(draft.signed(&LogName::Keys(list.user.server().clone()), |bytes| device.sign(bytes)))

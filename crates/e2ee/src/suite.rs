@@ -4,8 +4,9 @@ pub mod rsa_jwe;
 
 use bytes::Bytes;
 use std::future::Future;
+use std::sync::Arc;
 use tidings_proto::{Content, DeviceKey, Draft, Encoded, Hash, RoomId, SuiteName, UserName};
-use tidings_trust::{KeyState, Roster, RsaPublicKey};
+use tidings_trust::{KeyState, Members, Roster, RsaPublicKey};
 
 /// What a suite promises, in words for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +66,10 @@ pub struct OpenContext<'a> {
     pub draft: &'a Encoded<Draft>,
     /// The key history of the user that the draft names.
     pub author: &'a KeyState,
-    /// Who is in the room.
-    pub roster: &'a Roster,
+    /// Who is in the room at the place of the draft.
+    pub members: &'a Members,
+    /// The members' key histories, as far as they are known.
+    pub keys: &'a (dyn Fn(&UserName) -> Option<Arc<KeyState>> + Sync),
 }
 
 /// What came out of a message. The author is proved, not read.
@@ -102,7 +105,7 @@ pub enum SealError {
 }
 
 /// A message is not opened. It is shown as such, with its author's claimed name and this reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// It cannot be decrypted; why, is never said.
     #[error("it cannot be decrypted with this account's keys")]
@@ -110,9 +113,12 @@ pub enum OpenError {
     /// It is not what its place says: moved from elsewhere, changed, or not its author's.
     #[error("it does not belong where it was found: {0}")]
     NotAuthentic(&'static str),
-    /// The author's device list is not known yet; try again when it is.
-    #[error("its author's device list is not known here yet")]
-    NotYet,
+    /// Somebody's device list is not known in the version that counts; try again when it is.
+    #[error("the keys of {0} have not arrived here yet")]
+    NotYet(UserName),
+    /// It is locked to a key of this account that this device does not have: the account's keys were changed on another.
+    #[error("this account's keys were changed on another device; log in again to get them")]
+    Locked,
 }
 
 /// How a room's messages are sealed and opened. Nothing falls back to anything else.

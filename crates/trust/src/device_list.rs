@@ -4,6 +4,7 @@ use crate::rsa::RsaPublicKey;
 use bytes::Bytes;
 use minicbor::{Decode, Decoder, Encode};
 use tidings_proto::cbor::raw;
+use tidings_proto::frame::Grant;
 use tidings_proto::{DeviceKey, Hash, SuiteName, UserName, label};
 
 /// Bytes of an encoded list: 20 devices and two keys of 4096 bits fit twice. Everybody keeps everybody's lists.
@@ -80,7 +81,7 @@ pub struct VaultRef {
     pub hash: Hash,
 }
 
-/// A device list as it travels: the body of `First` and `List` drafts.
+/// A device list as it travels: the body of `First`, `List`, `Rotate` and `Reset` drafts.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct SignedList {
@@ -90,6 +91,12 @@ pub struct SignedList {
     /// PS256 by the list's identity over [`signed_bytes`].
     #[cbor(n(1), with = "raw")]
     pub sig: Bytes,
+    /// `Rotate`: PS256 by the identity before over [`rotation_bytes`].
+    #[cbor(n(2), with = "raw::option")]
+    pub by_old: Option<Bytes>,
+    /// `Reset`: the word of the user's server.
+    #[n(3)]
+    pub grant: Option<Grant>,
 }
 
 impl SignedList {
@@ -97,6 +104,13 @@ impl SignedList {
     pub fn hash(&self) -> Hash {
         Hash::of(&self.list)
     }
+}
+
+/// What the identity before signs when it agrees to another: label ‖ the encoded list.
+pub fn rotation_bytes(list: &[u8]) -> Vec<u8> {
+    let mut out = label::marked(label::ROTATE);
+    out.extend_from_slice(list);
+    out
 }
 
 /// What the identity signs: label ‖ the encoded list.

@@ -51,7 +51,8 @@ pub fn check_past(log: &LogName, draft: &Encoded<Draft>, author: &KeyState) -> R
     check_signed(log, draft)
 }
 
-fn check_signed(log: &LogName, draft: &Encoded<Draft>) -> Result<(), DraftError> {
+/// Checks a draft's signature by its device.
+pub fn check_signed(log: &LogName, draft: &Encoded<Draft>) -> Result<(), DraftError> {
     let sig = draft.sig.as_ref().ok_or(DraftError::BadSignature)?;
     verify_device(&draft.device, &signed_bytes(log, draft), sig).map_err(|_| DraftError::BadSignature)
 }

@@ -1,12 +1,15 @@
-//! One user's key history: each device list continues the one before, or is refused. Server and client judge by this one
-//! function.
+//! One user's key history: each entry continues the one before, or is refused. Server and client judge by this one function.
+//!
+//! A history begins with `First`. `List` changes devices and the encryption key, `Rotate` the identity with the old one's
+//! consent; both are the same person's. `Reset` begins anew on the word of the user's server, so whoever relied on the identity
+//! has to look again. `Gone` ends it.
 
-use crate::device_list::{Device, DeviceList, LIST_LIMIT, SIGNED_LIMIT, SignedList, signed_bytes};
-use crate::ed25519::verify_device;
-use std::collections::HashSet;
+mod succession;
+
+use crate::device_list::{Device, DeviceList};
+use crate::rsa::{Fingerprint, RsaPublicKey};
 use std::sync::Arc;
-use tidings_proto::draft::signed_bytes as draft_signed_bytes;
-use tidings_proto::{DeviceKey, Draft, Encoded, Hash, Kind, LogName, cbor, limits};
+use tidings_proto::{DeviceKey, Hash, limits};
 
 /// Where a user's key history stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +18,14 @@ pub struct KeyState {
     pub list: Arc<DeviceList>,
     /// Its hash, which the next one must name.
     pub list_hash: Hash,
-    /// Its place in `keys@`.
+    /// The place in `keys@` of the newest entry.
     pub seq: u64,
+    /// Whether the account is closed.
+    pub closed: bool,
     /// Every earlier and present device with the version in which it came and, once gone, the first without it.
     spans: Arc<[Span]>,
+    /// Every version's keys, those that follow each other unchanged as one.
+    keys: Arc<[VersionKeys]>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +33,19 @@ struct Span {
     device: DeviceKey,
     from: u64,
     until: Option<u64>,
+}
+
+/// A user's keys from one version of the device list on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionKeys {
+    /// The first version that has them.
+    pub from: u64,
+    /// The first version of the same person: 1, or that of the last reset.
+    pub person: u64,
+    /// Signs device lists.
+    pub identity: RsaPublicKey,
+    /// What messages are locked with.
+    pub encryption: RsaPublicKey,
 }
 
 /// Why a draft does not continue a key history. Always its sender's fault.
@@ -37,13 +57,13 @@ pub enum KeysError {
     /// In another server's log, or about somebody else.
     #[error("the device list is about somebody else")]
     WrongUser,
-    /// A first list where there is one, or a further one where there is none.
+    /// A first list where there is one, a further one where there is none, or of a kind that has no place here.
     #[error("a key history starts once, and only once")]
     WrongKind,
     /// Not the version after the last, or not naming it by hash.
     #[error("the device list does not follow the one before")]
     WrongVersion,
-    /// Another identity.
+    /// Another identity without a rotation or reset; or the same one with it.
     #[error("the device list has another identity")]
     WrongIdentity,
     /// One key for both uses.
@@ -58,43 +78,26 @@ pub enum KeysError {
     /// A signature does not verify.
     #[error("a signature of the device list does not verify")]
     BadSignature,
+    /// The user's server has not agreed.
+    #[error("the user's server has not agreed to this")]
+    BadGrant,
     /// Not newer than what is known: replayed, or rolled back.
     #[error("the device list is not newer than the one that is known")]
     RolledBack,
+    /// The account is closed.
+    #[error("the account is closed, and stays closed")]
+    Closed,
 }
 
 impl KeyState {
-    /// The state after `draft`, entry `seq` of `log`, given the one before.
-    pub fn apply(before: Option<&KeyState>, log: &LogName, seq: u64, draft: &Encoded<Draft>) -> Result<KeyState, KeysError> {
-        if *log != LogName::Keys(draft.author.server().clone()) {
-            return Err(KeysError::WrongUser);
-        }
-        let signed: SignedList = cbor::decode(&draft.body, SIGNED_LIMIT).map_err(|_| KeysError::Malformed)?;
-        let list: DeviceList = cbor::decode(&signed.list, LIST_LIMIT).map_err(|_| KeysError::Malformed)?;
-        if list.user != draft.author || before.is_some_and(|before| before.list.user != list.user) {
-            return Err(KeysError::WrongUser);
-        }
-        follows(before, seq, draft, &list)?;
-        let devices: HashSet<&DeviceKey> = list.devices.iter().map(|device| &device.key).collect();
-        if devices.len() != list.devices.len() || !(1..=limits::DEVICES).contains(&devices.len()) {
-            return Err(KeysError::WrongDevices);
-        }
-        if list.identity == list.encryption {
-            return Err(KeysError::SameKey);
-        }
-        if draft.list != list.version || !devices.contains(&draft.device) {
-            return Err(KeysError::NotListed);
-        }
-        let sig = draft.sig.as_ref().ok_or(KeysError::BadSignature)?;
-        verify_device(&draft.device, &draft_signed_bytes(log, draft), sig).map_err(|_| KeysError::BadSignature)?;
-        list.identity.verify_pss(&signed_bytes(&signed.list), &signed.sig).map_err(|_| KeysError::BadSignature)?;
-        let spans = next_spans(before, &list);
-        Ok(KeyState { list_hash: signed.hash(), list: Arc::new(list), seq, spans })
+    /// The version of the history: that of the newest list, and one more once the account is closed.
+    pub fn version(&self) -> u64 {
+        self.list.version + u64::from(self.closed)
     }
 
-    /// A device of the newest list.
+    /// A device of the newest list; a closed account has none.
     pub fn device(&self, key: &DeviceKey) -> Option<&Device> {
-        self.list.devices.iter().find(|device| device.key == *key)
+        self.list.devices.iter().find(|device| device.key == *key && !self.closed)
     }
 
     /// Whether device list `version` names `key`: what was written under an older list stays its author's.
@@ -102,33 +105,29 @@ impl KeyState {
         version <= self.list.version
             && self.spans.iter().any(|span| span.device == *key && span.from <= version && span.until.is_none_or(|until| version < until))
     }
-}
 
-/// The rules of succession.
-fn follows(before: Option<&KeyState>, seq: u64, draft: &Draft, list: &DeviceList) -> Result<(), KeysError> {
-    match (before, draft.kind) {
-        (None, Kind::First) if list.version == 1 && list.prev.is_none() => Ok(()),
-        (None, Kind::First) => Err(KeysError::WrongVersion),
-        (Some(before), Kind::List) if seq <= before.seq || list.version <= before.list.version => Err(KeysError::RolledBack),
-        (Some(before), Kind::List) if list.version != before.list.version + 1 || list.prev != Some(before.list_hash) => {
-            Err(KeysError::WrongVersion)
-        }
-        (Some(before), Kind::List) if list.identity != before.list.identity => Err(KeysError::WrongIdentity),
-        (Some(_), Kind::List) => Ok(()),
-        _ => Err(KeysError::WrongKind),
+    /// The keys of device list `version`.
+    pub fn keys_of(&self, version: u64) -> Option<&VersionKeys> {
+        (version <= self.list.version).then(|| self.keys.iter().rev().find(|keys| keys.from <= version))?
     }
-}
 
-fn next_spans(before: Option<&KeyState>, list: &DeviceList) -> Arc<[Span]> {
-    let listed = |key: &DeviceKey| list.devices.iter().any(|device| device.key == *key);
-    let mut spans: Vec<Span> = before.map(|before| before.spans.to_vec()).unwrap_or_default();
-    for span in spans.iter_mut().filter(|span| span.until.is_none() && !listed(&span.device)) {
-        span.until = Some(list.version);
+    /// The newest keys with this encryption key (RFC 7638 thumbprint).
+    pub fn with_encryption(&self, thumbprint: &Hash) -> Option<&VersionKeys> {
+        self.keys.iter().rev().find(|keys| keys.encryption.thumbprint() == *thumbprint)
     }
-    for device in &list.devices {
-        if !spans.iter().any(|span| span.until.is_none() && span.device == device.key) {
-            spans.push(Span { device: device.key, from: list.version, until: None });
-        }
+
+    /// The newest keys.
+    pub fn newest(&self) -> &VersionKeys {
+        self.keys.last().expect("a history has a first list")
     }
-    spans.into()
+
+    /// Whether whoever has `keys` is the person whose identity is, or was, `identity`: no reset lies between.
+    pub fn is_person(&self, keys: &VersionKeys, identity: &Fingerprint) -> bool {
+        self.keys.iter().any(|other| other.person == keys.person && other.identity.fingerprint() == *identity)
+    }
+
+    /// Whether the account is still that of the person whose identity is, or was, `identity`.
+    pub fn is_still(&self, identity: &Fingerprint) -> bool {
+        !self.closed && self.is_person(self.newest(), identity)
+    }
 }

@@ -7,10 +7,13 @@ pub mod drafts;
 pub mod ed25519;
 pub mod keys;
 pub mod login;
+pub mod members;
 pub mod roster;
 pub mod rsa;
+pub mod safety;
 
 pub use device_list::{Device, DeviceList, SignedList, VaultRef};
-pub use keys::{KeyState, KeysError};
+pub use keys::{KeyState, KeysError, VersionKeys};
+pub use members::Members;
 pub use roster::Roster;
 pub use rsa::{Fingerprint, RsaPublicKey};

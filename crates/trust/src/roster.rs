@@ -1,8 +1,10 @@
 //! Who is in a room, with the keys that count. Its hash is bound into every message, so nobody can be slipped in.
 
 use crate::keys::KeyState;
-use crate::rsa::Fingerprint;
+use crate::members::{Members, Person, Standing};
+use crate::rsa::{Fingerprint, RsaPublicKey};
 use minicbor::{Decode, Encode};
+use std::sync::Arc;
 use tidings_proto::{Hash, UserName, cbor, label};
 
 pub use tidings_proto::Role;
@@ -29,9 +31,9 @@ pub struct RosterMember {
     /// Their identity.
     #[n(1)]
     pub identity: Fingerprint,
-    /// RFC 7638 thumbprint of their encryption key.
+    /// RFC 7638 thumbprint of their encryption key; none of who is only asked in, and is not sealed to.
     #[n(2)]
-    pub encryption: Hash,
+    pub encryption: Option<Hash>,
     /// What they may do.
     #[n(3)]
     pub role: Role,
@@ -40,31 +42,77 @@ pub struct RosterMember {
     pub status: Status,
 }
 
-/// The members of a room, sorted by name in byte order.
+/// The people of a room, sorted by name in byte order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster(Vec<RosterMember>);
 
+/// Why there is no roster.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RosterError {
+    /// Somebody's keys are not known, or not in a version that has this encryption key.
+    #[error("the keys of {0} have not arrived here yet")]
+    NotYet(UserName),
+    /// Somebody's account is closed, or is not the person's any more who came in.
+    #[error("{0} is not the person any more who came in")]
+    Lost(UserName),
+    /// The keys are not one for each member.
+    #[error("it is not locked to exactly this room's members")]
+    OtherMembers,
+}
+
+type Keys<'a> = &'a dyn Fn(&UserName) -> Option<Arc<KeyState>>;
+
 impl Roster {
-    /// A roster of these members.
-    pub fn new(mut members: Vec<RosterMember>) -> Roster {
-        members.sort_by_key(|member| member.user.to_string());
-        members.dedup_by(|a, b| a.user == b.user);
-        Roster(members)
+    /// The roster to seal to, with the newest keys of each, and the members' encryption keys in its order.
+    pub fn to_seal(members: &Members, keys: Keys<'_>) -> Result<(Roster, Vec<RsaPublicKey>), RosterError> {
+        let mut encryption = Vec::new();
+        let roster = Roster::build(members, |user, person| {
+            let state = keys(user).ok_or_else(|| RosterError::NotYet(user.clone()))?;
+            if state.closed || person.identity.is_some_and(|identity| !state.is_still(&identity)) {
+                return Err(RosterError::Lost(user.clone()));
+            }
+            encryption.push(state.newest().encryption.clone());
+            Ok((state.newest().identity.fingerprint(), state.newest().encryption.thumbprint()))
+        })?;
+        Ok((roster, encryption))
     }
 
-    /// The roster of a direct room: both are members, nobody is more.
-    pub fn direct(a: &KeyState, b: &KeyState) -> Roster {
-        let member = |state: &KeyState| RosterMember {
-            user: state.list.user.clone(),
-            identity: state.list.identity.fingerprint(),
-            encryption: state.list.encryption.thumbprint(),
-            role: Role::Member,
-            status: Status::Member,
+    /// The roster that a message was sealed to, by the encryption keys (RFC 7638 thumbprints) that it names, in the order of
+    /// the roster: an author uses the newest keys that it knows, which need not be the newest there are.
+    pub fn to_open(members: &Members, locked_to: &[Hash], keys: Keys<'_>) -> Result<Roster, RosterError> {
+        let mut locked_to = locked_to.iter();
+        let roster = Roster::build(members, |user, person| {
+            let thumbprint = locked_to.next().ok_or(RosterError::OtherMembers)?;
+            let state = keys(user).ok_or_else(|| RosterError::NotYet(user.clone()))?;
+            let found = state.with_encryption(thumbprint).ok_or_else(|| RosterError::NotYet(user.clone()))?;
+            if person.identity.is_some_and(|identity| !state.is_person(found, &identity)) {
+                return Err(RosterError::Lost(user.clone()));
+            }
+            Ok((found.identity.fingerprint(), *thumbprint))
+        })?;
+        if locked_to.next().is_some() { Err(RosterError::OtherMembers) } else { Ok(roster) }
+    }
+
+    fn build(
+        members: &Members,
+        mut keys_of: impl FnMut(&UserName, &Person) -> Result<(Fingerprint, Hash), RosterError>,
+    ) -> Result<Roster, RosterError> {
+        let mut people: Vec<(&UserName, &Person)> = members.people().collect();
+        people.sort_by_key(|(user, _)| user.to_string());
+        let line = |(user, person): (&UserName, &Person)| {
+            let (identity, encryption, status) = match (person.standing, person.identity) {
+                (Standing::Invited, Some(identity)) => (identity, None, Status::Invited),
+                _ => {
+                    let (identity, encryption) = keys_of(user, person)?;
+                    (identity, Some(encryption), Status::Member)
+                }
+            };
+            Ok(RosterMember { user: user.clone(), identity, encryption, role: person.role, status })
         };
-        Roster::new(vec![member(a), member(b)])
+        people.into_iter().map(line).collect::<Result<_, RosterError>>().map(Roster)
     }
 
-    /// The members, in order.
+    /// The people, in order.
     pub fn members(&self) -> &[RosterMember] {
         &self.0
     }

@@ -2,7 +2,7 @@
 
 use super::{Engine, FOLLOW_AGAIN};
 use crate::ClientError;
-use crate::crypto::{Members, SealJob};
+use crate::crypto::{Histories, Readers, SealJob};
 use crate::outbox::{Parcel, Verdict, WINDOW};
 use crate::platform;
 use crate::store::{OutboxRow, Sealed};
@@ -12,9 +12,10 @@ use std::time::Instant;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{Code, Genesis, Hash, Kind, LogName, Refusal, UserName, cbor, limits};
+use tidings_trust::Members;
 
 /// What a draft needs: the version of this user's device list; for a sealed one its readers, and what was last seen there.
-type Needs = (u64, Option<(Members, (u64, Hash))>);
+type Needs = (u64, Option<(Readers, (u64, Hash))>);
 
 /// What keeps a row from being sealed.
 enum Hindrance {
@@ -100,7 +101,7 @@ impl Engine {
                     blocked.insert(row.log);
                 }
                 Err(Hindrance::Never(reason, code)) => never.push((row, reason, code)),
-                Ok((list, members)) => {
+                Ok((list, readers)) => {
                     if !per_log.contains_key(&row.log) {
                         let log = row.log.clone();
                         let count = self.core.stored(move |store| store.own_count(&log)).await?;
@@ -112,7 +113,7 @@ impl Engine {
                         continue;
                     }
                     (*count, *load) = (*count + 1, *load + 1);
-                    jobs.push(SealJob { n: *count, list, members, row });
+                    jobs.push(SealJob { n: *count, list, readers, row });
                 }
             }
         }
@@ -197,8 +198,11 @@ impl Engine {
             return Err(Hindrance::Never(format!("this conversation is stopped: {why}"), Code::Conflict.name()));
         }
         let tip = followed.map_or(Tip::EMPTY, |followed| followed.tip());
-        let members = Members::direct(genesis.room(), direct.suite, &mine, &theirs);
-        Ok((list, Some((members, (tip.seq, tip.hash)))))
+        let keys: Histories = [mine, theirs].into_iter().map(|state| (state.list.user.clone(), state)).collect();
+        match Readers::of(genesis, &Members::direct(direct), &keys) {
+            Ok(readers) => Ok((list, Some((readers, (tip.seq, tip.hash))))),
+            Err(error) => Err(Hindrance::Never(error.to_string(), KEY_CHANGED)),
+        }
     }
 
     fn no_keys(&mut self, other: &UserName) -> Hindrance {

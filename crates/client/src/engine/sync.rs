@@ -5,7 +5,7 @@
 
 use super::Engine;
 use crate::ClientError;
-use crate::crypto::{Kept, Members, OpenJob};
+use crate::crypto::{Kept, OpenJob};
 use crate::platform;
 use crate::store::{Batch, NewRow, OwnSent};
 use crate::view::Target;
@@ -15,8 +15,8 @@ use std::time::Instant;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::frame::{Entries, Item, RoomRef};
 use tidings_proto::{Content, DeviceKey, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, UserName, cbor, limits};
-use tidings_trust::KeyState;
 use tidings_trust::drafts::check_past;
+use tidings_trust::{KeyState, Members};
 
 /// Bytes of entries that one log may hold back while keys are on their way; the link ends beyond, and the rest is asked for anew.
 const HELD: usize = 4 * 1024 * 1024;
@@ -305,8 +305,16 @@ impl Engine {
         let (Some(mine), Some(theirs)) = (mine, theirs) else {
             return Found::Unreadable("the keys of the people in this conversation are not known".into());
         };
-        let members = Members::direct(genesis.room(), direct.suite, &mine, &theirs);
-        Found::Sealed(Box::new(OpenJob { log: log.clone(), seq, draft: draft.clone(), author, members }))
+        let keys = [mine, theirs].into_iter().map(|state| (state.list.user.clone(), state)).collect();
+        Found::Sealed(Box::new(OpenJob {
+            log: log.clone(),
+            seq,
+            draft: draft.clone(),
+            author,
+            genesis: genesis.clone(),
+            members: Arc::new(Members::direct(direct)),
+            keys: Arc::new(keys),
+        }))
     }
 
     /// Opens what is sealed, all in one go on another thread. By seq; what could not be opened says why.

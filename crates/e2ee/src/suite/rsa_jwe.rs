@@ -5,7 +5,7 @@
 
 use super::{Changes, OpenContext, OpenError, Opened, Properties, SealContext, SealError, Suite};
 use crate::device::DeviceSecret;
-use crate::jose::{self, JoseError, Parsed};
+use crate::jose::{self, Parsed};
 use crate::rsa::RsaKeys;
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
@@ -13,7 +13,7 @@ use tidings_proto::cbor::{self, raw};
 use tidings_proto::{Content, DeviceKey, Draft, Hash, Kind, RoomId, Signature, SuiteName, UserName, label, limits};
 use tidings_trust::Roster;
 use tidings_trust::ed25519::verify_device;
-use tidings_trust::roster::{RosterMember, Status};
+use tidings_trust::roster::{RosterError, RosterMember, Status};
 use zeroize::Zeroizing;
 
 /// The suite, with one account's keys on one device.
@@ -90,7 +90,7 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
         if content.text.len() > limits::TEXT {
             return Err(SealError::TooLarge);
         }
-        let same = members.iter().map(|member| member.encryption).eq(context.keys.iter().map(|key| key.thumbprint()));
+        let same = members.iter().map(|member| member.encryption).eq(context.keys.iter().map(|key| Some(key.thumbprint())));
         if !same || !members.iter().any(|member| member.user == *context.author) {
             return Err(SealError::WrongKeys);
         }
@@ -127,19 +127,17 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
             return Err(OpenError::NotAuthentic("it is held against another author's keys"));
         }
         if draft.list > context.author.list.version {
-            return Err(OpenError::NotYet);
+            return Err(OpenError::NotYet(draft.author.clone()));
         }
-        let parsed = Parsed::read(&draft.body).map_err(|_| OpenError::NotAuthentic("it is not of this room's suite"))?;
-        let members: Vec<_> = readers(context.roster).collect();
-        if !members.iter().any(|member| member.user == draft.author) {
+        if context.members.may_write(draft, context.author).is_err() {
             return Err(OpenError::NotAuthentic("its author is not a member of this room"));
         }
-        let to_members = members.len() == parsed.kids().count()
-            && members.iter().zip(parsed.kids()).all(|(member, kid)| kid == kid_of(&member.encryption));
-        if !to_members {
-            return Err(OpenError::NotAuthentic("it is not locked to exactly this room's members"));
+        if draft.epoch != Some(context.members.epoch()) {
+            return Err(OpenError::NotAuthentic("it was written in another epoch"));
         }
-        let plaintext = self.decrypt(&parsed).await.map_err(|_| OpenError::Undecryptable)?;
+        let parsed = Parsed::read(&draft.body).map_err(|_| OpenError::NotAuthentic("it is not of this room's suite"))?;
+        let roster = roster_of(&parsed, context)?;
+        let plaintext = self.decrypt(&parsed).await?;
         let plaintext: Plaintext = cbor::decode(&plaintext, limits::DRAFT).map_err(|_| OpenError::NotAuthentic("it cannot be read"))?;
         let signed: Signed = cbor::decode(&plaintext.signed, limits::DRAFT).map_err(|_| OpenError::NotAuthentic("it cannot be read"))?;
         if !context.author.named_in(&signed.device, signed.list) {
@@ -147,7 +145,7 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
         }
         verify_device(&signed.device, &signed_bytes(&plaintext.signed), &plaintext.sig)
             .map_err(|_| OpenError::NotAuthentic("its signature is not valid"))?;
-        belongs(&signed, draft, context)?;
+        belongs(&signed, draft, context, &roster)?;
         let opened = Opened {
             content: signed.content,
             author: context.author.list.user.clone(),
@@ -160,15 +158,16 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
 }
 
 impl<K: RsaKeys> RsaJwe1<'_, K> {
-    async fn decrypt(&self, parsed: &Parsed) -> Result<Zeroizing<Vec<u8>>, JoseError> {
+    async fn decrypt(&self, parsed: &Parsed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        // It is known to be locked to one of this account's keys.
         let ours = self.decrypting.iter().find(|(kid, _)| parsed.kids().any(|theirs| theirs == kid));
-        let (kid, key) = ours.ok_or(JoseError::Undecryptable)?;
-        parsed.open(self.keys, kid, key).await
+        let (kid, key) = ours.ok_or(OpenError::Locked)?;
+        parsed.open(self.keys, kid, key).await.map_err(|_| OpenError::Undecryptable)
     }
 }
 
 /// Holds what was signed against where the message was found.
-fn belongs(signed: &Signed, draft: &Draft, context: &OpenContext<'_>) -> Result<(), OpenError> {
+fn belongs(signed: &Signed, draft: &Draft, context: &OpenContext<'_>, roster: &Roster) -> Result<(), OpenError> {
     let checks = [
         (signed.suite == SuiteName::RsaJwe1, "it was sealed for another suite"),
         (signed.room == context.room, "it was written for another room"),
@@ -177,7 +176,7 @@ fn belongs(signed: &Signed, draft: &Draft, context: &OpenContext<'_>) -> Result<
         (signed.n == draft.n, "it was written as another message"),
         (signed.list == draft.list, "it was written under another device list"),
         (Some(signed.epoch) == draft.epoch, "it was written in another epoch"),
-        (signed.roster == context.roster.hash(), "it was written to other members, or under other keys"),
+        (signed.roster == roster.hash(), "it was written to other members, or under other keys"),
     ];
     match checks.iter().find(|(holds, _)| !holds) {
         Some((_, why)) => Err(OpenError::NotAuthentic(why)),
@@ -190,7 +189,14 @@ fn readers(roster: &Roster) -> impl Iterator<Item = &RosterMember> {
     roster.members().iter().filter(|member| member.status == Status::Member)
 }
 
-fn kid_of(thumbprint: &Hash) -> String {
+/// The roster that a message was sealed to: the keys that it is locked with say which.
+fn roster_of(parsed: &Parsed, context: &OpenContext<'_>) -> Result<Roster, OpenError> {
     use base64::Engine;
-    base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(thumbprint.0)
+    let thumbprint = |kid: &str| base64::prelude::BASE64_URL_SAFE_NO_PAD.decode(kid).ok().and_then(|bytes| Hash::from_slice(&bytes));
+    let other_members = OpenError::NotAuthentic("it is not locked to exactly this room's members");
+    let locked_to: Option<Vec<Hash>> = parsed.kids().map(thumbprint).collect();
+    Roster::to_open(context.members, &locked_to.ok_or(other_members.clone())?, &|user| (context.keys)(user)).map_err(|error| match error {
+        RosterError::NotYet(user) => OpenError::NotYet(user),
+        RosterError::Lost(_) | RosterError::OtherMembers => other_members,
+    })
 }

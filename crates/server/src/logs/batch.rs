@@ -354,7 +354,7 @@ impl<'a> Batch<'a> {
             return Err(if before.is_some() { Code::NameTaken } else { Code::Forbidden }.into());
         }
         let seq = self.find(log).map_or(1, |row| self.tip(row.number).seq + 1);
-        KeyState::apply(before.as_deref(), log, seq, draft).map_err(keys_refused)
+        KeyState::apply(before.as_deref(), log, seq, draft, None).map_err(keys_refused)
     }
 
     /// Gives a draft its place in a log that is ordered here.

@@ -79,7 +79,7 @@ async fn replay(store: &dyn Store, row: &LogRow, states: &mut BTreeMap<UserName,
             // A stub took nobody's place in the history.
             let Some(draft) = entry.draft() else { continue };
             let before = states.get(&draft.author).map(|state| &**state);
-            let state = KeyState::apply(before, &row.name, entry.seq, draft)
+            let state = KeyState::apply(before, &row.name, entry.seq, draft, None)
                 .map_err(|error| StoreError::Damaged(format!("{} entry {}: {error}", row.name, entry.seq)))?;
             states.insert(draft.author.clone(), Arc::new(state));
         }

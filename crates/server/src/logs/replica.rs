@@ -141,7 +141,7 @@ fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>) ->
             (LogName::Public(hub), Payload::Draft(draft)) => post(logs, hub, &row.name, draft),
             (LogName::Keys(_), Payload::Draft(draft)) => {
                 let before = states.get(&draft.author).cloned().or_else(|| logs.directory.state(&draft.author));
-                match KeyState::apply(before.as_deref(), &row.name, entry.seq, draft) {
+                match KeyState::apply(before.as_deref(), &row.name, entry.seq, draft, None) {
                     Ok(state) => {
                         let state = Arc::new(state);
                         states.insert(draft.author.clone(), state.clone());

@@ -218,7 +218,8 @@ pub fn keys_refused(error: KeysError) -> Refusal {
     let code = match error {
         KeysError::Malformed | KeysError::SameKey | KeysError::WrongDevices => Code::Malformed,
         KeysError::WrongVersion | KeysError::RolledBack => Code::Conflict,
-        KeysError::BadSignature => Code::BadSignature,
+        KeysError::BadSignature | KeysError::BadGrant => Code::BadSignature,
+        KeysError::Closed => Code::Closed,
         KeysError::WrongUser | KeysError::WrongKind | KeysError::WrongIdentity | KeysError::NotListed => Code::Forbidden,
     };
     Refusal::new(code, error.to_string())
