@@ -5,8 +5,10 @@
 mod account;
 mod bindings;
 mod forge;
+mod jwk;
 mod limits;
 mod profile;
+mod rfc9807;
 mod samples;
 mod secrets;
 mod snapshots;

@@ -1,9 +1,9 @@
 //! Ciphertexts of other people's making (C2SP/wycheproof), through the code that opens messages: what must open does, what
 //! must not does not, and nothing that is not of our own profile gets as far as a key.
 
+use crate::jwk::pkcs8_of;
 use crate::samples::{decrypting, wait};
-use aws_lc_rs::encoding::AsDer;
-use aws_lc_rs::rsa::{KeyPair, KeyPairComponents, OaepPrivateDecryptingKey, PrivateDecryptingKey};
+use aws_lc_rs::rsa::{OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as B64;
 use data_encoding::HEXLOWER;
@@ -16,6 +16,7 @@ use tidings_e2ee::jose::{self, JoseError, Parsed, Sealed};
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 
 const JWE: &str = include_str!("../vectors/json_web_encryption_test.json");
+const JOSE: &str = include_str!("../vectors/json_web_crypto_test.json");
 
 fn hex(value: &Value) -> Vec<u8> {
     HEXLOWER.decode(value.as_str().unwrap().as_bytes()).unwrap()
@@ -41,6 +42,14 @@ fn is_valid(case: &Value) -> bool {
     case["result"] == "valid"
 }
 
+/// The bytes with one bit flipped: another one for each case, so that a set tries many.
+fn flipped(bytes: &[u8], case: &Value) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let bit = case["tcId"].as_u64().unwrap() as usize * 37 % (bytes.len() * 8);
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    bytes
+}
+
 fn rsa_oaep(file: &str) -> (u64, u64) {
     let (mut opened, mut refused) = (0, 0);
     each(file, |group, case| {
@@ -49,6 +58,7 @@ fn rsa_oaep(file: &str) -> (u64, u64) {
         // We never use a label (RFC 7518 §4.3), so what was made with one must not open.
         if is_valid(case) && case["label"] == "" {
             assert_eq!(found.unwrap()[..], hex(&case["msg"]), "case {}", case["tcId"]);
+            assert!(wait(AwsLcKeys.decrypt_oaep(&key, &flipped(&hex(&case["ct"]), case))).is_err(), "case {} flipped", case["tcId"]);
             opened += 1;
         } else {
             assert!(found.is_err(), "case {}: {}", case["tcId"], case["comment"]);
@@ -84,6 +94,8 @@ fn aes_gcm() {
             other_sizes += 1;
         } else if is_valid(case) {
             assert_eq!(found.unwrap()[..], hex(&case["msg"]), "case {}", case["tcId"]);
+            let changed = Sealed { tag: flipped(&sealed.tag, case), ..sealed };
+            assert_eq!(jose::decrypt(&key, &hex(&case["aad"]), &changed), Err(JoseError::Undecryptable), "case {} flipped", case["tcId"]);
             opened += 1;
         } else {
             assert_eq!(found, Err(JoseError::Undecryptable), "case {}: {}", case["tcId"], case["comment"]);
@@ -96,78 +108,107 @@ fn aes_gcm() {
 /// The commitment's HMAC and the vault's HKDF are these two types of the same libraries.
 #[test]
 fn hmac_sha256() {
+    let (mut equal, mut unequal) = (0, 0);
     each(include_str!("../vectors/hmac_sha256_test.json"), |group, case| {
-        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&hex(&case["key"])).unwrap();
-        mac.update(&hex(&case["msg"]));
         let length = group["tagSize"].as_u64().unwrap() as usize / 8;
-        assert_eq!(mac.finalize().into_bytes()[..length] == hex(&case["tag"]), is_valid(case), "case {}", case["tcId"]);
+        let tag = |key: &[u8]| {
+            let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).unwrap();
+            mac.update(&hex(&case["msg"]));
+            mac.finalize().into_bytes()[..length].to_vec()
+        };
+        let key = hex(&case["key"]);
+        assert_eq!(tag(&key) == hex(&case["tag"]), is_valid(case), "case {}", case["tcId"]);
+        assert_ne!(tag(&flipped(&key, case)), hex(&case["tag"]), "case {} flipped", case["tcId"]);
+        *if is_valid(case) { &mut equal } else { &mut unequal } += 1;
     });
+    assert_eq!((equal, unequal), (66, 108));
 }
 
 #[test]
 fn hkdf_sha256() {
+    let (mut equal, mut refused, mut unsalted) = (0, 0, 0);
     each(include_str!("../vectors/hkdf_sha256_test.json"), |_, case| {
-        let salt = hex(&case["salt"]);
-        let mut okm = vec![0; case["size"].as_u64().unwrap() as usize];
-        let done = Hkdf::<Sha256>::new(Some(&salt), &hex(&case["ikm"])).expand(&hex(&case["info"]), &mut okm);
-        assert_eq!(done.is_ok() && okm == hex(&case["okm"]), is_valid(case), "case {}", case["tcId"]);
+        let (salt, size) = (hex(&case["salt"]), case["size"].as_u64().unwrap() as usize);
+        let derived = |salt: Option<&[u8]>, ikm: &[u8]| {
+            let mut okm = vec![0; size];
+            Hkdf::<Sha256>::new(salt, ikm).expand(&hex(&case["info"]), &mut okm).ok().map(|()| okm)
+        };
+        let (ikm, wanted) = (hex(&case["ikm"]), hex(&case["okm"]));
+        let found = derived(Some(&salt), &ikm);
+        assert_eq!(found.as_ref() == Some(&wanted), is_valid(case), "case {}", case["tcId"]);
+        if !is_valid(case) {
+            assert!(found.is_none(), "more than 255 blocks cannot be had");
+            refused += 1;
+            return;
+        }
+        assert_ne!(derived(Some(&salt), &flipped(&ikm, case)), Some(wanted), "case {} flipped", case["tcId"]);
+        equal += 1;
+        // As the vault does it, without a salt.
+        if salt.is_empty() {
+            assert_eq!(derived(None, &ikm), found, "case {}", case["tcId"]);
+            unsalted += 1;
+        }
     });
+    assert_eq!((equal, refused), (83, 3));
+    assert!(unsalted > 20, "{unsalted}");
 }
 
 /// Of the 139 JWEs one has our two algorithms. Its key has 2048 bits, so it can only be tried below our own rules: the
-/// layers that unwrap and decrypt open it, bit by bit as another library made it.
+/// layers that unwrap and decrypt open it, bit by bit as another library made it. Every other one that is locked to an RSA
+/// key is tried there as well: RSA1_5, OAEP with SHA-1 and keys of other lengths open nothing.
 #[test]
 fn the_one_jwe_with_our_algorithms_opens_below_the_profile() {
-    let mut tried = 0;
+    let (mut opened, mut unwrapped, mut others) = (Vec::new(), 0, 0);
     each(JWE, |group, case| {
-        let Some(jwe) = case["jwe"].as_str() else { return };
-        let parts: Vec<&str> = jwe.split('.').collect();
-        let [protected, encrypted_key, iv, ciphertext, tag] = parts[..] else { return };
-        let Some(header) = B64.decode(protected).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) else { return };
-        if header["alg"] != "RSA-OAEP-256" || header["enc"] != "A256GCM" {
+        if group["private"]["kty"] != "RSA" {
             return;
         }
-        assert!(is_valid(case));
+        let parts: Vec<&str> = case["jwe"].as_str().unwrap().split('.').collect();
+        let [protected, encrypted_key, iv, ciphertext, tag] = parts[..] else { panic!("{case}") };
+        let header: Value = serde_json::from_slice(&B64.decode(protected).unwrap()).unwrap();
         let b64 = |text: &str| B64.decode(text).unwrap();
         let key = key_of_jwk(&group["private"]);
         let sealed = Sealed { iv: b64(iv), ciphertext: b64(ciphertext), tag: b64(tag) };
-        let cek = wait(jose::unwrap_key(&AwsLcKeys, &key, &b64(encrypted_key))).unwrap();
-        let plaintext = jose::decrypt(&cek, protected.as_bytes(), &sealed).unwrap();
+        let Ok(cek) = wait(jose::unwrap_key(&AwsLcKeys, &key, &b64(encrypted_key))) else {
+            others += 1;
+            return;
+        };
+        assert_eq!(header["alg"], "RSA-OAEP-256", "case {}", case["tcId"]);
+        unwrapped += 1;
+        let Ok(plaintext) = jose::decrypt(&cek, protected.as_bytes(), &sealed) else { return };
+        assert!(is_valid(case) && header["enc"] == "A256GCM");
         assert_eq!(plaintext[..], hex(&case["pt"]));
-        // The header is bound: another one, though it means the same, does not open it.
+        // The header is bound: another one, though it means the same, does not open it. And so is everything else.
         let other = B64.encode(serde_json::to_vec_pretty(&header).unwrap());
         assert_eq!(jose::decrypt(&cek, other.as_bytes(), &sealed), Err(JoseError::Undecryptable));
-        tried += 1;
+        let changed = Sealed { ciphertext: flipped(&sealed.ciphertext, case), ..sealed };
+        assert_eq!(jose::decrypt(&cek, protected.as_bytes(), &changed), Err(JoseError::Undecryptable));
+        assert!(wait(jose::unwrap_key(&AwsLcKeys, &key, &flipped(&b64(encrypted_key), case))).is_err());
+        opened.push(case["tcId"].as_u64().unwrap());
     });
-    assert_eq!(tried, 1);
+    // 32 bytes are the key of A128CBC-HS256 as well: it unwraps, and then does not decrypt.
+    assert_eq!((opened, unwrapped, others), (vec![90], 2, 42));
 }
 
 /// Valid or not, none of them is a message here: compact or JSON, and above all RSA1_5.
 #[test]
 fn no_jwe_of_theirs_is_of_the_profile() {
-    let all = each(JWE, |_, case| {
+    let refused = |case: &Value| {
         let text = match &case["jwe"] {
+            Value::Null => return false, // a signature
             Value::String(text) => text.clone(),
             json => json.to_string(),
         };
         assert_eq!(Parsed::read(text.as_bytes()).err(), Some(JoseError::NotOurProfile), "case {}", case["tcId"]);
-    });
-    assert_eq!(all, 139);
+        true
+    };
+    let (mut encryption, mut mixed) = (0, 0);
+    each(JWE, |_, case| encryption += u32::from(refused(case)));
+    each(JOSE, |_, case| mixed += u32::from(refused(case)));
+    assert_eq!((encryption, mixed), (139, 34));
 }
 
 fn key_of_jwk(jwk: &Value) -> Arc<OaepPrivateDecryptingKey> {
-    let part = |name: &str| B64.decode(jwk[name].as_str().unwrap()).unwrap();
-    let public_key = aws_lc_rs::rsa::PublicKeyComponents { n: part("n"), e: part("e") };
-    let pair = KeyPair::from_components(&KeyPairComponents {
-        public_key,
-        d: part("d"),
-        p: part("p"),
-        q: part("q"),
-        dP: part("dp"),
-        dQ: part("dq"),
-        qInv: part("qi"),
-    })
-    .unwrap();
-    let pkcs8 = pair.as_der().unwrap();
-    Arc::new(OaepPrivateDecryptingKey::new(PrivateDecryptingKey::from_pkcs8(pkcs8.as_ref()).unwrap()).unwrap())
+    let pkcs8 = pkcs8_of(jwk).unwrap();
+    Arc::new(OaepPrivateDecryptingKey::new(PrivateDecryptingKey::from_pkcs8(&pkcs8).unwrap()).unwrap())
 }
