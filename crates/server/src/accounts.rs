@@ -2,7 +2,8 @@
 
 use crate::config::{Config, Registration};
 use crate::identity::Identity;
-use crate::logs::{AccountRecord, Logs};
+use crate::link::accept::network;
+use crate::logs::{AccountRecord, Admission, Logs, claim_needed};
 use crate::rate::Rate;
 use bytes::Bytes;
 use opaque_ke::{
@@ -22,7 +23,6 @@ const KEPT_BACK: &[&str] = &["public", "keys", "inbox", "room"];
 /// The rules of registering and logging in.
 pub struct Accounts {
     registration: Registration,
-    reserved: Vec<UserName>,
     registrations: Rate<IpAddr>,
     logins_per_account: Rate<UserName>,
     logins_per_address: Rate<IpAddr>,
@@ -39,34 +39,39 @@ pub struct LoginUnderWay {
 impl Accounts {
     /// The rules that `config` asks for.
     pub fn new(config: &Config) -> Accounts {
+        let limits = &config.limits;
+        let login = (limits.login_burst, Duration::from_secs(limits.login_seconds.into()));
         Accounts {
             registration: config.registration,
-            reserved: config.reserved.clone(),
-            registrations: Rate::new(3, Duration::from_secs(6)),
-            logins_per_account: Rate::new(5, Duration::from_secs(6)),
-            logins_per_address: Rate::new(5, Duration::from_secs(6)),
+            registrations: Rate::new(limits.registration_burst, Duration::from_secs(60) / limits.registrations_per_minute.max(1)),
+            logins_per_account: Rate::new(login.0, login.1),
+            logins_per_address: Rate::new(login.0, login.1),
         }
     }
 
-    /// Whether `user` may be registered from `address`, as far as can be said before the code is used up.
+    /// Whether `user` may be registered from `address`, as far as can be said before a code is used up.
     pub fn may_register(&self, logs: &Logs, user: &UserName, code: Option<&str>, address: IpAddr) -> Result<(), Refusal> {
-        self.registrations.take(address, Instant::now()).map_err(too_fast)?;
+        self.registrations.take(network(address), Instant::now()).map_err(too_fast)?;
         if KEPT_BACK.contains(&user.local()) {
             return Err(Code::NameRefused.into());
         }
-        let has_code = code.is_some_and(|code| !code.is_empty());
-        let needs_code = self.needs_code(user);
-        match self.registration {
-            Registration::Closed => return Err(Refusal::new(Code::RegistrationClosed, "this server takes no new accounts")),
-            _ if needs_code && !has_code => return Err(Code::RegistrationClosed.into()),
-            _ => {}
-        }
-        if logs.directory().state(user).is_some() { Err(Code::NameTaken.into()) } else { Ok(()) }
+        self.admission(logs, user, code.map(str::to_owned))?;
+        if logs.is_registered(user) { Err(Code::NameTaken.into()) } else { Ok(()) }
     }
 
-    /// Whether registering `user` takes a code.
-    pub fn needs_code(&self, user: &UserName) -> bool {
-        self.registration == Registration::ByCode || self.reserved.contains(user)
+    /// What lets `user` in, given this code. That it is good is for the logs to say.
+    pub fn admission(&self, logs: &Logs, user: &UserName, code: Option<String>) -> Result<Admission, Refusal> {
+        let kept = logs.is_kept_back(user);
+        match (self.registration, code.filter(|code| !code.is_empty())) {
+            // A closed server lets in whom its operator has named, and nobody else.
+            (Registration::Closed, _) if !kept => Err(Refusal::new(Code::RegistrationClosed, "this server takes no new accounts")),
+            (Registration::Closed, Some(code)) => Ok(Admission::Claim(code)),
+            (_, Some(code)) if kept => Ok(Admission::Claim(code)),
+            (_, None) if kept => Err(claim_needed()),
+            (Registration::Open, _) => Ok(Admission::Open),
+            (_, Some(code)) => Ok(Admission::Code(code)),
+            (_, None) => Err(Code::RegistrationClosed.into()),
+        }
     }
 
     /// Answers a RegistrationRequest.
@@ -93,7 +98,7 @@ impl Accounts {
         (transcript, address): (&Hash, IpAddr),
     ) -> Result<(Bytes, LoginUnderWay), Refusal> {
         let now = Instant::now();
-        self.logins_per_address.take(address, now).map_err(too_fast)?;
+        self.logins_per_address.take(network(address), now).map_err(too_fast)?;
         self.logins_per_account.take(user.clone(), now).map_err(too_fast)?;
         let record = account
             .map(|account| match secret {
@@ -124,7 +129,7 @@ impl Accounts {
         let ke3 = CredentialFinalization::deserialize(ke3).map_err(malformed)?;
         let name = user.to_string();
         state.finish(ke3, parameters(&context, name.as_bytes(), me.as_str().as_bytes())).map_err(|_| Refusal::from(Code::LoginFailed))?;
-        self.logins_per_address.give_back(&address);
+        self.logins_per_address.give_back(&network(address));
         self.logins_per_account.give_back(&user);
         Ok(())
     }

@@ -7,6 +7,7 @@ mod batch;
 mod book;
 mod directory;
 mod follow;
+mod kept;
 mod mailbox;
 mod open;
 mod replica;
@@ -16,9 +17,10 @@ mod tail;
 
 use crate::bus::Bus;
 use crate::federation::Outgoing;
-use crate::store::{Most, NewCode, Range, Store, StoreError};
+use crate::store::{Most, Range, Store, StoreError};
 use book::Book;
 use bytes::Bytes;
+use kept::Kept;
 use mailbox::Mailboxes;
 use rules::{Admitted, Rules};
 use sequencer::{Append, Enqueue, Job, Register};
@@ -30,7 +32,8 @@ use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerName
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-pub use crate::store::{AccountRecord, OutboxRow, OutboxState, Settled};
+pub use crate::store::{AccountRecord, NewCode, OutboxRow, OutboxState, Queue, Settled};
+pub use batch::claim_needed;
 pub use directory::Directory;
 pub use follow::{FollowFrame, Follower};
 pub use replica::ReplicaError;
@@ -84,8 +87,28 @@ pub struct NewAccount {
     pub recovery: Bytes,
     /// The sealed vault, version 1.
     pub vault: Bytes,
-    /// An invitation or claim code to use up.
-    pub code: Option<String>,
+    /// What lets this person in.
+    pub admission: Admission,
+}
+
+/// What lets a person register. Who is let in is decided with everything else of the account, so a code is used up by one.
+pub enum Admission {
+    /// Nothing is asked, unless the name is kept back.
+    Open,
+    /// A code, to be used up: an invitation, or the claim code where the name is kept back.
+    Code(String),
+    /// A code, to be used up: the name's own claim code.
+    Claim(String),
+}
+
+impl Admission {
+    /// The hash of the code, by which it is known.
+    fn code(&self) -> Option<Hash> {
+        match self {
+            Admission::Open => None,
+            Admission::Code(code) | Admission::Claim(code) => Some(Hash::of(code.as_bytes())),
+        }
+    }
 }
 
 /// Everything that lasts.
@@ -94,6 +117,7 @@ pub struct Logs {
     store: Arc<dyn Store>,
     book: Arc<Book>,
     directory: Arc<Directory>,
+    kept: Arc<Kept>,
     tail: Arc<Tail>,
     mailboxes: Arc<Mailboxes>,
     new_rooms: broadcast::Sender<RoomRef>,
@@ -136,9 +160,40 @@ impl Logs {
         self.ask(|reply| Job::Register(Register { account, draft, reply })).await
     }
 
-    /// Lets people register with a code of this hash until `expires` (milliseconds since 1970).
+    /// Lets people register with a code of this hash until `expires` (milliseconds since 1970). With a name, it is that
+    /// name's claim code: the name is kept back for whoever has it, and an earlier claim code is no good any more.
     pub async fn add_code(&self, hash: Hash, user: Option<UserName>, uses: u32, expires: u64) -> Result<(), Refusal> {
         self.ask(|reply| Job::AddCode { code: NewCode { hash, user, uses, expires }, reply }).await
+    }
+
+    /// The codes that are not used up.
+    pub async fn codes(&self) -> Result<Vec<NewCode>, Refusal> {
+        Ok(self.store.codes().await?)
+    }
+
+    /// The code with this hash is no good any more. A name that it was a claim of is free.
+    pub async fn revoke_code(&self, hash: Hash) -> Result<(), Refusal> {
+        self.ask(|reply| Job::RevokeCode { hash, reply }).await
+    }
+
+    /// These names are kept back, whether or not they have a claim code.
+    pub fn keep_back(&self, names: impl IntoIterator<Item = UserName>) {
+        self.kept.keep(names);
+    }
+
+    /// Whether `user` may be registered by its claim code only.
+    pub fn is_kept_back(&self, user: &UserName) -> bool {
+        self.kept.has(user)
+    }
+
+    /// The names that are kept back and have no account yet, and whether they have a claim code.
+    pub fn unclaimed(&self) -> Vec<(UserName, bool)> {
+        self.kept.all().into_iter().filter(|(user, _)| !self.is_registered(user)).collect()
+    }
+
+    /// Whether `user` has, or had, an account here.
+    pub fn is_registered(&self, user: &UserName) -> bool {
+        self.book.is_registered(user)
     }
 
     /// A user's account.
@@ -156,6 +211,11 @@ impl Logs {
     /// At most `limit` rows for `peer` that it has not answered, after row `after`, in order.
     pub async fn outbox(&self, peer: &ServerName, after: i64, limit: usize) -> Result<Vec<OutboxRow>, Refusal> {
         Ok(self.store.outbox(peer.clone(), after, limit).await?)
+    }
+
+    /// How much waits for `peer`.
+    pub async fn queue(&self, peer: &ServerName) -> Result<Queue, Refusal> {
+        Ok(self.store.queue(peer.clone()).await?)
     }
 
     /// Keeps a peer's answer to row `id`.

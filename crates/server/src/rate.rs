@@ -5,14 +5,20 @@ use std::hash::Hash;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How many buckets are kept before full ones (which say nothing) are dropped.
+/// How many buckets are kept before full ones (which say nothing) are dropped for the first time.
 const SWEEP_AT: usize = 10_000;
 
 /// A rate limit per key.
 pub struct Rate<K> {
     burst: f64,
     per_token: Duration,
-    buckets: Mutex<HashMap<K, Bucket>>,
+    buckets: Mutex<Buckets<K>>,
+}
+
+struct Buckets<K> {
+    by_key: HashMap<K, Bucket>,
+    /// Swept at this many; twice what was left the last time, so that sweeping costs each newcomer the same.
+    sweep_at: usize,
 }
 
 struct Bucket {
@@ -23,16 +29,18 @@ struct Bucket {
 impl<K: Hash + Eq> Rate<K> {
     /// `burst` at once, then one in `per_token`.
     pub fn new(burst: u32, per_token: Duration) -> Rate<K> {
-        Rate { burst: f64::from(burst), per_token, buckets: Mutex::default() }
+        let buckets = Mutex::new(Buckets { by_key: HashMap::new(), sweep_at: SWEEP_AT });
+        Rate { burst: f64::from(burst), per_token, buckets }
     }
 
     /// Takes a token at `now`; where there is none, says in how many seconds there will be one.
     pub fn take(&self, key: K, now: Instant) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if buckets.len() >= SWEEP_AT {
-            buckets.retain(|_, bucket| self.filled(bucket, now) < self.burst);
+        if buckets.by_key.len() >= buckets.sweep_at {
+            buckets.by_key.retain(|_, bucket| self.filled(bucket, now) < self.burst);
+            buckets.sweep_at = SWEEP_AT.max(2 * buckets.by_key.len());
         }
-        let bucket = buckets.entry(key).or_insert(Bucket { tokens: self.burst, at: now });
+        let bucket = buckets.by_key.entry(key).or_insert(Bucket { tokens: self.burst, at: now });
         bucket.tokens = self.filled(bucket, now);
         bucket.at = now;
         if bucket.tokens >= 1.0 {
@@ -46,7 +54,7 @@ impl<K: Hash + Eq> Rate<K> {
     /// Gives a token back: what it was taken for turned out well.
     pub fn give_back(&self, key: &K) {
         let mut buckets = self.buckets.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(bucket) = buckets.get_mut(key) {
+        if let Some(bucket) = buckets.by_key.get_mut(key) {
             bucket.tokens = (bucket.tokens + 1.0).min(self.burst);
         }
     }
@@ -75,5 +83,20 @@ mod tests {
         rate.give_back(&"alice");
         assert_eq!(rate.take("alice", start + Duration::from_secs(6)), Ok(()));
         assert!(rate.take("alice", start + Duration::from_secs(6)).is_err());
+    }
+    #[test]
+    fn full_buckets_are_dropped_and_no_others() {
+        let rate = Rate::new(2, Duration::from_secs(6));
+        let start = Instant::now();
+        let later = start + Duration::from_secs(7);
+        for key in 0..SWEEP_AT {
+            rate.take(key, start).unwrap();
+        }
+        for _ in 0..2 {
+            rate.take(7, later).unwrap();
+        }
+        rate.take(SWEEP_AT, later).unwrap();
+        assert_eq!(rate.buckets.lock().unwrap().by_key.len(), 2, "only who has taken something lately is remembered");
+        assert!(rate.take(7, later).is_err(), "and is not forgiven");
     }
 }

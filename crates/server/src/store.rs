@@ -73,6 +73,10 @@ pub trait Store: Send + Sync + 'static {
     fn look_up(&self, questions: Questions) -> BoxFuture<'_, Result<Answers, StoreError>>;
     /// A registered user's account.
     fn account(&self, user: UserName) -> BoxFuture<'_, Result<Option<AccountRecord>, StoreError>>;
+    /// Every code that may still be used, as far as the clock is not asked.
+    fn codes(&self) -> BoxFuture<'_, Result<Vec<NewCode>, StoreError>>;
+    /// What waits for `peer`.
+    fn queue(&self, peer: ServerName) -> BoxFuture<'_, Result<Queue, StoreError>>;
     /// The rows for `peer` that wait for its answer, after `after`, in order.
     fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>>;
     /// The logs that got entries since `counter`, and the counter to ask with next time.
@@ -94,6 +98,8 @@ pub struct Loaded {
     pub changed: u64,
     /// Everybody who is registered here.
     pub registered: Vec<UserName>,
+    /// The names that wait for whoever has their claim code.
+    pub claims: Vec<UserName>,
 }
 
 /// A log.
@@ -134,6 +140,15 @@ pub enum Change {
     Code(NewCode),
     /// One use of a code is gone.
     UseCode(Hash),
+    /// A code is no good any more.
+    RemoveCode(Hash),
+    /// The claim codes of a name are no good any more.
+    VoidClaims(UserName),
+    /// Codes that were used up or had expired by this time are no longer needed. A name's claim code stays.
+    ForgetCodes {
+        /// Milliseconds since 1970.
+        at: u64,
+    },
     /// A draft for a peer. It takes the place of a refused one with the same (log, device, n).
     Outgoing {
         /// The peer.
@@ -231,8 +246,21 @@ pub struct OutboxRow {
     pub draft: Bytes,
     /// The genesis that goes with it.
     pub genesis: Option<Genesis>,
+    /// Since when, in milliseconds since 1970.
+    pub queued: u64,
     /// Whether it was answered.
     pub state: OutboxState,
+}
+
+/// What waits for a peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Drafts that it has not answered.
+    pub entries: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Since when the oldest waits, in milliseconds since 1970.
+    pub oldest: Option<u64>,
 }
 
 /// How a draft for a peer stands.
@@ -323,6 +351,8 @@ pub struct Questions {
     pub codes: Vec<Hash>,
     /// The row with this (log, device, n).
     pub outgoing: Vec<(LogName, DeviceKey, u64)>,
+    /// What waits for this peer.
+    pub queues: Vec<ServerName>,
 }
 
 /// The answers, each list in the order of its questions.
@@ -336,4 +366,6 @@ pub struct Answers {
     pub codes: Vec<Option<NewCode>>,
     /// The row.
     pub outgoing: Vec<Option<OutboxRow>>,
+    /// The queue.
+    pub queues: Vec<Queue>,
 }

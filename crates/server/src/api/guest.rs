@@ -93,7 +93,7 @@ async fn step(host: &Host, caller: &Caller, progress: &mut Progress, frame: Fram
                 password: host.accounts.record(&password)?,
                 recovery: host.accounts.record(&recovery)?,
                 vault,
-                code: if host.accounts.needs_code(&caller.user) { code } else { None },
+                admission: host.accounts.admission(&host.logs, &caller.user, code)?,
             };
             let placed = host.logs.register(account, draft).await?;
             Ok((Accepted { req, seq: placed.seq, hash: placed.hash }.into(), true))

@@ -2,11 +2,12 @@
 //!
 //! Nothing is undone: a job that is refused has changed nothing, so it never touches its neighbours.
 
-use super::Placed;
 use super::book::Book;
 use super::directory::Directory;
+use super::kept::Kept;
 use super::rules::keys_refused;
 use super::sequencer::{Append, Enqueue, Job, Register, Replicate, Reply};
+use super::{Admission, Placed};
 use crate::store::{AccountRecord, Answers, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Questions};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -65,12 +66,15 @@ pub struct Batch<'a> {
     me: &'a ServerName,
     book: &'a Book,
     directory: &'a Directory,
+    kept: &'a Kept,
     cache: &'a Cache,
     at: u64,
     counters: Counters,
     lasts: HashMap<(u64, Author), u64>,
     placed: HashMap<(u64, Author, u64), (Hash, Placed)>,
     codes: HashMap<Hash, NewCode>,
+    /// Names that have got a claim code in this batch, or lost it.
+    claims: HashMap<UserName, bool>,
     rows: HashMap<(LogName, DeviceKey, u64), (Hash, OutboxRow)>,
     states: HashMap<UserName, Arc<KeyState>>,
     new_logs: HashMap<LogName, usize>,
@@ -91,6 +95,7 @@ pub struct Done {
     pub answers: Vec<Answer>,
     pub logs: Vec<LogRow>,
     pub registered: Vec<UserName>,
+    pub claims: HashMap<UserName, bool>,
     pub runs: BTreeMap<u64, NewRun>,
     pub stopped: Vec<u64>,
     pub states: Vec<Arc<KeyState>>,
@@ -98,17 +103,19 @@ pub struct Done {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(me: &'a ServerName, book: &'a Book, directory: &'a Directory, cache: &'a Cache, at: u64) -> Batch<'a> {
+    pub fn new(me: &'a ServerName, (book, directory, kept): (&'a Book, &'a Directory, &'a Kept), cache: &'a Cache, at: u64) -> Batch<'a> {
         Batch {
             me,
             book,
             directory,
+            kept,
             cache,
             at,
             counters: cache.counters,
             lasts: HashMap::new(),
             placed: HashMap::new(),
             codes: HashMap::new(),
+            claims: HashMap::new(),
             rows: HashMap::new(),
             states: HashMap::new(),
             new_logs: HashMap::new(),
@@ -117,6 +124,7 @@ impl<'a> Batch<'a> {
                 answers: Vec::new(),
                 logs: Vec::new(),
                 registered: Vec::new(),
+                claims: HashMap::new(),
                 runs: BTreeMap::new(),
                 stopped: Vec::new(),
                 states: Vec::new(),
@@ -177,14 +185,11 @@ impl<'a> Batch<'a> {
                 self.answer(reply, Ok(()));
             }
             Job::AddCode { code, reply } => {
-                let result = match self.codes.contains_key(&code.hash) {
-                    true => Err(Code::Conflict.into()),
-                    false => {
-                        self.codes.insert(code.hash, code.clone());
-                        self.done.changes.push(Change::Code(code));
-                        Ok(())
-                    }
-                };
+                let result = self.add_code(code);
+                self.answer(reply, result);
+            }
+            Job::RevokeCode { hash, reply } => {
+                let result = self.revoke_code(&hash);
                 self.answer(reply, result);
             }
         }
@@ -193,6 +198,7 @@ impl<'a> Batch<'a> {
     /// Everything that was decided.
     pub fn finish(mut self) -> Done {
         self.done.states = self.states.into_values().collect();
+        self.done.claims = self.claims;
         self.done.cache = Learnt { lasts: self.lasts, counters: self.counters };
         self.done
     }
@@ -258,9 +264,7 @@ impl<'a> Batch<'a> {
             return Err(Code::NameTaken.into());
         }
         let state = self.next_keys(&log, &draft)?;
-        if let Some(code) = &account.code {
-            self.use_code(&Hash::of(code.as_bytes()), &user)?;
-        }
+        self.admit(&user, &account.admission)?;
         let placed = self.place(number, &log, draft);
         self.states.insert(user.clone(), Arc::new(state));
         let record = AccountRecord { password: account.password, recovery: account.recovery, vault: account.vault, vault_version: 1 };
@@ -270,12 +274,47 @@ impl<'a> Batch<'a> {
         Ok(placed)
     }
 
-    fn use_code(&mut self, hash: &Hash, user: &UserName) -> Result<(), Refusal> {
-        let at = self.at;
-        let good = |code: &&mut NewCode| code.uses > 0 && code.expires > at && code.user.as_ref().is_none_or(|only| only == user);
-        let code = self.codes.get_mut(hash).filter(good).ok_or(Code::BadCode)?;
+    /// Uses up what lets `user` in. An invitation does not open a name that is kept back for somebody.
+    fn admit(&mut self, user: &UserName, admission: &Admission) -> Result<(), Refusal> {
+        let kept = self.claims.get(user).map_or_else(|| self.kept.has(user), |claim| *claim || self.kept.by_setup(user));
+        let Some(hash) = admission.code() else {
+            return if kept { Err(claim_needed()) } else { Ok(()) };
+        };
+        let (at, claim) = (self.at, kept || matches!(admission, Admission::Claim(_)));
+        let fits = |code: &NewCode| code.user.as_ref().map_or(!claim, |only| only == user);
+        let good = |code: &&mut NewCode| code.uses > 0 && code.expires > at && fits(code);
+        let code = self.codes.get_mut(&hash).filter(good).ok_or(Code::BadCode)?;
         code.uses -= 1;
-        self.done.changes.push(Change::UseCode(*hash));
+        self.done.changes.push(Change::UseCode(hash));
+        if claim {
+            self.claims.insert(user.clone(), false);
+        }
+        Ok(())
+    }
+
+    fn add_code(&mut self, code: NewCode) -> Result<(), Refusal> {
+        if self.codes.contains_key(&code.hash) {
+            return Err(Code::Conflict.into());
+        }
+        if let Some(user) = &code.user {
+            if self.state(user).is_some() || self.book.is_registered(user) {
+                return Err(Code::NameTaken.into());
+            }
+            self.codes.retain(|_, earlier| earlier.user.as_ref() != Some(user));
+            self.done.changes.push(Change::VoidClaims(user.clone()));
+            self.claims.insert(user.clone(), true);
+        }
+        self.codes.insert(code.hash, code.clone());
+        self.done.changes.push(Change::Code(code));
+        Ok(())
+    }
+
+    fn revoke_code(&mut self, hash: &Hash) -> Result<(), Refusal> {
+        let code = self.codes.remove(hash).ok_or(Code::NotFound)?;
+        if let Some(user) = code.user {
+            self.claims.insert(user, false);
+        }
+        self.done.changes.push(Change::RemoveCode(*hash));
         Ok(())
     }
 
@@ -314,7 +353,8 @@ impl<'a> Batch<'a> {
             self.learn_room(room);
         }
         self.counters.row += 1;
-        let row = OutboxRow { id: self.counters.row, log, draft: draft.bytes().clone(), genesis, state: OutboxState::Waiting };
+        let (id, draft_bytes, queued) = (self.counters.row, draft.bytes().clone(), self.at);
+        let row = OutboxRow { id, log, draft: draft_bytes, genesis, queued, state: OutboxState::Waiting };
         self.done.changes.push(Change::Outgoing { peer, once: (draft.device, draft.n), row: row.clone() });
         self.rows.insert(once, (draft.hash(), row.clone()));
         Ok(row)
@@ -439,6 +479,14 @@ impl<'a> Batch<'a> {
 /// By whom a draft is, as drafts are counted.
 pub fn author_of(draft: &Draft) -> Author {
     Author { user: draft.author.clone(), device: draft.device }
+}
+
+/// What is said to who wants a name that is kept back for somebody else.
+pub fn claim_needed() -> Refusal {
+    Refusal::new(
+        Code::RegistrationClosed,
+        "this name is kept for somebody: registering it takes the claim code that the operator made for it",
+    )
 }
 
 fn is_member(room: &RoomRef, draft: &Draft) -> Result<(), Refusal> {

@@ -3,6 +3,7 @@
 use super::batch::Cache;
 use super::book::Book;
 use super::directory::Directory;
+use super::kept::Kept;
 use super::mailbox::Mailboxes;
 use super::sequencer::{Sequencer, WAITING};
 use super::tail::Tail;
@@ -35,6 +36,7 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> R
     let logs = Arc::new(Logs {
         book: Arc::new(Book::new(me.clone(), loaded.logs, loaded.registered)),
         directory: Arc::new(Directory::new(states)),
+        kept: Arc::new(Kept::new(loaded.claims)),
         tail: Arc::new(Tail::default()),
         mailboxes: Arc::new(Mailboxes::default()),
         new_rooms: broadcast::channel(ROOMS_BEHIND).0,
@@ -52,6 +54,7 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> R
         bus,
         book: logs.book.clone(),
         directory: logs.directory.clone(),
+        kept: logs.kept.clone(),
         tail: logs.tail.clone(),
         new_rooms: logs.new_rooms.clone(),
         cache,

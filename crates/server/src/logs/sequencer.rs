@@ -4,6 +4,7 @@
 use super::batch::{Batch, Cache, author_of};
 use super::book::Book;
 use super::directory::Directory;
+use super::kept::Kept;
 use super::mailbox::Mailboxes;
 use super::replica::Checked;
 use super::tail::Tail;
@@ -50,6 +51,8 @@ pub enum Job {
     KnowServer { name: ServerName, reply: Reply<()> },
     /// A code to register with.
     AddCode { code: NewCode, reply: Reply<()> },
+    /// A code that is no good any more.
+    RevokeCode { hash: Hash, reply: Reply<()> },
 }
 
 /// See [`Job::Append`].
@@ -96,6 +99,7 @@ pub struct Sequencer {
     pub bus: Arc<dyn Bus>,
     pub book: Arc<Book>,
     pub directory: Arc<Directory>,
+    pub kept: Arc<Kept>,
     pub tail: Arc<Tail>,
     pub new_rooms: broadcast::Sender<RoomRef>,
     pub cache: Cache,
@@ -121,7 +125,7 @@ impl Sequencer {
             Ok(answers) => answers,
             Err(error) => return refuse_all(jobs, &error.into()),
         };
-        let mut batch = Batch::new(&self.me, &self.book, &self.directory, &self.cache, at);
+        let mut batch = Batch::new(&self.me, (&self.book, &self.directory, &self.kept), &self.cache, at);
         batch.learn(questions, answers);
         for job in jobs {
             batch.take(job);
@@ -130,6 +134,7 @@ impl Sequencer {
         if at > self.forgotten + FORGET_EVERY_MS {
             self.forgotten = at;
             done.changes.push(Change::ForgetSettled { before: at.saturating_sub(KEEP_SETTLED_MS) });
+            done.changes.push(Change::ForgetCodes { at });
         }
         let failed = match done.changes.is_empty() {
             true => None,
@@ -139,6 +144,7 @@ impl Sequencer {
         if failed.is_none() {
             self.cache.keep(done.cache);
             self.directory.put(done.states);
+            self.kept.change(done.claims);
             // The tail before the tips: a follower that sees a tip finds the frame.
             let tips: Vec<(u64, Tip)> = done.runs.iter().filter_map(|(log, run)| Some((*log, run.entries.last()?.0))).collect();
             for (log, run) in done.runs {
@@ -188,8 +194,8 @@ impl Sequencer {
         }
         for job in jobs {
             match job {
-                Job::Register(register) => questions.codes.extend(register.account.code.as_ref().map(|code| Hash::of(code.as_bytes()))),
-                Job::AddCode { code, .. } => questions.codes.push(code.hash),
+                Job::Register(register) => questions.codes.extend(register.account.admission.code()),
+                Job::AddCode { code: NewCode { hash, .. }, .. } | Job::RevokeCode { hash, .. } => questions.codes.push(*hash),
                 Job::Enqueue(send) => questions.outgoing.push((send.log.clone(), send.draft.device, send.draft.n)),
                 _ => {}
             }
@@ -224,9 +230,11 @@ fn refuse_all(jobs: Vec<Job>, why: &Refusal) {
             Job::Append(Append { reply, .. }) | Job::Register(Register { reply, .. }) => refuse(reply, why),
             Job::Replicate(Replicate { reply, .. }) => refuse(reply, why),
             Job::Enqueue(Enqueue { reply, .. }) => refuse(reply, why),
-            Job::Stop { reply, .. } | Job::Settle { reply, .. } | Job::KnowServer { reply, .. } | Job::AddCode { reply, .. } => {
-                refuse(reply, why);
-            }
+            Job::Stop { reply, .. }
+            | Job::Settle { reply, .. }
+            | Job::KnowServer { reply, .. }
+            | Job::AddCode { reply, .. }
+            | Job::RevokeCode { reply, .. } => refuse(reply, why),
         }
     }
 }

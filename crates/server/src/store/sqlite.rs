@@ -7,7 +7,7 @@ mod read;
 mod schema;
 mod write;
 
-use super::{AccountRecord, Answers, Change, Loaded, Most, OutboxRow, Page, Questions, Range, Store, StoreError, Stored};
+use super::{AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored};
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{OpenOptions, Permissions};
@@ -138,6 +138,14 @@ impl Store for SqliteStore {
 
     fn account(&self, user: UserName) -> BoxFuture<'_, Result<Option<AccountRecord>, StoreError>> {
         self.read(move |connection| read::account(connection, &user))
+    }
+
+    fn codes(&self) -> BoxFuture<'_, Result<Vec<NewCode>, StoreError>> {
+        self.read(read::codes)
+    }
+
+    fn queue(&self, peer: ServerName) -> BoxFuture<'_, Result<Queue, StoreError>> {
+        self.read(move |connection| read::queue(connection, &peer))
     }
 
     fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>> {

@@ -120,6 +120,56 @@ async fn a_code_is_good_so_often_until_then_and_for_whom_it_is_meant() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_kept_back_takes_its_own_claim_code() {
+    let home = Home::new("s1").await;
+    let add = |code: &str, user, uses| home.logs.add_code(Hash::of(code.as_bytes()), user, uses, now() + HOUR);
+    add("for anybody", None, 9).await.unwrap();
+    add("carol's", Some(user("carol@s1")), 1).await.unwrap();
+    home.logs.keep_back([user("admin@s1")]);
+    let unclaimed = [(user("admin@s1"), false), (user("carol@s1"), true)];
+    assert_eq!(home.logs.unclaimed(), unclaimed);
+
+    let join = async |home: &Home, local: &str, code: Option<&str>| Person::new(&format!("{local}@s1")).join_with(&home.logs, code).await;
+    for name in ["admin", "carol"] {
+        assert_eq!(code(join(&home, name, None).await), Code::RegistrationClosed, "{name}, although anybody may register here");
+        assert_eq!(code(join(&home, name, Some("for anybody")).await), Code::BadCode, "{name}: an invitation opens no kept name");
+    }
+    assert_eq!(code(join(&home, "admin", Some("carol's")).await), Code::BadCode);
+
+    // A second claim code voids the first, also for who is in the same batch.
+    let claim = add("carol's second", Some(user("carol@s1")), 1);
+    let (made, late) = tokio::join!(claim, join(&home, "carol", Some("carol's")));
+    assert_eq!((made, code(late)), (Ok(()), Code::BadCode));
+    let home = home.restart().await;
+    assert_eq!(home.logs.unclaimed(), unclaimed[1..], "it is kept back after a restart too");
+    assert_eq!(code(join(&home, "carol", None).await), Code::RegistrationClosed);
+    assert_eq!(code(join(&home, "carol", Some("carol's")).await), Code::BadCode);
+    join(&home, "carol", Some("carol's second")).await.unwrap();
+    assert!(home.logs.unclaimed().is_empty());
+    let again = home.logs.add_code(Hash::of(b"third"), Some(user("carol@s1")), 1, now() + HOUR).await;
+    assert_eq!(code(again), Code::NameTaken, "who is here needs no claim code");
+}
+
+#[tokio::test]
+async fn a_code_that_is_revoked_is_no_good() {
+    let home = Home::new("s1").await;
+    let hash = |code: &str| Hash::of(code.as_bytes());
+    home.logs.add_code(hash("for anybody"), None, 9, now() + HOUR).await.unwrap();
+    home.logs.add_code(hash("carol's"), Some(user("carol@s1")), 1, now() + HOUR).await.unwrap();
+    let join = async |local: &str, code: Option<&str>| Person::new(&format!("{local}@s1")).join_with(&home.logs, code).await;
+    join("alice", Some("for anybody")).await.unwrap();
+    assert_eq!(home.logs.codes().await.unwrap().iter().map(|code| code.uses).collect::<Vec<_>>(), [8, 1]);
+    // Who comes in the same batch is late too.
+    let (revoked, bob) = tokio::join!(home.logs.revoke_code(hash("for anybody")), join("bob", Some("for anybody")));
+    assert_eq!((revoked, code(bob)), (Ok(()), Code::BadCode));
+    assert_eq!(code(home.logs.revoke_code(hash("for anybody")).await), Code::NotFound, "once is enough");
+    home.logs.revoke_code(hash("carol's")).await.unwrap();
+    assert!(home.logs.codes().await.unwrap().is_empty() && home.logs.unclaimed().is_empty());
+    assert_eq!(code(join("carol", Some("carol's")).await), Code::BadCode);
+    join("carol", None).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_long_key_history_comes_in_pages() {
     let home = Home::new("s1").await;
     let mut alice = home.person("alice").await;

@@ -8,7 +8,8 @@ use tidings_proto::frame::RoomRef;
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
-    AccountRecord, Author, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, Questions, Range, Settled, Store, StoreError,
+    AccountRecord, Author, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, Questions, Queue, Range, Settled, Store,
+    StoreError,
 };
 
 use crate::support::{public, server, user};
@@ -195,11 +196,27 @@ async fn accounts_and_codes(open: Open<'_>) {
     ];
     assert!(store.commit(other).await.is_err(), "a used code");
     assert_eq!(store.account(user("mallory@s1")).await.unwrap(), None, "and nothing is left of who tried it");
+    assert!(store.codes().await.unwrap().is_empty(), "what is used up is not shown");
+
+    let made = |name: &[u8], who: Option<&str>, expires| NewCode { hash: Hash::of(name), user: who.map(user), uses: 2, expires };
+    let (short, long, carol) = (made(b"short", None, 100), made(b"long", None, 200), made(b"carol", Some("carol@s1"), 50));
+    store.commit([&long, &short, &carol].map(|code| Change::Code(code.clone())).to_vec()).await.unwrap();
+    let store = reopened(open, store).await;
+    assert_eq!(store.codes().await.unwrap(), [carol.clone(), short.clone(), long.clone()], "by expiry");
+    assert_eq!(store.load().await.unwrap().claims, [user("carol@s1")]);
+    store.commit(vec![Change::ForgetCodes { at: 100 }]).await.unwrap();
+    assert_eq!(store.codes().await.unwrap(), [carol, long.clone()], "a name stays kept back");
+    assert_eq!(store.look_up(codes()).await.unwrap().codes, [None, None], "what was used up is forgotten too");
+    store.commit(vec![Change::VoidClaims(user("carol@s1"))]).await.unwrap();
+    assert_eq!(store.codes().await.unwrap(), std::slice::from_ref(&long));
+    store.commit(vec![Change::RemoveCode(long.hash)]).await.unwrap();
+    assert!(store.codes().await.unwrap().is_empty());
+    assert!(store.load().await.unwrap().claims.is_empty());
     store.close().await;
 }
 
 fn row(id: i64, log: LogName) -> OutboxRow {
-    OutboxRow { id, log, draft: format!("draft {id}").into(), genesis: None, state: OutboxState::Waiting }
+    OutboxRow { id, log, draft: format!("draft {id}").into(), genesis: None, queued: 1000 + id as u64, state: OutboxState::Waiting }
 }
 
 async fn an_outbox_keeps_its_order_and_its_answers(open: Open<'_>) {
@@ -219,6 +236,12 @@ async fn an_outbox_keeps_its_order_and_its_answers(open: Open<'_>) {
         .unwrap();
     let store = reopened(open, store).await;
     assert_eq!(store.load().await.unwrap().outbox, 4);
+    let queue = async |store: &Arc<dyn Store>| {
+        let Queue { entries, bytes, oldest } = store.queue(server("s2")).await.unwrap();
+        (entries, bytes, oldest)
+    };
+    assert_eq!(queue(&store).await, (3, 3 * 7, Some(1001)));
+    assert_eq!(store.queue(server("s4")).await.unwrap(), Queue::default());
     let ids = |rows: Vec<OutboxRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(store.outbox(server("s2"), 0, 9).await.unwrap()[0], first);
     assert_eq!(ids(store.outbox(server("s2"), 0, 9).await.unwrap()), [1, 3, 4]);
@@ -238,8 +261,10 @@ async fn an_outbox_keeps_its_order_and_its_answers(open: Open<'_>) {
         .unwrap();
     let store = reopened(open, store).await;
     assert_eq!(ids(store.outbox(server("s2"), 0, 9).await.unwrap()), [4], "what is answered is not sent again");
+    assert_eq!(queue(&store).await, (1, 7, Some(1004)), "nor is it counted, and what is answered twice is taken off once");
     let of = |n| (genesis.log(), device, n);
-    let questions = || Questions { outgoing: vec![of(1), of(2), of(3), of(4)], ..Questions::default() };
+    let questions = || Questions { outgoing: vec![of(1), of(2), of(3), of(4)], queues: vec![server("s2")], ..Questions::default() };
+    assert_eq!(store.look_up(questions()).await.unwrap().queues, [Queue { entries: 1, bytes: 7, oldest: Some(1004) }]);
     let states: Vec<_> = store.look_up(questions()).await.unwrap().outgoing.into_iter().map(|row| row.map(|row| row.state)).collect();
     assert_eq!(states, [Some(accepted.into()), Some(refused.into()), Some(OutboxState::Waiting), None]);
     assert!(store.commit(vec![outgoing("s2", 3, row(9, genesis.log()))]).await.is_err(), "once only");

@@ -14,9 +14,11 @@ use tidings_proto::{
 };
 use tidings_server::bus::Bus;
 use tidings_server::bus::local::LocalBus;
-use tidings_server::logs::{Logs, NewAccount, Origin, Placed};
+use tidings_server::logs::{Admission, Logs, NewAccount, Origin, Placed};
 use tidings_server::store::sqlite::SqliteStore;
-use tidings_server::store::{AccountRecord, Answers, Change, Loaded, Most, OutboxRow, Page, Questions, Range, Store, StoreError, Stored};
+use tidings_server::store::{
+    AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored,
+};
 use tidings_trust::device_list::{self, Device, DeviceList, SignedList, VaultRef};
 use tidings_trust::rsa::RsaPublicKey;
 use tokio::sync::watch;
@@ -192,7 +194,7 @@ impl Person {
             password: Bytes::from_static(b"password record"),
             recovery: Bytes::from_static(b"recovery record"),
             vault: Bytes::from_static(b"vault"),
-            code: code.map(str::to_owned),
+            admission: code.map_or(Admission::Open, |code| Admission::Code(code.into())),
         }
     }
 }
@@ -331,6 +333,14 @@ impl Store for Faulty {
 
     fn account(&self, user: UserName) -> Answer<'_, Option<AccountRecord>> {
         self.inner.account(user)
+    }
+
+    fn codes(&self) -> Answer<'_, Vec<NewCode>> {
+        self.inner.codes()
+    }
+
+    fn queue(&self, peer: ServerName) -> Answer<'_, Queue> {
+        self.inner.queue(peer)
     }
 
     fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> Answer<'_, Vec<OutboxRow>> {

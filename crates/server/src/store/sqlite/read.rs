@@ -3,7 +3,8 @@
 use super::failed;
 use super::schema::SEQ_BITS;
 use crate::store::{
-    AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, Questions, Range, StoreError, Stored,
+    AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, Questions, Queue, Range, StoreError,
+    Stored,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -13,7 +14,8 @@ use tidings_proto::frame::RoomRef;
 use tidings_proto::{DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName, cbor};
 
 const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
-const OUTBOX_COLUMNS: &str = "id, log, draft, genesis, state, seq, hash, refusal";
+const OUTBOX_COLUMNS: &str = "id, log, draft, genesis, state, seq, hash, refusal, queued";
+const CODE_COLUMNS: &str = "hash, user, uses, expires";
 
 pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded {
@@ -33,6 +35,7 @@ pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
     while let Some(row) = rows.next().map_err(failed)? {
         loaded.registered.push(parsed(&get::<String>(row, 0)?)?);
     }
+    loaded.claims = codes(connection)?.into_iter().filter_map(|code| code.user).collect();
     Ok(loaded)
 }
 
@@ -97,7 +100,8 @@ pub fn look_up(connection: &Connection, questions: &Questions) -> Result<Answers
     let placed = questions.placed.iter().map(|(log, device, n)| placed(connection, *log, device, *n)).collect::<Result<_, _>>()?;
     let codes = questions.codes.iter().map(|hash| code(connection, hash)).collect::<Result<_, _>>()?;
     let outgoing = questions.outgoing.iter().map(|(log, device, n)| outgoing(connection, log, device, *n)).collect::<Result<_, _>>()?;
-    Ok(Answers { lasts, placed, codes, outgoing })
+    let queues = questions.queues.iter().map(|peer| queue(connection, peer)).collect::<Result<_, _>>()?;
+    Ok(Answers { lasts, placed, codes, outgoing, queues })
 }
 
 fn last(connection: &Connection, log: u64, author: &Author) -> Result<u64, StoreError> {
@@ -125,11 +129,31 @@ fn author_id(connection: &Connection, author: &Author) -> Result<Option<i64>, St
 }
 
 fn code(connection: &Connection, hash: &Hash) -> Result<Option<NewCode>, StoreError> {
-    let mut query = connection.prepare_cached("SELECT user, uses, expires FROM codes WHERE hash = ?1").map_err(failed)?;
+    let sql = format!("SELECT {CODE_COLUMNS} FROM codes WHERE hash = ?1");
+    let mut query = connection.prepare_cached(&sql).map_err(failed)?;
     let mut rows = query.query([hash.as_bytes()]).map_err(failed)?;
-    let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
-    let user = get::<Option<String>>(row, 0)?.map(|user| parsed(&user)).transpose()?;
-    Ok(Some(NewCode { hash: *hash, user, uses: get(row, 1)?, expires: get::<i64>(row, 2)? as u64 }))
+    rows.next().map_err(failed)?.map(code_row).transpose()
+}
+
+pub fn codes(connection: &Connection) -> Result<Vec<NewCode>, StoreError> {
+    let sql = format!("SELECT {CODE_COLUMNS} FROM codes WHERE uses > 0 ORDER BY expires, hash");
+    let mut query = connection.prepare_cached(&sql).map_err(failed)?;
+    let mut rows = query.query([]).map_err(failed)?;
+    let mut out = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        out.push(code_row(row)?);
+    }
+    Ok(out)
+}
+
+pub fn queue(connection: &Connection, peer: &ServerName) -> Result<Queue, StoreError> {
+    let sql =
+        "SELECT entries, bytes, (SELECT queued FROM outbox WHERE peer = ?1 AND state = 0 ORDER BY id LIMIT 1) FROM queues WHERE peer = ?1";
+    let mut query = connection.prepare_cached(sql).map_err(failed)?;
+    let mut rows = query.query([peer.as_str()]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(Queue::default()) };
+    let oldest = get::<Option<i64>>(row, 2)?.map(|at| at as u64);
+    Ok(Queue { entries: get::<i64>(row, 0)? as u64, bytes: get::<i64>(row, 1)? as u64, oldest })
 }
 
 fn outgoing(connection: &Connection, log: &LogName, device: &DeviceKey, n: u64) -> Result<Option<OutboxRow>, StoreError> {
@@ -181,6 +205,11 @@ fn log(row: &Row<'_>) -> Result<LogRow, StoreError> {
     Ok(LogRow { number: get::<i64>(row, 0)? as u64, name: parsed(&get::<String>(row, 1)?)?, room, tip, stopped: get(row, 6)? })
 }
 
+fn code_row(row: &Row<'_>) -> Result<NewCode, StoreError> {
+    let user = get::<Option<String>>(row, 1)?.map(|user| parsed(&user)).transpose()?;
+    Ok(NewCode { hash: hash(row, 0)?, user, uses: get(row, 2)?, expires: get::<i64>(row, 3)? as u64 })
+}
+
 fn outbox_row(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
     let genesis = get::<Option<Vec<u8>>>(row, 3)?.map(|bytes| Genesis::read(&bytes)).transpose().map_err(damaged)?;
     let state = match get::<i64>(row, 4)? {
@@ -191,7 +220,8 @@ fn outbox_row(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
             OutboxState::Refused(cbor::decode::<Refusal>(&why, usize::MAX).map_err(damaged)?)
         }
     };
-    Ok(OutboxRow { id: get(row, 0)?, log: parsed(&get::<String>(row, 1)?)?, draft: bytes(row, 2)?, genesis, state })
+    let queued = get::<i64>(row, 8)? as u64;
+    Ok(OutboxRow { id: get(row, 0)?, log: parsed(&get::<String>(row, 1)?)?, draft: bytes(row, 2)?, genesis, queued, state })
 }
 
 fn tip_at(connection: &Connection, id: i64) -> Result<Option<Hash>, StoreError> {

@@ -3,8 +3,11 @@
 use crate::store::StoreError;
 use rusqlite::Connection;
 
+/// The steps from an empty file to the newest version: each makes the version of its place, counted from 1.
+const STEPS: &[&str] = &[TABLES, QUEUES];
+
 /// The version of the schema that this program writes.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = STEPS.len() as i64;
 
 /// An entry's rowid is its log's number and its sequence number in one, so a log's entries lie side by side.
 pub const SEQ_BITS: u32 = 36;
@@ -92,17 +95,58 @@ CREATE INDEX outbox_waiting ON outbox (peer, id) WHERE state = 0;
 CREATE INDEX outbox_settled ON outbox (settled) WHERE settled IS NOT NULL;
 ";
 
-/// Makes the tables in an empty file; refuses a file of a newer program.
+/// Version 2: how much waits for each peer, and since when.
+const QUEUES: &str = "
+ALTER TABLE outbox ADD COLUMN queued INTEGER NOT NULL DEFAULT 0;
+UPDATE outbox SET queued = unixepoch() * 1000;
+
+CREATE TABLE queues (
+    peer    TEXT PRIMARY KEY,
+    entries INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO queues SELECT peer, count(*), sum(length(draft)) FROM outbox WHERE state = 0 GROUP BY peer;
+";
+
+/// Makes the tables in an empty file, brings an older file to the newest version; refuses a file of a newer program.
 pub fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(super::failed)?;
     if found > VERSION {
         return Err(StoreError::Newer { found, known: VERSION });
     }
-    if found == 0 {
+    if found < VERSION {
         let transaction = connection.transaction().map_err(super::failed)?;
-        transaction.execute_batch(TABLES).map_err(super::failed)?;
+        for step in STEPS.iter().skip(found.max(0) as usize) {
+            transaction.execute_batch(step).map_err(super::failed)?;
+        }
         transaction.pragma_update(None, "user_version", VERSION).map_err(super::failed)?;
         transaction.commit().map_err(super::failed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_version_1_is_brought_to_the_newest_and_loses_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(TABLES).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let row = "INSERT INTO outbox (id, peer, log, device, n, draft, state) VALUES";
+        for (id, state) in [(1, 0), (2, 1), (3, 0)] {
+            connection.execute(&format!("{row} ({id}, 's2', 'inbox:bob@s2', x'00', {id}, x'010203', {state})"), []).unwrap();
+        }
+        migrate(&mut connection).unwrap();
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+        let queue: (String, i64, i64) =
+            connection.query_row("SELECT peer, entries, bytes FROM queues", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        assert_eq!((version, queue), (VERSION, ("s2".into(), 2, 6)));
+        // Nobody knows since when these wait; they are not taken for something from 1970.
+        let young: i64 =
+            connection.query_row("SELECT count(*) FROM outbox WHERE queued > (unixepoch() - 60) * 1000", [], |row| row.get(0)).unwrap();
+        assert_eq!(young, 3);
+        migrate(&mut connection).unwrap();
+    }
 }

@@ -81,6 +81,16 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
                     return Err(rusqlite::Error::StatementChangedRows(used));
                 }
             }
+            Change::RemoveCode(hash) => {
+                connection.prepare_cached("DELETE FROM codes WHERE hash = ?1")?.execute([hash.as_bytes()])?;
+            }
+            Change::VoidClaims(user) => {
+                connection.prepare_cached("DELETE FROM codes WHERE user = ?1")?.execute([user.to_string()])?;
+            }
+            Change::ForgetCodes { at } => {
+                let sql = "DELETE FROM codes WHERE uses = 0 OR (user IS NULL AND expires <= ?1)";
+                connection.prepare_cached(sql)?.execute([*at as i64])?;
+            }
             Change::Outgoing { peer, once, row } => outgoing(connection, peer, once, row)?,
             Change::Settle { id, settled, at } => settle(connection, *id, settled, *at)?,
             Change::ForgetSettled { before } => {
@@ -155,7 +165,9 @@ fn outgoing(connection: &Connection, peer: &ServerName, once: &(DeviceKey, u64),
         once.1 as i64
     ])?;
     connection
-        .prepare_cached("INSERT INTO outbox (id, peer, log, device, n, draft, genesis, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)")?
+        .prepare_cached(
+            "INSERT INTO outbox (id, peer, log, device, n, draft, genesis, queued, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
+        )?
         .execute(params![
             row.id,
             peer.as_str(),
@@ -163,8 +175,10 @@ fn outgoing(connection: &Connection, peer: &ServerName, once: &(DeviceKey, u64),
             once.0.as_bytes(),
             once.1 as i64,
             &row.draft[..],
-            row.genesis.as_ref().map(|genesis| genesis.encode().to_vec())
+            row.genesis.as_ref().map(|genesis| genesis.encode().to_vec()),
+            row.queued as i64
         ])?;
+    queue(connection, peer.as_str(), 1, row.draft.len() as i64)?;
     match &row.state {
         OutboxState::Waiting => Ok(()),
         OutboxState::Accepted { seq, hash } => settle(connection, row.id, &Settled::Accepted { seq: *seq, hash: *hash }, 0),
@@ -177,9 +191,28 @@ fn settle(connection: &Connection, id: i64, settled: &Settled, at: u64) -> rusql
         Settled::Accepted { seq, hash } => (1, Some(*seq as i64), Some(hash), None),
         Settled::Refused(why) => (2, None, None, Some(cbor::encode(why))),
     };
+    // A row that was answered before stays as it is, and is counted once.
+    let answered: Option<(String, i64)> = connection
+        .prepare_cached(
+            "UPDATE outbox SET state = ?2, seq = ?3, hash = ?4, refusal = ?5, settled = ?6 WHERE id = ?1 AND state = 0
+             RETURNING peer, length(draft)",
+        )?
+        .query_row(params![id, state, seq, hash.map(Hash::as_bytes), refusal, at as i64], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match answered {
+        Some((peer, bytes)) => queue(connection, &peer, -1, -bytes),
+        None => Ok(()),
+    }
+}
+
+/// What waits for `peer` is so much more.
+fn queue(connection: &Connection, peer: &str, entries: i64, bytes: i64) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE outbox SET state = ?2, seq = ?3, hash = ?4, refusal = ?5, settled = ?6 WHERE id = ?1 AND state = 0")?
-        .execute(params![id, state, seq, hash.map(Hash::as_bytes), refusal, at as i64])?;
+        .prepare_cached(
+            "INSERT INTO queues (peer, entries, bytes) VALUES (?1, ?2, ?3)
+             ON CONFLICT (peer) DO UPDATE SET entries = entries + ?2, bytes = bytes + ?3",
+        )?
+        .execute(params![peer, entries, bytes])?;
     Ok(())
 }
 
