@@ -118,7 +118,7 @@ impl Person {
         let mut sig = vec![0; IDENTITY.public_modulus_len()];
         let random = aws_lc_rs::rand::SystemRandom::new();
         IDENTITY.sign(&aws_lc_rs::signature::RSA_PSS_SHA256, &random, &device_list::signed_bytes(&list), &mut sig).unwrap();
-        let signed = SignedList { list, sig: sig.into() };
+        let signed = SignedList { list, sig: sig.into(), by_old: None, grant: None };
         self.prev = Some(signed.hash());
         let kind = if self.version == 1 { Kind::First } else { Kind::List };
         let newest = self.devices.len() - 1;
