@@ -1,5 +1,6 @@
 //! What a developer runs: `cargo xtask demo` and `cargo xtask test`. Not part of the product, and depends on none of it.
 
+mod python;
 mod suite;
 
 use anyhow::{Context, bail};

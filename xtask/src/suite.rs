@@ -3,6 +3,7 @@
 //! House rules are not here: they are tests of this crate (`tests/house_rules.rs`) and run with all others.
 
 use crate::cargo;
+use crate::python::{self, Missing};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -55,6 +56,7 @@ pub fn run() -> anyhow::Result<bool> {
     } else {
         println!("\n== against node's WebCrypto: skipped, there is no node 20 or later");
     }
+    sum.add(against_jwcrypto()?);
     if has("deny") {
         let bans = ["deny", "--offline", "check", "bans", "licenses", "sources"];
         sum.add(step("dependencies", cargo().args(bans), &Counted::Whole)?);
@@ -63,6 +65,25 @@ pub fn run() -> anyhow::Result<bool> {
     }
     println!("\n{} passed, {} failed", sum.passed, sum.failed);
     Ok(sum.failed == 0)
+}
+
+/// What needs python's jwcrypto, which is installed for it where that can be done.
+fn against_jwcrypto() -> anyhow::Result<Count> {
+    let name = "against python's jwcrypto";
+    match python::with_jwcrypto() {
+        Ok(python) => {
+            let with_python = ["test", "--workspace", "--test", "jwcrypto", "--", "--ignored"];
+            step(name, cargo().args(with_python).env("JWCRYPTO_PYTHON", python), &Counted::ByLine(cargo_test_line))
+        }
+        Err(Missing::Here(why)) => {
+            println!("\n== {name}: skipped, it is not here and cannot be installed: {why}");
+            Ok(Count::default())
+        }
+        Err(Missing::Changed(why)) => {
+            println!("\n== {name}: {why}");
+            Ok(Count::ONE_FAILED)
+        }
+    }
 }
 
 fn has(subcommand: &str) -> bool {
