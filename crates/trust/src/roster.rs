@@ -80,8 +80,11 @@ impl Roster {
     /// The roster that a message was sealed to, by the encryption keys (RFC 7638 thumbprints) that it names, in the order of
     /// the roster: an author uses the newest keys that it knows, which need not be the newest there are.
     pub fn to_open(members: &Members, locked_to: &[Hash], keys: Keys<'_>) -> Result<Roster, RosterError> {
+        if locked_to.len() != members.members().count() {
+            return Err(RosterError::OtherMembers);
+        }
         let mut locked_to = locked_to.iter();
-        let roster = Roster::build(members, |user, person| {
+        Roster::build(members, |user, person| {
             let thumbprint = locked_to.next().ok_or(RosterError::OtherMembers)?;
             let state = keys(user).ok_or_else(|| RosterError::NotYet(user.clone()))?;
             let found = state.with_encryption(thumbprint).ok_or_else(|| RosterError::NotYet(user.clone()))?;
@@ -89,8 +92,7 @@ impl Roster {
                 return Err(RosterError::Lost(user.clone()));
             }
             Ok((found.identity.fingerprint(), *thumbprint))
-        })?;
-        if locked_to.next().is_some() { Err(RosterError::OtherMembers) } else { Ok(roster) }
+        })
     }
 
     fn build(

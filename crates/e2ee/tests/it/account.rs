@@ -9,13 +9,12 @@ use tidings_e2ee::history::{open_at_rest, seal_at_rest};
 use tidings_e2ee::opaque::{ExportKey, Registration};
 use tidings_e2ee::rsa::{AwsLcKeys, Pkcs8, RsaError, RsaKeys};
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
-use tidings_e2ee::suite::{OpenContext, Suite};
 use tidings_e2ee::vault::BadVault;
 use tidings_e2ee::{AccountSecrets, DeviceSecret, NewAccount, Unlocked};
 use tidings_proto::frame::Secret;
 use tidings_proto::{Draft, Encoded, Hash, Kind, LogName, SuiteName, UserName, cbor};
 use tidings_trust::login::OpaqueSuite;
-use tidings_trust::{DeviceList, KeyState, Roster, SignedList, VaultRef, device_list};
+use tidings_trust::{DeviceList, KeyState, SignedList, VaultRef, device_list};
 use zeroize::Zeroizing;
 
 /// aws-lc-rs, but what it generates is `a` first, then `b`: identity and encryption.
@@ -75,7 +74,7 @@ pub fn account() -> NewAccount {
 }
 
 fn first_state(account: &NewAccount) -> KeyState {
-    KeyState::apply(None, &keys_log(), 1, &account.draft).unwrap()
+    KeyState::apply(None, &keys_log(), 1, &account.draft, None).unwrap()
 }
 
 fn unlocked(account: &NewAccount) -> Unlocked {
@@ -90,10 +89,10 @@ fn shown(before: &KeyState, change: impl FnOnce(&mut DeviceList)) -> KeyState {
     change(&mut list);
     let bytes = cbor::encode(&list);
     let sig = wait(AwsLcKeys.sign_pss(&signing(A).0, &device_list::signed_bytes(&bytes))).unwrap().into();
-    let body = cbor::encode(&SignedList { list: bytes.into(), sig }).into();
+    let body = cbor::encode(&SignedList { list: bytes.into(), sig, by_old: None, grant: None }).into();
     let (version, kind) = (list.version, Kind::List);
     let draft = Draft { device: device(1).public(), n: 2, author: alice(), list: version, epoch: None, kind, body, sig: None };
-    KeyState::apply(Some(before), &keys_log(), before.seq + 1, &draft.signed(&keys_log(), |bytes| device(1).sign(bytes))).unwrap()
+    KeyState::apply(Some(before), &keys_log(), before.seq + 1, &draft.signed(&keys_log(), |bytes| device(1).sign(bytes)), None).unwrap()
 }
 
 fn add(unlocked: &Unlocked, newest: &KeyState, device: &DeviceSecret) -> Result<Encoded<Draft>, AccountError> {
@@ -118,7 +117,7 @@ fn an_account_has_two_new_keys_of_3072_bits() {
     let account = wait(create(&AwsLcKeys, &alice(), &device(1), &PASSWORD, &RECOVERY)).unwrap();
     assert_eq!((account.list.identity.bits(), account.list.encryption.bits()), (3072, 3072));
     assert_ne!(account.list.identity, account.list.encryption);
-    assert!(KeyState::apply(None, &keys_log(), 1, &account.draft).is_ok());
+    assert!(KeyState::apply(None, &keys_log(), 1, &account.draft, None).is_ok());
     let unlocked = unlock(&alice(), &account.vault, 1, Secret::Recovery, &RECOVERY).unwrap();
     assert!(add(&unlocked, &first_state(&account), &device(2)).is_ok(), "the identity key came through the vault");
 }
@@ -166,20 +165,19 @@ fn a_second_device_is_taken_by_everybody_and_reads_what_the_first_reads() {
     let unlocked = unlocked(&account);
     let draft = add(&unlocked, &first, &device(2)).unwrap();
     assert_eq!((draft.kind, draft.n, draft.device), (Kind::List, 1, device(2).public()));
-    let second = KeyState::apply(Some(&first), &keys_log(), 2, &draft).unwrap();
+    let second = KeyState::apply(Some(&first), &keys_log(), 2, &draft, None).unwrap();
     assert_eq!(second.list.devices, listed(&[1, 2]));
     assert_eq!((&second.list.identity, &second.list.encryption), (&first.list.identity, &first.list.encryption));
     assert_eq!(second.list.vault, first.list.vault);
 
     // A message of bob's, and what the first device has kept.
-    let roster = Roster::direct(&second, &BOB.state);
-    let place = Place { author: BOB.user().clone(), roster: roster.clone(), ..Place::usual() };
+    let room = Room::of(&second, &BOB.state);
+    let place = Place { author: BOB.user().clone(), ..Place::inside(&room) };
     let message = place.draft(&BOB.device, place.seal(&BOB, &content()).unwrap());
     let (key, public) = decrypting(&unlocked.secrets.encryption[0]);
     let ring = [(public.kid(), key)];
     let suite = RsaJwe1 { keys: &AwsLcKeys, device: &device(2), decrypting: &ring };
-    let context = OpenContext { room: place.room, draft: &message, author: &BOB.state, roster: &roster };
-    assert_eq!(wait(suite.open(&context)).unwrap().0.content, content());
+    assert_eq!(room.open_by(&suite, &BOB.state, &message).unwrap().content, content());
     let kept = seal_at_rest(&account.secrets.history, &keys_log(), 7, &content());
     assert_eq!(open_at_rest(&unlocked.secrets.history, &keys_log(), 7, &kept), Ok(content()));
 }
@@ -191,7 +189,7 @@ fn twenty_devices_and_no_more() {
     let mut state = first_state(&account);
     for seed in 2..=20 {
         let draft = add(&unlocked, &state, &device(seed)).unwrap();
-        state = KeyState::apply(Some(&state), &keys_log(), u64::from(seed), &draft).unwrap();
+        state = KeyState::apply(Some(&state), &keys_log(), u64::from(seed), &draft, None).unwrap();
     }
     assert_eq!(state.list.devices.len(), 20);
     assert_eq!(add(&unlocked, &state, &device(21)).unwrap_err(), AccountError::TooManyDevices);
@@ -232,7 +230,7 @@ fn a_server_that_sends_an_old_vault_is_found_out() {
     // The other way round: the vault was written, the list that names it was not. The next list does.
     let older = shown(&first, |list| list.vault = VaultRef { version: 0, hash: Hash([2; 32]) });
     let draft = add(&unlocked, &older, &device(2)).unwrap();
-    assert_eq!(KeyState::apply(Some(&older), &keys_log(), 3, &draft).unwrap().list.vault, account.list.vault);
+    assert_eq!(KeyState::apply(Some(&older), &keys_log(), 3, &draft, None).unwrap().list.vault, account.list.vault);
 }
 
 #[test]

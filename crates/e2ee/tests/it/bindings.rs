@@ -6,7 +6,7 @@ use crate::samples::*;
 use tidings_e2ee::DeviceSecret;
 use tidings_e2ee::suite::{OpenError, Opened};
 use tidings_proto::{Draft, Encoded, Genesis, Kind, RoomId, SuiteName};
-use tidings_trust::{KeyState, Roster};
+use tidings_trust::KeyState;
 
 const NOT_LISTED: OpenError = OpenError::NotAuthentic("its device is not one of its author's");
 const NOT_SIGNED: OpenError = OpenError::NotAuthentic("its signature is not valid");
@@ -46,7 +46,7 @@ fn draft_around(plaintext: Vec<u8>) -> Encoded<Draft> {
 #[test]
 fn a_message_in_its_place_opens_and_says_who_wrote_it() {
     for reader in [&*ALICE, &*BOB] {
-        let opened = open_in(reader, room(), &roster(), &ALICE.state, &sealed_draft()).unwrap();
+        let opened = ROOM.open(reader, &ALICE.state, &sealed_draft()).unwrap();
         assert_eq!((&opened.author, opened.device, opened.content), (ALICE.user(), ALICE.device.public(), content()));
     }
     assert!(claiming(|_| ()).is_ok() && signed_as(|_| ()).is_ok());
@@ -55,7 +55,7 @@ fn a_message_in_its_place_opens_and_says_who_wrote_it() {
 /// Control: with the line for `room` taken out of `belongs`, both are opened.
 #[test]
 fn another_room() {
-    let moved = open_in(&BOB, elsewhere(), &roster(), &ALICE.state, &sealed_draft());
+    let moved = Room { id: elsewhere(), ..ROOM.clone() }.open(&BOB, &ALICE.state, &sealed_draft());
     assert_eq!(moved, Err(OTHER_ROOM));
     assert_eq!(signed_as(|it| it.room = elsewhere()), Err(OTHER_ROOM));
 }
@@ -66,7 +66,7 @@ fn another_author() {
     // A hub that says it is bob's, and shows bob's keys.
     let mut draft = sealed_draft().into_value();
     draft.author = BOB.user().clone();
-    assert_eq!(open_in(&ALICE, room(), &roster(), &BOB.state, &Encoded::new(draft)), Err(NOT_LISTED));
+    assert_eq!(ROOM.open(&ALICE, &BOB.state, &Encoded::new(draft)), Err(NOT_LISTED));
     assert_eq!(signed_as(|it| it.author = BOB.user().to_string()), Err(OTHER_AUTHOR));
 }
 
@@ -75,7 +75,7 @@ fn another_author() {
 fn a_member_cannot_write_in_anothers_name() {
     let by_bob = |inner: Inner, device: &DeviceSecret, claimed: &DeviceSecret| {
         let body = Jwe::usual(inner.plaintext(device)).json().into_bytes();
-        open_in(&ALICE, room(), &roster(), &ALICE.state, &Place::usual().draft(claimed, body))
+        ROOM.open(&ALICE, &ALICE.state, &Place::usual().draft(claimed, body))
     };
     assert_eq!(by_bob(Inner::usual(), &BOB.device, &ALICE.device), Err(NOT_SIGNED));
     let with_device = Inner { device: BOB.device.public(), ..Inner::usual() };
@@ -85,7 +85,7 @@ fn a_member_cannot_write_in_anothers_name() {
     // The control: as his own it is fine, and it is his.
     let own = Place { author: BOB.user().clone(), ..Place::usual() };
     let body = Jwe::usual(with_name.plaintext(&BOB.device)).json().into_bytes();
-    let opened = open_in(&ALICE, room(), &roster(), &BOB.state, &own.draft(&BOB.device, body)).unwrap();
+    let opened = ROOM.open(&ALICE, &BOB.state, &own.draft(&BOB.device, body)).unwrap();
     assert_eq!((&opened.author, opened.device), (BOB.user(), BOB.device.public()));
 }
 
@@ -94,11 +94,11 @@ fn a_member_cannot_write_in_anothers_name() {
 fn a_device_that_two_users_list_writes_for_the_one_it_says() {
     let dave = Person::new("dave@s3", C, D, 1);
     assert_eq!(dave.device.public(), ALICE.device.public());
-    let roster = Roster::direct(&dave.state, &BOB.state);
-    let inner = Inner { roster: roster.hash(), ..Inner::usual() };
+    let theirs = Room { id: room(), ..Room::of(&dave.state, &BOB.state) };
+    let inner = Inner { roster: theirs.roster().hash(), ..Inner::usual() };
     let place = Place { author: dave.user().clone(), ..Place::usual() };
     let body = Jwe::to(&[BOB.encryption.clone(), dave.encryption.clone()], &[5; 32], inner.plaintext(&ALICE.device)).json();
-    assert_eq!(open_in(&BOB, room(), &roster, &dave.state, &place.draft(&ALICE.device, body.into_bytes())), Err(OTHER_AUTHOR));
+    assert_eq!(theirs.open(&BOB, &dave.state, &place.draft(&ALICE.device, body.into_bytes())), Err(OTHER_AUTHOR));
 }
 
 /// Carol knows the room and its roster, and the hub is on her side. Control: without the check of the author's membership in
@@ -108,7 +108,7 @@ fn who_is_not_in_the_room_writes_nothing_in_it() {
     let inner = Inner { author: CAROL.user().to_string(), device: CAROL.device.public(), ..Inner::usual() };
     let place = Place { author: CAROL.user().clone(), ..Place::usual() };
     let draft = place.draft(&CAROL.device, Jwe::usual(inner.plaintext(&CAROL.device)).json().into_bytes());
-    assert_eq!(open_in(&BOB, room(), &roster(), &CAROL.state, &draft), Err(STRANGER));
+    assert_eq!(ROOM.open(&BOB, &CAROL.state, &draft), Err(STRANGER));
 }
 
 #[test]
@@ -117,14 +117,14 @@ fn another_device() {
     let place = Place { list: 2, ..Place::usual() };
     let inner = Inner { list: 2, device: device(2).public(), ..Inner::usual() };
     let body = Jwe::usual(inner.plaintext(&device(2))).json().into_bytes();
-    let open = |claimed: &DeviceSecret| open_in(&BOB, room(), &roster(), &two, &place.draft(claimed, body.clone()));
+    let open = |claimed: &DeviceSecret| ROOM.open(&BOB, &two, &place.draft(claimed, body.clone()));
     assert_eq!(open(&device(2)).unwrap().device, device(2).public());
     assert_eq!(open(&device(1)), Err(OTHER_DEVICE), "her own other device");
     assert_eq!(claiming(|it| it.device = device(3).public()), Err(OTHER_DEVICE));
     assert_eq!(signed_as(|it| it.device = device(3).public()), Err(NOT_LISTED));
     let signed_by_2 = draft_around(Inner { list: 2, ..Inner::usual() }.plaintext(&device(2)));
     let signed_by_2 = Draft { list: 2, ..signed_by_2.into_value() };
-    assert_eq!(open_in(&BOB, room(), &roster(), &two, &Encoded::new(signed_by_2)), Err(NOT_SIGNED));
+    assert_eq!(ROOM.open(&BOB, &two, &Encoded::new(signed_by_2)), Err(NOT_SIGNED));
 }
 
 #[test]
@@ -140,13 +140,13 @@ fn another_number() {
 fn another_list() {
     let two = ALICE.with_devices(&ALICE.state, &[1, 2]);
     let claimed = Encoded::new(Draft { list: 2, ..sealed_draft().into_value() });
-    assert_eq!(open_in(&BOB, room(), &roster(), &two, &claimed), Err(OTHER_LIST), "a list that names the device too");
-    assert_eq!(claiming(|it| it.list = 0), Err(OTHER_LIST));
-    assert_eq!(claiming(|it| it.list = 2), Err(OpenError::NotYet));
+    assert_eq!(ROOM.open(&BOB, &two, &claimed), Err(OTHER_LIST), "a list that names the device too");
+    assert_eq!(claiming(|it| it.list = 0), Err(STRANGER), "a list that nobody has");
+    assert_eq!(claiming(|it| it.list = 2), Err(OpenError::NotYet(ALICE.user().clone())));
     assert_eq!(signed_as(|it| it.list = 0), Err(NOT_LISTED));
     assert_eq!(signed_as(|it| it.list = 2), Err(NOT_LISTED));
     // As it is, it opens under the newer state too.
-    assert!(open_in(&BOB, room(), &roster(), &two, &sealed_draft()).is_ok());
+    assert!(ROOM.open(&BOB, &two, &sealed_draft()).is_ok());
 }
 
 #[test]
@@ -168,13 +168,14 @@ fn another_suite() {
 fn another_roster() {
     assert_eq!(signed_as(|it| it.roster.0[0] ^= 1), Err(OTHER_ROSTER));
     // The same keys, another identity behind one of them.
-    let mut members = roster().members().to_vec();
-    members[1].identity = CAROL.state.list.identity.fingerprint();
-    let changed = Roster::new(members);
-    assert_eq!(open_in(&BOB, room(), &changed, &ALICE.state, &sealed_draft()), Err(OTHER_ROSTER));
-    // Other keys: seen without opening it.
-    let with_carol = Roster::direct(&ALICE.state, &CAROL.state);
-    assert_eq!(open_in(&ALICE, room(), &with_carol, &ALICE.state, &sealed_draft()), Err(OTHER_MEMBERS));
+    let impostor = Person::new("bob@s2", B, D, 51);
+    let changed = Room::of(&ALICE.state, &impostor.state);
+    assert_eq!(changed.open(&BOB, &ALICE.state, &sealed_draft()), Err(OTHER_ROSTER));
+    // Other members: their keys, as far as they are known, are not among those that it is locked to.
+    let with_carol = Room { id: room(), ..Room::of(&ALICE.state, &CAROL.state) };
+    assert_eq!(with_carol.open(&ALICE, &ALICE.state, &sealed_draft()), Err(OpenError::NotYet(CAROL.user().clone())));
+    let alone = Room { id: room(), ..Room::of(&ALICE.state, &ALICE.state) };
+    assert_eq!(alone.open(&ALICE, &ALICE.state, &sealed_draft()), Err(OTHER_MEMBERS));
 }
 
 #[test]
@@ -188,12 +189,12 @@ fn another_kind() {
 #[test]
 fn what_a_member_seals_anew_for_others_is_refused() {
     let words = Inner::usual().plaintext(&ALICE.device);
-    let to_carol = Roster::direct(&ALICE.state, &CAROL.state);
+    let to_carol = Room::of(&ALICE.state, &CAROL.state);
     let body = Jwe::to(&[ALICE.encryption.clone(), CAROL.encryption.clone()], &[5; 32], words.clone()).json().into_bytes();
     let draft = Place::usual().draft(&ALICE.device, body);
-    assert_eq!(open_in(&CAROL, elsewhere(), &to_carol, &ALICE.state, &draft), Err(OTHER_ROOM));
+    assert_eq!(to_carol.open(&CAROL, &ALICE.state, &draft), Err(OTHER_ROOM));
     // In the same room under another roster: it is the roster that tells.
-    assert_eq!(open_in(&CAROL, room(), &to_carol, &ALICE.state, &draft), Err(OTHER_ROSTER));
+    assert_eq!(Room { id: room(), ..to_carol }.open(&CAROL, &ALICE.state, &draft), Err(OTHER_ROSTER));
     // In the same room to the same members it is the same message, with the same n.
     let again = Jwe::to(&keys(), &[6; 32], words).json().into_bytes();
     assert_eq!(bob_opens(&Place::usual().draft(&ALICE.device, again)).unwrap().n, 3);
@@ -238,10 +239,10 @@ fn a_removed_device_stays_the_author_of_the_past_and_writes_nothing_more() {
         let inner = Inner { list, device: thief.public(), ..Inner::usual() };
         let body = Jwe::usual(inner.plaintext(&thief)).json().into_bytes();
         let place = Place { list, ..Place::usual() };
-        open_in(&BOB, room(), &roster(), state, &place.draft(&thief, body)).map(|opened| opened.device)
+        ROOM.open(&BOB, state, &place.draft(&thief, body)).map(|opened| opened.device)
     };
     assert_eq!(written_under(2, &v3), Ok(thief.public()), "what it wrote while it was hers");
     assert_eq!(written_under(3, &v3), Err(NOT_LISTED));
     assert_eq!(written_under(1, &v3), Err(NOT_LISTED), "and nothing from before");
-    assert_eq!(written_under(4, &v3), Err(OpenError::NotYet));
+    assert_eq!(written_under(4, &v3), Err(OpenError::NotYet(ALICE.user().clone())));
 }

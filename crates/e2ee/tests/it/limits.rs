@@ -3,40 +3,33 @@
 use crate::samples::*;
 use tidings_e2ee::suite::{OpenError, SealError, Suite};
 use tidings_proto::{Content, Hash, limits};
-use tidings_trust::roster::{Role, RosterMember, Status};
-use tidings_trust::{Fingerprint, KeyState, Roster, RsaPublicKey};
-
-fn member(user: &str, encryption: &RsaPublicKey) -> RosterMember {
-    let identity = Fingerprint(Hash::of(user.as_bytes()));
-    RosterMember { user: user.parse().unwrap(), identity, encryption: encryption.thumbprint(), role: Role::Member, status: Status::Member }
-}
+use tidings_trust::KeyState;
+use tidings_trust::members::Standing;
 
 /// Alice, bob, and strangers; they share a few keys among them, since 64 RSA keys would take half a minute to make.
-fn crowd(size: usize) -> Place {
-    let strangers = [CAROL.encryption.clone(), decrypting(A).1];
-    let mut members: Vec<(String, RsaPublicKey)> =
-        vec![("alice@s1".into(), ALICE.encryption.clone()), ("bob@s2".into(), BOB.encryption.clone())];
-    members.extend((2..size).map(|i| (format!("stranger{i:02}@s3"), strangers[i % 2].clone())));
-    members.truncate(size);
-    let roster = Roster::new(members.iter().map(|(user, key)| member(user, key)).collect());
-    assert_eq!(roster.members().len(), size);
-    Place { roster, keys: members.into_iter().map(|(_, key)| key).collect(), ..Place::usual() }
+fn crowd(size: usize) -> Room {
+    let strangers = (2..size).map(|i| Person::new(&format!("stranger{i:02}@s3"), C, [LARGE, A][i % 2], 61).state);
+    let people: Vec<KeyState> = [ALICE.state.clone(), BOB.state.clone()].into_iter().chain(strangers).take(size).collect();
+    let room = Room::group(&people.iter().map(|state| (state, Standing::In)).collect::<Vec<_>>());
+    assert_eq!(room.roster().members().len(), size);
+    room
 }
 
 #[test]
 fn one_two_and_64_members_can_each_open_what_one_of_them_wrote() {
     for size in [1, 2, 3, 64] {
-        let place = crowd(size);
+        let room = crowd(size);
+        let place = Place::inside(&room);
         let draft = place.draft(&ALICE.device, place.seal(&ALICE, &content()).unwrap());
         let readers = [&*ALICE, &*BOB, &*CAROL];
         for reader in &readers[..size.min(3)] {
-            let opened = open_in(reader, place.room, &place.roster, &ALICE.state, &draft).unwrap();
+            let opened = room.open(reader, &ALICE.state, &draft).unwrap();
             assert_eq!((opened.content, &opened.author, opened.device), (content(), ALICE.user(), ALICE.device.public()));
             assert_eq!((opened.n, opened.seen), (3, (7, Hash([7; 32]))));
         }
         for outsider in &readers[size.min(3)..] {
-            let refused = open_in(outsider, place.room, &place.roster, &ALICE.state, &draft);
-            assert_eq!(refused, Err(OpenError::Undecryptable), "{} of {size}", outsider.user());
+            let refused = room.open(outsider, &ALICE.state, &draft);
+            assert_eq!(refused, Err(OpenError::Locked), "{} of {size}", outsider.user());
         }
     }
 }
@@ -44,17 +37,18 @@ fn one_two_and_64_members_can_each_open_what_one_of_them_wrote() {
 #[test]
 fn a_room_of_65_is_refused() {
     assert_eq!(limits::RSA_MEMBERS, 64);
-    assert_eq!(crowd(65).seal(&ALICE, &content()), Err(SealError::TooManyMembers(64)));
+    assert_eq!(Place::inside(&crowd(65)).seal(&ALICE, &content()), Err(SealError::TooManyMembers(64)));
     assert_eq!(ALICE.suite().properties().max_members, 64);
 }
 
 #[test]
 fn the_longest_text_fits_even_in_the_largest_room() {
-    let place = crowd(64);
+    let room = crowd(64);
+    let place = Place::inside(&room);
     let content = Content::text("x".repeat(limits::TEXT)).unwrap();
     let draft = place.draft(&ALICE.device, place.seal(&ALICE, &content).unwrap());
     assert!(draft.bytes().len() < limits::DRAFT, "{} bytes", draft.bytes().len());
-    let opened = open_in(&BOB, place.room, &place.roster, &ALICE.state, &draft).unwrap();
+    let opened = room.open(&BOB, &ALICE.state, &draft).unwrap();
     assert_eq!(opened.content, content);
 }
 
@@ -93,19 +87,18 @@ fn keys_that_are_not_the_rosters_are_refused() {
 fn who_is_not_in_the_room_seals_nothing_for_it() {
     let place = Place { author: CAROL.user().clone(), ..Place::usual() };
     assert_eq!(place.seal(&CAROL, &content()), Err(SealError::WrongKeys));
-    let nobody = Place { roster: Roster::new(vec![]), keys: vec![], ..Place::usual() };
+    let nobody = Place::inside(&Room::group(&[]));
     assert_eq!(nobody.seal(&ALICE, &content()), Err(SealError::WrongKeys));
 }
 
 #[test]
 fn who_is_only_invited_is_not_sealed_to_and_may_not_write() {
-    let mut members = roster().members().to_vec();
-    members.push(RosterMember { status: Status::Invited, ..member("carol@s2", &CAROL.encryption) });
-    let place = Place { roster: Roster::new(members), ..Place::usual() };
+    let room = Room::group(&[(&ALICE.state, Standing::In), (&BOB.state, Standing::In), (&CAROL.state, Standing::Invited)]);
+    let place = Place::inside(&room);
+    assert_eq!(place.roster.members().len(), 3);
     let draft = place.draft(&ALICE.device, place.seal(&ALICE, &content()).unwrap());
-    let open = |reader: &Person, author: &KeyState| open_in(reader, place.room, &place.roster, author, &draft);
-    assert_eq!(open(&BOB, &ALICE.state).unwrap().content, content());
-    assert_eq!(open(&CAROL, &ALICE.state), Err(OpenError::Undecryptable));
+    assert_eq!(room.open(&BOB, &ALICE.state, &draft).unwrap().content, content());
+    assert_eq!(room.open(&CAROL, &ALICE.state, &draft), Err(OpenError::Locked));
     let theirs = Place { author: CAROL.user().clone(), ..place.clone() };
     assert_eq!(theirs.seal(&CAROL, &content()), Err(SealError::WrongKeys));
     let with_theirs = Place { keys: [keys(), vec![CAROL.encryption.clone()]].concat(), ..place };

@@ -1,13 +1,15 @@
 //! Alice and bob in their direct room, with the fixed RSA keys of `tests/keys` and devices numbered by their seed.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use tidings_e2ee::DeviceSecret;
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{OpenContext, OpenError, Opened, SealContext, SealError, Suite};
-use tidings_proto::{Content, Draft, Encoded, Genesis, Hash, Kind, LogName, RoomId, SuiteName, UserName, cbor};
-use tidings_trust::{Device, DeviceList, KeyState, Roster, RsaPublicKey, SignedList, VaultRef, device_list};
+use tidings_proto::{Content, Draft, Encoded, Genesis, Hash, Kind, LogName, Role, RoomId, SuiteName, UserName, cbor};
+use tidings_trust::members::{Person as Part, Standing, Stay};
+use tidings_trust::{Device, DeviceList, KeyState, Members, Roster, RsaPublicKey, SignedList, VaultRef, device_list};
 
 pub const A: &[u8] = include_bytes!("../keys/a.pk8");
 pub const B: &[u8] = include_bytes!("../keys/b.pk8");
@@ -102,11 +104,11 @@ fn applied(before: Option<&KeyState>, list: &DeviceList, identity: &Signing, dev
         list: list.version,
         epoch: None,
         kind: if before.is_some() { Kind::List } else { Kind::First },
-        body: cbor::encode(&SignedList { list: bytes.into(), sig }).into(),
+        body: cbor::encode(&SignedList { list: bytes.into(), sig, by_old: None, grant: None }).into(),
         sig: None,
     };
     let seq = before.map_or(4, |before| before.seq + 1);
-    KeyState::apply(before, &log, seq, &draft.signed(&log, |bytes| device.sign(bytes))).unwrap()
+    KeyState::apply(before, &log, seq, &draft.signed(&log, |bytes| device.sign(bytes)), None).unwrap()
 }
 
 pub static ALICE: LazyLock<Person> = LazyLock::new(|| Person::new("alice@s1", A, B, 1));
@@ -114,13 +116,71 @@ pub static BOB: LazyLock<Person> = LazyLock::new(|| Person::new("bob@s2", C, D, 
 /// Her identity is in no other test's way; her key has 4096 bits.
 pub static CAROL: LazyLock<Person> = LazyLock::new(|| Person::new("carol@s2", B, LARGE, 61));
 
+/// A room as a reader sees it: who is in it, and whose keys are known.
+#[derive(Clone)]
+pub struct Room {
+    pub id: RoomId,
+    pub members: Members,
+    pub people: Vec<Arc<KeyState>>,
+}
+
+impl Room {
+    /// The direct room of two people with these keys.
+    pub fn of(a: &KeyState, b: &KeyState) -> Room {
+        let genesis = Genesis::direct(SuiteName::RsaJwe1, &a.list.user, &b.list.user);
+        let members = Members::direct(genesis.as_direct().unwrap());
+        Room { id: genesis.room(), members, people: [a, b].map(|state| Arc::new(state.clone())).into() }
+    }
+
+    /// A group of these people, at epoch 0, by whatever way they came in.
+    pub fn group(people: &[(&KeyState, Standing)]) -> Room {
+        let part = |(state, standing): &(&KeyState, Standing)| {
+            let identity = Some(state.list.identity.fingerprint());
+            let part = Part { identity, role: Role::Member, standing: *standing, stays: vec![Stay { from: 1, until: None }] };
+            (state.list.user.clone(), part)
+        };
+        let parts: BTreeMap<UserName, Part> = people.iter().map(part).collect();
+        let mut e = minicbor::Encoder::new(Vec::new());
+        e.map(4).unwrap().u8(0).unwrap().u64(0).unwrap().u8(1).unwrap().bytes(&[1; 32]).unwrap();
+        e.u8(2).unwrap().encode(&parts).unwrap().u8(3).unwrap().u64(64).unwrap();
+        let members = Members::from_bytes(&e.into_writer()).unwrap();
+        Room { id: RoomId([8; 32]), members, people: people.iter().map(|(state, _)| Arc::new((*state).clone())).collect() }
+    }
+
+    /// With the keys that are known.
+    pub fn to_seal(&self) -> (Roster, Vec<RsaPublicKey>) {
+        Roster::to_seal(&self.members, &|user| self.keys(user)).unwrap()
+    }
+
+    pub fn roster(&self) -> Roster {
+        self.to_seal().0
+    }
+
+    pub fn keys(&self, user: &UserName) -> Option<Arc<KeyState>> {
+        self.people.iter().find(|state| state.list.user == *user).cloned()
+    }
+
+    /// What `reader` makes of a draft in it, held against `author`'s keys.
+    pub fn open(&self, reader: &Person, author: &KeyState, draft: &Encoded<Draft>) -> Result<Opened, OpenError> {
+        self.open_by(&reader.suite(), author, draft)
+    }
+
+    pub fn open_by(&self, suite: &RsaJwe1<'_, AwsLcKeys>, author: &KeyState, draft: &Encoded<Draft>) -> Result<Opened, OpenError> {
+        let keys = |user: &UserName| self.keys(user);
+        let context = OpenContext { room: self.id, draft, author, members: &self.members, keys: &keys };
+        wait(suite.open(&context)).map(|(opened, _)| opened)
+    }
+}
+
 /// The direct room of alice and bob.
+pub static ROOM: LazyLock<Room> = LazyLock::new(|| Room::of(&ALICE.state, &BOB.state));
+
 pub fn room() -> RoomId {
-    Genesis::direct(SuiteName::RsaJwe1, ALICE.user(), BOB.user()).room()
+    ROOM.id
 }
 
 pub fn roster() -> Roster {
-    Roster::direct(&ALICE.state, &BOB.state)
+    ROOM.roster()
 }
 
 /// Their keys, in roster order.
@@ -147,7 +207,13 @@ pub struct Place {
 impl Place {
     /// Alice's third message in her room with bob.
     pub fn usual() -> Place {
-        Place { room: room(), author: ALICE.user().clone(), n: 3, list: 1, epoch: 0, roster: roster(), keys: keys() }
+        Place::inside(&ROOM)
+    }
+
+    /// The same in another room.
+    pub fn inside(room: &Room) -> Place {
+        let (roster, keys) = room.to_seal();
+        Place { room: room.id, author: ALICE.user().clone(), n: 3, list: 1, epoch: 0, roster, keys }
     }
 
     pub fn context(&self) -> SealContext<'_> {
@@ -186,14 +252,9 @@ impl Place {
     }
 }
 
-/// What `reader` makes of a draft, held against `author`'s keys in this room and roster.
-pub fn open_in(reader: &Person, room: RoomId, roster: &Roster, author: &KeyState, draft: &Encoded<Draft>) -> Result<Opened, OpenError> {
-    wait(reader.suite().open(&OpenContext { room, draft, author, roster })).map(|(opened, _)| opened)
-}
-
 /// What bob makes of a draft of alice's in their room.
 pub fn bob_opens(draft: &Encoded<Draft>) -> Result<Opened, OpenError> {
-    open_in(&BOB, room(), &roster(), &ALICE.state, draft)
+    ROOM.open(&BOB, &ALICE.state, draft)
 }
 
 /// A message of alice's to bob, sealed once for all tests.

@@ -14,8 +14,7 @@ use serde_json::Value;
 use std::fmt::Write;
 use tidings_e2ee::jose::Parsed;
 use tidings_e2ee::rsa::AwsLcKeys;
-use tidings_trust::Roster;
-use tidings_trust::roster::RosterMember;
+use tidings_trust::members::Standing;
 
 /// A CBOR item by its types and lengths; small numbers and texts as they are.
 fn shape(d: &mut Decoder<'_>, depth: usize, out: &mut String) {
@@ -60,15 +59,8 @@ fn the_vault_and_what_a_device_keeps() {
 /// In the order of the text, since the profile has one order: `serde_json`'s map would sort it.
 #[test]
 fn a_message_to_three() {
-    let mut members = roster().members().to_vec();
-    members.push(RosterMember {
-        user: CAROL.user().clone(),
-        identity: CAROL.state.list.identity.fingerprint(),
-        encryption: CAROL.encryption.thumbprint(),
-        ..members[0].clone()
-    });
-    let all = vec![ALICE.encryption.clone(), BOB.encryption.clone(), CAROL.encryption.clone()];
-    let sealed = Place { roster: Roster::new(members), keys: all, ..Place::usual() }.seal(&ALICE, &content()).unwrap();
+    let three = Room::group(&[&ALICE, &BOB, &CAROL].map(|person| (&person.state, Standing::In)));
+    let sealed = Place::inside(&three).seal(&ALICE, &content()).unwrap();
     let mut text = String::from_utf8(sealed).unwrap();
     let value: Value = serde_json::from_str(&text).unwrap();
     let mut blank = |name: &str, part: &str, bytes: usize| {

@@ -2,7 +2,7 @@
 
 use crate::samples::*;
 use tidings_proto::{Hash, Kind, LogName, Signature, cbor, limits};
-use tidings_trust::{KeyState, KeysError, RsaPublicKey, SignedList, device_list};
+use tidings_trust::{KeyState, KeysError, RsaPublicKey, device_list};
 
 /// One change to an otherwise valid submission.
 fn first_with(change: impl FnOnce(&mut Submission)) -> Result<KeyState, KeysError> {
@@ -48,7 +48,7 @@ fn only_the_log_of_the_authors_own_server_holds_it() {
     for log in ["keys@s2", "public@s1", "inbox:alice@s1", &format!("room:{}", tidings_proto::RoomId([1; 32]))] {
         let log: LogName = log.parse().unwrap();
         let submission = Submission { signed_for: log.clone(), ..Submission::first() };
-        assert_eq!(KeyState::apply(None, &log, 4, &submission.draft()), Err(KeysError::WrongUser), "{log}");
+        assert_eq!(KeyState::apply(None, &log, 4, &submission.draft(), None), Err(KeysError::WrongUser), "{log}");
     }
 }
 
@@ -185,7 +185,7 @@ fn the_draft_names_the_very_version_it_brings() {
 
 #[test]
 fn the_device_has_signed_the_draft_for_this_log() {
-    let refused = |draft| KeyState::apply(None, &keys_log(), 4, &draft).unwrap_err();
+    let refused = |draft| KeyState::apply(None, &keys_log(), 4, &draft, None).unwrap_err();
     let draft = Submission::first().draft();
     assert_eq!(refused(with_sig(&draft, None)), KeysError::BadSignature, "none");
     assert_eq!(refused(with_sig(&draft, Some(Signature([0; 64])))), KeysError::BadSignature, "zeros");
@@ -205,8 +205,8 @@ fn the_identity_has_signed_the_list() {
     let list = submission.list_bytes();
     let good = pss(&A, &device_list::signed_bytes(&list));
     let apply = |sig: Vec<u8>| {
-        let body = cbor::encode(&SignedList { list: list.clone().into(), sig: sig.into() });
-        KeyState::apply(None, &keys_log(), 4, &submission.draft_around(body))
+        let body = signed_list(list.clone(), sig);
+        KeyState::apply(None, &keys_log(), 4, &submission.draft_around(body), None)
     };
     assert!(apply(good.clone()).is_ok(), "the control");
     let mut bit = good.clone();
@@ -222,19 +222,17 @@ fn the_identity_has_signed_the_list() {
 fn a_server_cannot_add_a_device_of_its_own() {
     let before = alice_state();
     let honest = Submission::next(&before, &[1, 2]);
-    let sig = pss(&A, &device_list::signed_bytes(&honest.list_bytes())).into();
+    let sig = pss(&A, &device_list::signed_bytes(&honest.list_bytes()));
     let forged = Submission::next(&before, &[99, 1, 2]);
-    let body = cbor::encode(&SignedList { list: forged.list_bytes().into(), sig });
-    assert_eq!(KeyState::apply(Some(&before), &keys_log(), 5, &forged.draft_around(body)), Err(KeysError::BadSignature));
+    let body = signed_list(forged.list_bytes(), sig);
+    assert_eq!(KeyState::apply(Some(&before), &keys_log(), 5, &forged.draft_around(body), None), Err(KeysError::BadSignature));
 }
 
 #[test]
 fn what_cannot_be_read_is_malformed() {
     let submission = Submission::first();
-    let refused = |body: Vec<u8>| KeyState::apply(None, &keys_log(), 4, &submission.draft_around(body)).unwrap_err();
-    let good =
-        SignedList { list: submission.list_bytes().into(), sig: pss(&A, &device_list::signed_bytes(&submission.list_bytes())).into() };
-    let whole = cbor::encode(&good);
+    let refused = |body: Vec<u8>| KeyState::apply(None, &keys_log(), 4, &submission.draft_around(body), None).unwrap_err();
+    let whole = signed_list(submission.list_bytes(), pss(&A, &device_list::signed_bytes(&submission.list_bytes())));
     let trailing = [&whole[..], &[0]].concat();
     let indefinite = [&[0xbf], &whole[1..], &[0xff]].concat();
     let without_sig = cbor::without_key(&whole, 1).unwrap();
@@ -243,7 +241,7 @@ fn what_cannot_be_read_is_malformed() {
         assert_eq!(refused(body), KeysError::Malformed);
     }
     for list in [Vec::new(), vec![0xa0], vec![0x80]] {
-        assert_eq!(KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list)).unwrap_err(), KeysError::Malformed);
+        assert_eq!(KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list), None).unwrap_err(), KeysError::Malformed);
     }
 }
 
@@ -252,7 +250,7 @@ fn what_cannot_be_read_is_malformed() {
 fn a_list_in_another_encoding_is_malformed_even_if_signed() {
     let submission = Submission::first();
     let list = submission.list_bytes();
-    let refused = |list: Vec<u8>| KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list)).map(|_| ()).unwrap_err();
+    let refused = |list: Vec<u8>| KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list), None).map(|_| ()).unwrap_err();
     // a6 · 00 68 alice@s1 · 01 01 · …: the version is the byte at 12.
     assert_eq!((list[0], &list[11..13]), (0xa6, &[1, 1][..]));
     let long_version = [&list[..12], &[0x18, 0x01], &list[13..]].concat();
@@ -263,7 +261,7 @@ fn a_list_in_another_encoding_is_malformed_even_if_signed() {
         assert_eq!(refused(list), KeysError::Malformed);
     }
     // An explicit null is canonical CBOR, only longer: it is another list with another hash, signed as such.
-    assert!(KeyState::apply(None, &keys_log(), 4, &submission.draft_of(null_prev)).is_ok());
+    assert!(KeyState::apply(None, &keys_log(), 4, &submission.draft_of(null_prev), None).is_ok());
 }
 
 /// A later version's field is kept in what is hashed and signed, and is in the way of nothing.
@@ -273,7 +271,7 @@ fn an_unknown_field_of_a_list_is_signed_with_the_rest() {
     let mut list = submission.list_bytes();
     list[0] += 1;
     list.extend([0x18, 0x63, 0x01]);
-    let state = KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list.clone())).unwrap();
+    let state = KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list.clone()), None).unwrap();
     assert_eq!((&*state.list, state.list_hash), (&submission.list, Hash::of(&list)));
 }
 
@@ -286,10 +284,10 @@ fn a_suite_of_a_later_version_is_passed_over_and_hashed() {
     assert_eq!(list[list.len() - suites.len()..], suites);
     let later = |suites: &[u8]| [&list[..list.len() - 41], suites, &list[list.len() - 39..]].concat();
     let with = later(&[0x83, 0x01, 0x07, 0x19, 0x01, 0x00]);
-    let state = KeyState::apply(None, &keys_log(), 4, &submission.draft_of(with.clone())).unwrap();
+    let state = KeyState::apply(None, &keys_log(), 4, &submission.draft_of(with.clone()), None).unwrap();
     assert_eq!((&*state.list, state.list_hash), (&submission.list, Hash::of(&with)));
     for odd in [&[0x81, 0x61, 0x61][..], &[0x81, 0x20], &[0x01]] {
-        assert_eq!(KeyState::apply(None, &keys_log(), 4, &submission.draft_of(later(odd))), Err(KeysError::Malformed));
+        assert_eq!(KeyState::apply(None, &keys_log(), 4, &submission.draft_of(later(odd)), None), Err(KeysError::Malformed));
     }
 }
 
@@ -304,10 +302,10 @@ fn a_key_of_another_size_is_malformed() {
         let length = (modulus.len() as u16).to_be_bytes();
         submission.draft_of([&list[..at - 2], &length, modulus, &list[at + 384..]].concat())
     };
-    assert!(KeyState::apply(None, &keys_log(), 4, &with(modulus)).is_ok(), "the control");
+    assert!(KeyState::apply(None, &keys_log(), 4, &with(modulus), None).is_ok(), "the control");
     assert!(RsaPublicKey::from_modulus(crate::samples::modulus(&SMALL)).is_err());
     for modulus in [crate::samples::modulus(&SMALL), &[&[0], modulus].concat(), &modulus[1..]] {
-        assert_eq!(KeyState::apply(None, &keys_log(), 4, &with(modulus)), Err(KeysError::Malformed));
+        assert_eq!(KeyState::apply(None, &keys_log(), 4, &with(modulus), None), Err(KeysError::Malformed));
     }
 }
 
@@ -322,7 +320,7 @@ fn a_list_has_at_most_8_kib() {
         list.extend([0x18, 0x63, 0x59]);
         list.extend((padding as u16).to_be_bytes());
         list.resize(size, 0);
-        KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list))
+        KeyState::apply(None, &keys_log(), 4, &submission.draft_of(list), None)
     };
     assert_eq!(device_list::LIST_LIMIT, 8 * 1024);
     assert!(padded_to(8 * 1024 - 1).is_ok());

@@ -4,6 +4,7 @@
 
 mod drafts;
 mod ed25519;
+mod group;
 mod key_history;
 mod roster;
 mod rsa;

@@ -7,8 +7,9 @@ use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PSS_SHA256};
 use ed25519_dalek::{Signer, SigningKey};
 use std::sync::LazyLock;
-use tidings_proto::draft::signed_bytes;
-use tidings_proto::{DeviceKey, Draft, Encoded, Hash, Kind, LogName, Signature, SuiteName, UserName, cbor};
+use tidings_proto::draft::{Gone, signed_bytes};
+use tidings_proto::frame::Grant;
+use tidings_proto::{DeviceKey, Draft, Encoded, Hash, Kind, LogName, ServerKey, Signature, SuiteName, UserName, cbor};
 use tidings_trust::{Device, DeviceList, KeyState, KeysError, RsaPublicKey, SignedList, VaultRef, device_list};
 
 pub static A: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/a.pk8")));
@@ -68,6 +69,10 @@ pub struct Submission {
     pub list: DeviceList,
     /// Signs the list.
     pub identity: &'static KeyPair,
+    /// Signs it too, where the identity before has to agree.
+    pub by_old: Option<&'static KeyPair>,
+    /// The word of the user's server.
+    pub grant: Option<Grant>,
     /// The log that the draft is signed for.
     pub signed_for: LogName,
 }
@@ -84,7 +89,17 @@ impl Submission {
             devices: devices([1]),
             vault: VaultRef { version: 1, hash: Hash([9; 32]) },
         };
-        Submission { author: alice(), kind: Kind::First, device: 1, names: 1, list, identity: &A, signed_for: keys_log() }
+        Submission {
+            author: alice(),
+            kind: Kind::First,
+            device: 1,
+            names: 1,
+            list,
+            identity: &A,
+            by_old: None,
+            grant: None,
+            signed_for: keys_log(),
+        }
     }
 
     /// The list after `before`, with these devices; the first of them submits it.
@@ -94,6 +109,19 @@ impl Submission {
         list.prev = Some(before.list_hash);
         list.devices = devices(seeds.iter().copied());
         Submission { kind: Kind::List, device: seeds[0], names: list.version, list, ..Submission::first() }
+    }
+
+    /// The list after `before` with another identity and encryption key, agreed to by `old`.
+    pub fn rotation(before: &KeyState, old: &'static KeyPair, new: [&'static KeyPair; 2], seeds: &[u8]) -> Submission {
+        let mut next = Submission { kind: Kind::Rotate, identity: new[0], by_old: Some(old), ..Submission::next(before, seeds) };
+        (next.list.identity, next.list.encryption) = (public(new[0]), public(new[1]));
+        next
+    }
+
+    /// The list after `before` by which the account begins anew on one device, with the word of alice's server.
+    pub fn reset(before: &KeyState, new: [&'static KeyPair; 2], seed: u8) -> Submission {
+        let grant = Some(grant(before, seed));
+        Submission { kind: Kind::Reset, by_old: None, grant, ..Submission::rotation(before, &A, new, &[seed]) }
     }
 
     pub fn list_bytes(&self) -> Vec<u8> {
@@ -108,7 +136,8 @@ impl Submission {
     /// The draft around other bytes in the list's place, all signatures in place.
     pub fn draft_of(&self, list: Vec<u8>) -> Encoded<Draft> {
         let sig = pss(self.identity, &device_list::signed_bytes(&list)).into();
-        self.draft_around(cbor::encode(&SignedList { list: list.into(), sig }))
+        let by_old = self.by_old.map(|old| pss(old, &device_list::rotation_bytes(&list)).into());
+        self.draft_around(cbor::encode(&SignedList { list: list.into(), sig, by_old, grant: self.grant.clone() }))
     }
 
     /// The draft around any body, signed by the device.
@@ -131,7 +160,40 @@ impl Submission {
 
     /// What a server or client makes of it as entry `seq` of `keys@s1`.
     pub fn apply(&self, before: Option<&KeyState>, seq: u64) -> Result<KeyState, KeysError> {
-        KeyState::apply(before, &keys_log(), seq, &self.draft())
+        KeyState::apply(before, &keys_log(), seq, &self.draft(), Some(&server_key()))
+    }
+}
+
+/// A list with the signature of its identity and nothing more, encoded.
+pub fn signed_list(list: Vec<u8>, sig: Vec<u8>) -> Vec<u8> {
+    cbor::encode(&SignedList { list: list.into(), sig: sig.into(), by_old: None, grant: None })
+}
+
+/// The key of alice's server: device 200 plays its part.
+pub const SERVER: u8 = 200;
+
+pub fn server_key() -> ServerKey {
+    ServerKey(device_key(SERVER).0)
+}
+
+/// The word of alice's server that her account may begin anew on device `seed`.
+pub fn grant(before: &KeyState, seed: u8) -> Grant {
+    let (version, prev) = (before.list.version + 1, before.list_hash);
+    let sig = sign(SERVER, &Grant::signed_bytes(&before.list.user, version, &prev, &device_key(seed)));
+    Grant { server: server_key(), version, prev, sig }
+}
+
+/// The end of alice's account, by the word of her server.
+pub fn gone(before: &KeyState) -> Draft {
+    Draft {
+        device: device_key(SERVER),
+        n: 1,
+        author: alice(),
+        list: before.list.version,
+        epoch: None,
+        kind: Kind::Gone,
+        body: cbor::encode(&Gone { prev: before.list_hash }).into(),
+        sig: None,
     }
 }
 
@@ -153,15 +215,29 @@ pub fn after(before: &KeyState, seeds: &[u8]) -> KeyState {
     Submission::next(before, seeds).apply(Some(before), before.seq + 1).unwrap()
 }
 
+/// The state after a list with another encryption key.
+pub fn with_encryption(before: &KeyState, encryption: &'static KeyPair) -> KeyState {
+    let seeds: Vec<u8> = (0..=u8::MAX).filter(|seed| before.device(&device_key(*seed)).is_some()).collect();
+    let mut next = Submission::next(before, &seeds);
+    next.list.encryption = public(encryption);
+    next.identity = [&*A, &*B, &*C, &*D].into_iter().find(|pair| public(pair) == next.list.identity).unwrap();
+    next.apply(Some(before), before.seq + 1).unwrap()
+}
+
 /// Bob at s2, with device 51.
 pub fn bob_state() -> KeyState {
-    let log: LogName = "keys@s2".parse().unwrap();
-    let mut first = Submission { author: bob(), device: 51, identity: &C, signed_for: log.clone(), ..Submission::first() };
-    first.list.user = bob();
-    first.list.identity = public(&C);
-    first.list.encryption = public(&D);
-    first.list.devices = devices([51]);
-    KeyState::apply(None, &log, 1, &first.draft()).unwrap()
+    person("bob@s2", [&C, &D], 51)
+}
+
+/// Somebody with one device and these keys, identity and encryption.
+pub fn person(user: &str, keys: [&'static KeyPair; 2], seed: u8) -> KeyState {
+    let user: UserName = user.parse().unwrap();
+    let log = LogName::Keys(user.server().clone());
+    let mut first = Submission { author: user.clone(), device: seed, identity: keys[0], signed_for: log.clone(), ..Submission::first() };
+    first.list.user = user;
+    (first.list.identity, first.list.encryption) = (public(keys[0]), public(keys[1]));
+    first.list.devices = devices([seed]);
+    KeyState::apply(None, &log, 1, &first.draft(), None).unwrap()
 }
 
 /// A public message of alice's, written on device `seed` under list `list`.

@@ -3,15 +3,14 @@
 //! A snapshot that changed on purpose is accepted with `INSTA_UPDATE=always cargo test -p tidings-trust`, and the reason
 //! belongs in the commit.
 
-use crate::roster::member;
+use crate::group::*;
 use crate::samples::*;
 use data_encoding::HEXLOWER;
 use std::fmt::Write;
 use tidings_proto::frame::Secret;
-use tidings_proto::{Hash, cbor, draft};
+use tidings_proto::{Hash, Role, cbor, draft};
 use tidings_trust::login::{credential_id, opaque_context};
-use tidings_trust::roster::{Role, Status};
-use tidings_trust::{Roster, SignedList, device_list};
+use tidings_trust::{Roster, device_list};
 
 /// `name hex`, the hex broken into lines of 32 bytes.
 fn table<'a>(rows: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> String {
@@ -27,7 +26,7 @@ fn table<'a>(rows: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> String {
 
 /// PSS signatures are randomised: these stand for them, since here it is the form that counts.
 fn signed(list: Vec<u8>) -> Vec<u8> {
-    cbor::encode(&SignedList { list: list.into(), sig: vec![0x5a; 384].into() })
+    signed_list(list, vec![0x5a; 384])
 }
 
 #[test]
@@ -53,15 +52,16 @@ fn lists() {
 fn what_is_signed_and_hashed() {
     let first = Submission::first();
     let draft = first.draft_around(b"body".to_vec());
-    let mut bob = member("bob@s2", 3);
-    (bob.role, bob.status) = (Role::Owner, Status::Invited);
+    let mut room = Room::with(&["bob@s2"]);
+    room.act("alice@s1", Act::Invite(name("carol@s2"), Role::Admin)).unwrap();
+    let roster = Roster::to_seal(&room.members, &room.keys_of()).unwrap().0;
     insta::assert_snapshot!(
         "what_is_signed_and_hashed",
         table([
             ("what the identity signs, of a list that reads 'list'", device_list::signed_bytes(b"list")),
             ("what the device signs", draft::signed_bytes(&keys_log(), &draft)),
-            ("hash of a roster", Roster::new(vec![member("alice@s1", 1), bob]).hash().as_bytes().to_vec()),
-            ("hash of nobody's roster", Roster::new(vec![]).hash().as_bytes().to_vec()),
+            ("roster: an owner, a member, an admin who is asked in", cbor::encode(&roster.members().to_vec())),
+            ("its hash", roster.hash().as_bytes().to_vec()),
             ("OPAQUE context", opaque_context(&Hash([7; 32]))),
             ("credential of the password", credential_id(&alice(), Secret::Password)),
             ("credential of the recovery code", credential_id(&alice(), Secret::Recovery)),
