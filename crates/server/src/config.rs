@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tidings_proto::{ServerKey, ServerName, UserName};
+use tidings_setup::{Key, Preset, Shape};
 
 /// Everything a server needs to know to start.
 #[derive(Debug, Clone)]
@@ -27,58 +28,69 @@ pub struct Config {
     pub limits: Limits,
 }
 
-/// How much anybody may ask for. `setup.json` has each under `limits`, by the name it has here.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Messages that a device may send in a second, on average.
-    pub messages_per_second: u32,
-    /// Messages that a device may send at once after a pause.
-    pub message_burst: u32,
-    /// Invitations to one user from people who share no room with that user: at once.
-    pub invitation_burst: u32,
-    /// After that, one such invitation in so many seconds.
-    pub invitation_seconds: u32,
-    /// Rooms that a user may be in.
-    pub rooms_per_user: u32,
-    /// Entries that wait for one peer that cannot be reached.
-    pub outbox_entries: u32,
-    /// Bytes that wait for one peer that cannot be reached.
-    pub outbox_bytes: u64,
-    /// Days that anything waits for a peer that cannot be reached.
-    pub outbox_days: u32,
-    /// Links from one address that have not logged in yet.
-    pub guests_per_address: u32,
-    /// Links that have not logged in yet, all together.
-    pub guests: u32,
-    /// Attempts to log in, for an account and from an address: at once.
-    pub login_burst: u32,
-    /// After that, one attempt in so many seconds. An attempt that succeeds is not counted.
-    pub login_seconds: u32,
-    /// Registrations from one address: at once.
-    pub registration_burst: u32,
-    /// After that, so many registrations in a minute.
-    pub registrations_per_minute: u32,
+/// Each number once: the field, the preset, and the key under `limits` in `setup.json`.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $number:ty = $preset:literal, at least $least:literal;)+) => {
+        /// How much anybody may ask for. `setup.json` has each under `limits`, by the name it has here.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $number,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($name: $preset,)+ }
+            }
+        }
+
+        impl Limits {
+            /// The keys under `limits`.
+            pub(crate) const KEYS: &[Key] = &[$(Key {
+                name: stringify!($name),
+                doc: concat!($($doc),+).trim_ascii_start(),
+                shape: Shape::Number { least: $least, most: <$number>::MAX as u64 },
+                preset: Preset::Number($preset),
+                flag: None,
+            }),+];
+
+            /// The limits whose numbers `number` says by key; what it does not say is as preset.
+            pub(crate) fn by(number: impl Fn(&str) -> Option<u64>) -> Limits {
+                let preset = Limits::default();
+                Limits { $($name: number(stringify!($name)).and_then(|number| number.try_into().ok()).unwrap_or(preset.$name),)+ }
+            }
+        }
+    };
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            messages_per_second: 10,
-            message_burst: 50,
-            invitation_burst: 5,
-            invitation_seconds: 300,
-            rooms_per_user: 5000,
-            outbox_entries: 100_000,
-            outbox_bytes: 1 << 30,
-            outbox_days: 30,
-            guests_per_address: 20,
-            guests: 1000,
-            login_burst: 5,
-            login_seconds: 6,
-            registration_burst: 3,
-            registrations_per_minute: 10,
-        }
-    }
+limits! {
+    /// Messages that a device may send in a second, on average.
+    messages_per_second: u32 = 10, at least 1;
+    /// Messages that a device may send at once after a pause.
+    message_burst: u32 = 50, at least 1;
+    /// Invitations to one user from people who share no room with that user: so many at once.
+    invitation_burst: u32 = 5, at least 0;
+    /// After that, one such invitation in so many seconds.
+    invitation_seconds: u32 = 300, at least 1;
+    /// Rooms that a user may be in.
+    rooms_per_user: u32 = 5000, at least 1;
+    /// Entries that wait for one server that cannot be reached.
+    outbox_entries: u32 = 100_000, at least 1;
+    /// Bytes that wait for one server that cannot be reached.
+    outbox_bytes: u64 = 1_073_741_824, at least 1_048_576;
+    /// Days that anything waits for a server that cannot be reached.
+    outbox_days: u32 = 30, at least 1;
+    /// Links from one address that have not logged in yet.
+    guests_per_address: u32 = 20, at least 1;
+    /// Links that have not logged in yet, all together.
+    guests: u32 = 1000, at least 1;
+    /// Attempts to log in, for one account and from one address: so many at once.
+    login_burst: u32 = 5, at least 1;
+    /// After that, one attempt in so many seconds. An attempt that succeeds does not count.
+    login_seconds: u32 = 6, at least 1;
+    /// Registrations from one address: so many at once.
+    registration_burst: u32 = 3, at least 1;
+    /// After that, so many registrations in a minute.
+    registrations_per_minute: u32 = 10, at least 1;
 }
 
 /// A server that this one knows.

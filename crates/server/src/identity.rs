@@ -1,4 +1,4 @@
-//! Who this server is: its Ed25519 key, its TLS certificate, its OPAQUE seed. Made once, then kept.
+//! Who this server is: its name, its Ed25519 key, its TLS certificate, its OPAQUE seed. Made once, then kept.
 //!
 //! The Ed25519 key is what peers and clients pin; the certificate may change, the key may not.
 
@@ -26,7 +26,7 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file of it cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path} cannot be read or written: {source}. The folder must belong to this account; --data chooses another one")]
     File {
         /// The file.
         path: String,
@@ -36,6 +36,18 @@ pub enum IdentityError {
     /// A file of it is not what was written there.
     #[error("{0} is damaged; restore it from a backup, since peers and clients know this server by it")]
     Damaged(String),
+    /// The folder is another server's.
+    #[error(
+        "{folder} is the folder of the server {kept}, not of {asked}. A server's name never changes: start it as {kept}, or give {asked} a folder of its own with --data"
+    )]
+    OtherName {
+        /// The server's folder.
+        folder: String,
+        /// Whose it is.
+        kept: ServerName,
+        /// Whose it should be.
+        asked: ServerName,
+    },
     /// The system has no randomness, or the certificate cannot be made.
     #[error("a certificate cannot be made: {0}")]
     Certificate(#[from] rcgen::Error),
@@ -48,6 +60,11 @@ impl Identity {
         let folder = data.join("identity");
         make_private_folder(data)?;
         make_private_folder(&folder)?;
+        let kept_name = kept(&folder.join(NAME), || Ok(name.as_str().into()))?;
+        let kept_name = read_name(&kept_name).ok_or_else(|| IdentityError::Damaged(shown(&folder.join(NAME))))?;
+        if kept_name != *name {
+            return Err(IdentityError::OtherName { folder: shown(data), kept: kept_name, asked: name.clone() });
+        }
         let signing = kept(&folder.join("server.key"), || Ok(SigningKey::generate(&mut OsRng).to_bytes().to_vec()))?;
         let signing = <[u8; 32]>::try_from(&signing[..]).map_err(|_| IdentityError::Damaged(shown(&folder.join("server.key"))))?;
         let opaque = kept(&folder.join("opaque.setup"), || Ok(OpaqueSetup::new(&mut OsRng).serialize().to_vec()))?;
@@ -59,6 +76,11 @@ impl Identity {
         })?;
         let spki = Hash::of(&rcgen::PublicKeyData::subject_public_key_info(&pair));
         Ok(Identity { signing: SigningKey::from_bytes(&signing), opaque, certificate: certificate.to_vec().into(), certificate_key, spki })
+    }
+
+    /// The name of the server whose folder `data` is, if it is one.
+    pub fn name_in(data: &Path) -> Option<ServerName> {
+        read_name(&std::fs::read(data.join("identity").join(NAME)).ok()?)
     }
 
     /// The key this server's name is bound to.
@@ -86,6 +108,13 @@ impl Identity {
         let key = rustls::pki_types::PrivatePkcs8KeyDer::from(self.certificate_key.to_vec());
         (self.certificate.clone(), key.into())
     }
+}
+
+/// The file with the name that everything else in the folder belongs to.
+const NAME: &str = "server.name";
+
+fn read_name(bytes: &[u8]) -> Option<ServerName> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
 fn shown(path: &Path) -> String {
@@ -136,6 +165,18 @@ mod tests {
         for file in std::fs::read_dir(data.path().join("identity")).unwrap() {
             assert_eq!(file.unwrap().metadata().unwrap().permissions().mode() & 0o077, 0);
         }
+    }
+
+    #[test]
+    fn a_folder_is_one_server_s_for_ever() {
+        let data = tempfile::tempdir().unwrap();
+        assert_eq!(Identity::name_in(data.path()), None);
+        let name = |name: &str| name.parse::<ServerName>().unwrap();
+        Identity::load_or_create(data.path(), &name("s1")).unwrap();
+        assert_eq!(Identity::name_in(data.path()), Some(name("s1")));
+        let error = Identity::load_or_create(data.path(), &name("s2")).err().unwrap();
+        assert!(matches!(&error, IdentityError::OtherName { kept, asked, .. } if *kept == name("s1") && *asked == name("s2")), "{error}");
+        Identity::load_or_create(data.path(), &name("s1")).unwrap();
     }
 
     #[test]

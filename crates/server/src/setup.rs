@@ -1,189 +1,146 @@
-//! `setup.json`: the brief's three keys as they stand, and a few more. JSON with comments.
+//! `setup.json`, variables and flags as what a server runs with: the brief's three keys as they stand, and a few more.
 
-use crate::config::{Peer, Registration};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::Deserialize;
+mod keys;
+
+use crate::config::{Limits, Peer, Registration};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tidings_proto::{ServerKey, ServerName, UserName};
+use tidings_setup::{KeyPath, Origin, Problems, Settings, value};
 
-/// The port where none is given.
-pub const DEFAULT_PORT: u16 = 5555;
+pub use keys::TABLE;
+pub use tidings_setup::value::show_server_key as write_key;
 
-/// A `setup.json`, checked.
+/// What an operator has set up, checked.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// `server_name`.
     pub name: ServerName,
-    /// The names under `admin`; the words beside them are never credentials, and are dropped here.
+    /// The names under `admin`; the words beside them are never credentials, and are dropped where the file is read.
     pub reserved: Vec<UserName>,
     /// `mailing_address`.
     pub peers: Vec<Peer>,
     /// `listen`.
-    pub listen: Option<SocketAddr>,
+    pub listen: SocketAddr,
     /// `advertise`.
     pub advertise: Option<String>,
+    /// `data`.
+    pub data: Option<PathBuf>,
     /// `registration`.
-    pub registration: Option<Registration>,
-    /// What the operator should know: keys that are missing, words to delete. One sentence each.
+    pub registration: Registration,
+    /// `limits`.
+    pub limits: Limits,
+    /// What the operator should know: keys that are missing, words to delete. One sentence each, with its place.
     pub warnings: Vec<String>,
 }
 
-/// Why a `setup.json` cannot be used: always the operator's to mend, so it names the file and the place.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not JSON.
-    #[error("{}: {message}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// What and where.
-        message: String,
-    },
-    /// A value does not fit.
-    #[error("{}: {at}: {message}", path.display())]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// The path of the value in the file.
-        at: String,
-        /// What is wrong.
-        message: String,
-    },
+/// Reads and checks a `setup.json` alone, without variables and flags.
+pub fn load(path: &Path) -> Result<Setup, Problems> {
+    let mut settings = Settings::new(&TABLE);
+    settings.load(path);
+    read(&mut settings)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    server_name: String,
-    #[serde(default)]
-    admin: BTreeMap<String, serde_json::Value>,
-    #[serde(default)]
-    mailing_address: BTreeMap<String, Address>,
-    listen: Option<String>,
-    advertise: Option<String>,
-    registration: Option<RegistrationWord>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "an address is \"host:port\" or { \"address\": \"host:port\", \"key\": \"…\" }")]
-enum Address {
-    Bare(String),
-    Pinned(PinnedAddress),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PinnedAddress {
-    address: String,
-    key: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RegistrationWord {
-    Open,
-    Invite,
-    Closed,
-}
-
-/// Reads and checks a `setup.json`.
-pub fn load(path: &Path) -> Result<Setup, SetupError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SetupError::Unreadable { path: path.into(), source })?;
-    parse(&text, path)
-}
-
-fn parse(text: &str, path: &Path) -> Result<Setup, SetupError> {
-    let syntax = |message: String| SetupError::Syntax { path: path.into(), message };
-    let json: serde_json::Value =
-        jsonc_parser::parse_to_serde_value(text, &Default::default()).map_err(|error| syntax(error.to_string()))?;
-    let file: File = serde_path_to_error::deserialize(json).map_err(|error| SetupError::Value {
-        path: path.into(),
-        at: error.path().to_string(),
-        message: error.inner().to_string(),
-    })?;
-    let value = |at: String, message: String| SetupError::Value { path: path.into(), at, message };
-
-    let name: ServerName = file.server_name.parse().map_err(|e| value("server_name".into(), format!("{e}")))?;
-    let mut warnings = Vec::new();
-    let mut reserved = Vec::new();
-    for admin in file.admin.keys() {
-        let user: UserName = admin.parse().map_err(|e| value(format!("admin.{admin}"), format!("{e}")))?;
-        if user.server() != &name {
-            return Err(value(format!("admin.{admin}"), format!("this server is {name}, so the name must end in @{name}")));
+/// Reads what all layers of `settings` come to. Whatever is wrong is found, not only the first of it; the warnings stay in `settings`
+/// even then.
+pub fn read(settings: &mut Settings) -> Result<Setup, Problems> {
+    settings.assume("listen", "0.0.0.0:5555");
+    let name = settings.read("server_name", str::parse::<ServerName>);
+    let listen = settings.read("listen", value::listen);
+    // Strangers are let in only where the operator says so; on a machine's own loopback there are none.
+    let loopback = listen.is_some_and(|listen| listen.ip().is_loopback());
+    settings.assume("registration", if loopback { "open" } else { "invite" });
+    let advertise = settings.read("advertise", value::address);
+    let data = data(settings);
+    let registration = settings.read("registration", registration);
+    let reserved = reserved(settings, name.as_ref());
+    let peers = peers(settings, name.as_ref());
+    let limits = Limits::by(|key| settings.number(["limits", key]));
+    match (settings.problems(), name, listen, registration) {
+        (None, Some(name), Some(listen), Some(registration)) => {
+            let warnings = settings.warnings().iter().map(ToString::to_string).collect();
+            Ok(Setup { name, reserved, peers, listen, advertise, data, registration, limits, warnings })
         }
-        reserved.push(user);
+        (problems, ..) => Err(problems.unwrap_or_else(|| nameless(settings))),
     }
-    if !reserved.is_empty() {
-        warnings.push(format!(
-            "{}: the words under \"admin\" are not used and should be deleted; each name is kept back for its claim code",
-            path.display()
-        ));
+}
+
+/// Neither a file nor anybody else has said a name.
+fn nameless(settings: &mut Settings) -> Problems {
+    settings.refuse("server_name", "the server needs a name: say it with --name or TIDINGS_SERVER_NAME, or in a setup.json");
+    settings.problems().unwrap_or(Problems(Vec::new()))
+}
+
+fn registration(word: &str) -> Result<Registration, &'static str> {
+    match word {
+        "open" => Ok(Registration::Open),
+        "invite" => Ok(Registration::ByCode),
+        "closed" => Ok(Registration::Closed),
+        _ => Err("this word is not known"),
     }
+}
+
+/// In a file, a path begins at the file; on a command line and in the environment, where the command runs.
+fn data(settings: &mut Settings) -> Option<PathBuf> {
+    let full = |text: &str| if text.is_empty() { Err("a folder is expected") } else { Ok(PathBuf::from(text)) };
+    let data = settings.read("data", full)?;
+    let Origin::File(place) = settings.origin(&"data".into()) else { return Some(data) };
+    let data = place.file.parent().map_or_else(|| data.clone(), |folder| folder.join(&data));
+    settings.resolve("data", data.display().to_string());
+    Some(data)
+}
+
+fn reserved(settings: &mut Settings, own: Option<&ServerName>) -> Vec<UserName> {
+    let mut reserved = Vec::new();
+    for admin in settings.names("admin") {
+        let path = ["admin", &admin];
+        match (admin.parse::<UserName>(), own) {
+            (Err(error), _) => settings.refuse(path, &error.to_string()),
+            (Ok(user), Some(own)) if user.server() != own => {
+                settings.refuse(path, &format!("this server is {own}, so the name must end in @{own}"));
+            }
+            (Ok(user), _) => reserved.push(user),
+        }
+    }
+    reserved
+}
+
+fn peers(settings: &mut Settings, own: Option<&ServerName>) -> Vec<Peer> {
     let mut peers = Vec::new();
-    for (peer, address) in file.mailing_address {
-        let at = format!("mailing_address.{peer}");
-        let peer: ServerName = peer.parse().map_err(|e| value(at.clone(), format!("{e}")))?;
-        if peer == name {
+    let mut keys: BTreeMap<ServerKey, ServerName> = BTreeMap::new();
+    for member in settings.names("mailing_address") {
+        let path = KeyPath::from(["mailing_address", &member]);
+        let name: ServerName = match member.parse() {
+            Ok(name) => name,
+            Err(error) => {
+                settings.refuse(path, &format!("{error}"));
+                continue;
+            }
+        };
+        let address = settings.read(path.child("address"), value::address);
+        let key = settings.read(path.child("key"), value::server_key);
+        if Some(&name) == own {
             continue;
         }
-        let (address, key) = match address {
-            Address::Bare(address) => (address, None),
-            Address::Pinned(pinned) => (pinned.address, pinned.key),
-        };
-        let key = key.map(|key| read_key(&key)).transpose().map_err(|e| value(format!("{at}.key"), e))?;
-        if key.is_none() {
-            warnings.push(format!(
-                "{}: {at} has no key, so {peer} is not dialled and not let in. Run `tidings peer show` there and paste the line it prints here",
-                path.display()
-            ));
+        match key {
+            // A key that is there and cannot be read has been refused already.
+            None if settings.has(&path.child("key")) => {}
+            None => settings.warn(
+                path,
+                &format!(
+                    "no key, so {name} is neither dialled nor let in. Run `tidings peer show` there, and put the line that it prints here"
+                ),
+            ),
+            Some(key) => {
+                if let Some(other) = keys.insert(key, name.clone()) {
+                    settings.refuse(path.child("key"), &format!("{other} has the same key, and no two servers have"));
+                }
+            }
         }
-        peers.push(Peer { name: peer, address: with_port(&address), key });
+        peers.extend(address.map(|address| Peer { name, address, key }));
     }
-    let listen = file
-        .listen
-        .map(|listen: String| {
-            with_port(&listen).parse().map_err(|_| value("listen".into(), "an IP address and a port, like 0.0.0.0:5555".into()))
-        })
-        .transpose()?;
-    let registration = file.registration.map(|word| match word {
-        RegistrationWord::Open => Registration::Open,
-        RegistrationWord::Invite => Registration::ByCode,
-        RegistrationWord::Closed => Registration::Closed,
-    });
-    Ok(Setup { name, reserved, peers, listen, advertise: file.advertise, registration, warnings })
-}
-
-fn read_key(text: &str) -> Result<ServerKey, String> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(text)
-        .ok()
-        .and_then(|bytes| ServerKey::from_slice(&bytes))
-        .ok_or_else(|| "a server key is 43 characters of base64url, as `tidings peer show` prints it".into())
-}
-
-/// A server key as `tidings peer show` prints it and `mailing_address` takes it.
-pub fn write_key(key: &ServerKey) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(key.0)
-}
-
-/// Adds the default port to a host that has none. An IPv6 address is written in brackets.
-pub fn with_port(address: &str) -> String {
-    let has_port = match address.rsplit_once(':') {
-        Some((host, port)) => port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')),
-        None => false,
-    };
-    if has_port { address.into() } else { format!("{address}:{DEFAULT_PORT}") }
+    peers
 }
 
 #[cfg(test)]
@@ -191,7 +148,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Setup, String> {
-        parse(text, Path::new("setup.json")).map_err(|error| error.to_string())
+        let mut settings = Settings::new(&TABLE);
+        settings.file(Path::new("setup.json"), text.as_bytes());
+        super::read(&mut settings).map_err(|problems| problems.to_string())
     }
 
     #[test]
@@ -221,8 +180,8 @@ mod tests {
         ))
         .unwrap();
         assert_eq!(setup.peers, [Peer { name: "s2".parse().unwrap(), address: "127.0.0.1:5555".into(), key: Some(ServerKey([7; 32])) }]);
-        assert_eq!(setup.listen.unwrap().port(), 7000);
-        assert_eq!(setup.registration, Some(Registration::Open));
+        assert_eq!(setup.listen.port(), 7000);
+        assert_eq!(setup.registration, Registration::Open);
     }
 
     #[test]

@@ -17,8 +17,8 @@ const EXAMPLES: &str = "Examples:
 
 Exit codes: 0 done, 2 usage, 3 configuration, 4 authentication, 5 not found, 6 refused,
 7 unreachable, 8 trust (a key is not the one it should be), 75 not yet (try again).
-Environment: TIDINGS_PROFILE, TIDINGS_SETUP, TIDINGS_DATA, TIDINGS_LISTEN (as the options),
-TIDINGS_PASSWORD, TIDINGS_LOG (like info or tidings_server=debug), NO_COLOR.";
+Environment: TIDINGS_PROFILE, TIDINGS_SETUP (as the options), TIDINGS_PASSWORD, TIDINGS_LOG (like
+info or tidings_server=debug), NO_COLOR; and TIDINGS_LISTEN and so on for each key of setup.json.";
 
 /// Private chat across your own servers
 ///
@@ -82,6 +82,9 @@ pub enum Command {
     /// About other servers
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Check and show what setup files, variables and flags come to
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show it all: two servers, two people, a crash, and nothing lost
     ///
     /// Starts s1 and s2 as real processes in a temporary folder, registers alice@s1 and bob@s2,
@@ -94,14 +97,35 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct ServerArguments {
     /// The folder for keys and database [default: tidings/server in your data folder]
-    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", hide_env = true)]
+    #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Listen here instead of where setup.json says; port 0 lets the system choose [default: 0.0.0.0:5555]
-    #[arg(long, value_name = "ADDR", env = "TIDINGS_LISTEN", hide_env = true)]
+    /// Listen here; port 0 lets the system choose [default: 0.0.0.0:5555; without a setup.json 127.0.0.1:5555]
+    #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-    /// The server's name, where there is no setup.json
-    #[arg(long, value_name = "NAME", conflicts_with = "setup")]
+    /// The server's name [default, without a setup.json: the machine's name, or localhost]
+    #[arg(long, value_name = "NAME")]
     pub name: Option<ServerName>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say everything that is wrong, and what should be known; exit code 3 if anything is wrong
+    ///
+    /// Looks at the file named by --setup, or at setup.json and client_setup.json in this folder,
+    /// and at the TIDINGS_… variables.
+    #[command(verbatim_doc_comment)]
+    Check(ServerArguments),
+    /// Show the settings that hold
+    Show(ConfigShowArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigShowArguments {
+    /// Say where each comes from: a file and its line, a variable, a flag, or nowhere (default)
+    #[arg(long)]
+    pub origin: bool,
+    #[command(flatten)]
+    pub server: ServerArguments,
 }
 
 #[derive(Debug, Args)]
@@ -190,12 +214,8 @@ pub enum PeerCommand {
 
 #[derive(Debug, Args)]
 pub struct PeerShowArguments {
-    /// This server's folder [default: tidings/server in your data folder]
-    #[arg(long, value_name = "DIR", env = "TIDINGS_DATA", hide_env = true)]
-    pub data: Option<PathBuf>,
-    /// The server's name, where there is no setup.json
-    #[arg(long, value_name = "NAME", conflicts_with = "setup")]
-    pub name: Option<ServerName>,
+    #[command(flatten)]
+    pub server: ServerArguments,
     /// Where others reach this server [default: "advertise" or "listen" in setup.json]
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 use tidings_client::ClientError;
 use tidings_server::StartError;
+use tidings_setup::{Origin, Problems};
 
 /// A sentence for a person and an exit code for a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,15 +54,10 @@ impl From<ClientError> for Failure {
     }
 }
 
-impl From<tidings_client::SetupError> for Failure {
-    fn from(error: tidings_client::SetupError) -> Failure {
-        ClientError::from(error).into()
-    }
-}
-
-impl From<tidings_server::setup::SetupError> for Failure {
-    fn from(error: tidings_server::setup::SetupError) -> Failure {
-        Failure::config(error.to_string())
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Failure {
+        let by_flags = problems.0.iter().all(|problem| matches!(problem.origin, Origin::Flag(_)));
+        if by_flags { Failure::usage(problems.to_string()) } else { Failure::config(problems.to_string()) }
     }
 }
 

@@ -4,9 +4,11 @@
 mod ask;
 mod beside;
 mod cli;
+mod config;
 mod demo;
 mod failure;
 mod inert;
+mod layers;
 mod login;
 mod look;
 mod peer;
@@ -48,7 +50,8 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Send(send) => send::run(&global, send).await,
         Command::Tail(tail) => tail::run(&global, &tail).await,
         Command::Read(read) => read::run(&global, &read).await,
-        Command::Peer(PeerCommand::Show(show)) => peer::show(&global, show),
+        Command::Peer(PeerCommand::Show(show)) => peer::show(&global, &show),
+        Command::Config(command) => config::run(&global, &command),
         Command::Demo(demo) => demo::run(&global, &demo).await,
     }
 }

@@ -4,11 +4,11 @@ use crate::ask::{self, Ask};
 use crate::beside;
 use crate::cli::{At, Global};
 use crate::failure::Failure;
+use crate::layers;
 use crate::look::Look;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tidings_client::setup::parse_server_key;
-use tidings_client::{Client, ClientError, ClientSetup, Endpoint, UserName};
+use tidings_client::{Client, ClientError, Endpoint, UserName};
 use tokio::time::Instant;
 
 /// How long a command waits for another one that holds the profile and answers no questions.
@@ -28,32 +28,15 @@ pub fn folder(global: &Global) -> Result<PathBuf, Failure> {
     global.profile.clone().map_or_else(|| data_folder("profile"), Ok)
 }
 
-/// The home server of `user`: as `client_setup.json` says, as the flags say, or else under its own name.
+/// The home server of `user`: as `client_setup.json`, variables and flags say, or else under its own name.
 pub fn endpoint(global: &Global, at: &At, user: &UserName) -> Result<Endpoint, Failure> {
-    let mut endpoint = match setup(global)? {
-        Some(setup) => setup.endpoint(user),
-        None => Endpoint { name: user.server().clone(), address: user.server().to_string(), key: None, plain: false },
-    };
-    if let Some(address) = &at.server {
-        endpoint.address.clone_from(address);
-    }
-    if let Some(key) = &at.server_key {
-        endpoint.key = Some(parse_server_key(key).map_err(Failure::usage)?);
-    }
+    let setup = layers::client(global, &[("server_ip", at.server.as_deref()), ("server_key", at.server_key.as_deref())])?;
+    let endpoint = setup.endpoint(user);
     if &endpoint.name != user.server() {
         let (name, other) = (&endpoint.name, user.server());
         return Err(Failure::config(format!("client_setup.json is for the server {name}, and {user} is on {other}")));
     }
     Ok(endpoint)
-}
-
-fn setup(global: &Global) -> Result<Option<ClientSetup>, Failure> {
-    let here = Path::new("client_setup.json");
-    match &global.setup {
-        Some(file) => Ok(Some(ClientSetup::load(file)?)),
-        None if here.exists() => Ok(Some(ClientSetup::load(here)?)),
-        None => Ok(None),
-    }
 }
 
 /// Does what is asked with the profile's client: in this process, or in the one that holds the profile already.
@@ -79,12 +62,11 @@ pub async fn perform(global: &Global, ask: Ask) -> Result<u8, Failure> {
 }
 
 async fn with_own(global: &Global, folder: &Path, client: Client, ask: Ask, look: Look) -> Result<u8, Failure> {
-    // A setup file that was named, not one that happens to lie here, says where the server is now.
-    if let Some(file) = &global.setup {
-        let setup = ClientSetup::load(file)?;
-        if setup.server_ip != client.endpoint().address {
-            client.set_address(&setup.server_ip).await?;
-        }
+    // What was said on purpose, not a file that happens to lie here, says where the server is now.
+    let named = global.setup.is_some() || std::env::var_os("TIDINGS_CLIENT_SERVER_IP").is_some();
+    let address = if named { layers::client(global, &[])?.server_ip } else { None };
+    if let Some(address) = address.filter(|address| *address != client.endpoint().address) {
+        client.set_address(&address).await?;
     }
     if !ask.is_local() {
         client.connect();
@@ -115,5 +97,6 @@ pub fn start_log(level: &str) -> Result<(), Failure> {
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // It can be set only once in a process, and it is.
     let _ = if std::io::stderr().is_terminal() { log.with_target(false).with_ansi(colour).try_init() } else { log.json().try_init() };
+    layers::unknown_variables().iter().for_each(|sentence| tracing::warn!("{sentence}"));
     Ok(())
 }

@@ -3,41 +3,36 @@
 use crate::cli::{Global, ServerArguments};
 use crate::failure::Failure;
 use crate::look::{self, Look};
-use crate::{peer, profile};
+use crate::{layers, peer, profile};
 use serde_json::json;
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use tidings_proto::ServerName;
-use tidings_server::setup::{DEFAULT_PORT, Setup, write_key};
-use tidings_server::{Config, Limits, Registration, Running, Server, Transport};
+use tidings_server::setup::write_key;
+use tidings_server::{Config, Registration, Running, Server, Transport};
+use tidings_setup::{Origin, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the command.
 pub async fn run(global: &Global, arguments: ServerArguments) -> Result<u8, Failure> {
     profile::start_log("info")?;
-    let setup = setup(global, arguments.name)?;
+    let (setup, settings) = layers::server(global, &arguments)?;
     for warning in &setup.warnings {
         tracing::warn!("{warning}");
     }
-    let listen = arguments.listen.or(setup.listen).unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT)));
-    // Strangers are let in only where the operator says so; on a machine's own loopback there are none.
-    let closed = if listen.ip().is_loopback() { Registration::Open } else { Registration::ByCode };
     let config = Config {
+        data: layers::data(&setup)?,
         name: setup.name,
-        data: data(arguments.data)?,
-        listen,
+        listen: setup.listen,
         advertise: setup.advertise,
         transport: Transport::Tls,
-        registration: setup.registration.unwrap_or(closed),
+        registration: setup.registration,
         reserved: setup.reserved,
         peers: setup.peers,
-        limits: Limits::default(),
+        limits: setup.limits,
     };
     // Before the start, so that a signal that comes during it is not lost.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let running = Server::start(config.clone()).await?;
-    introduce(&config, &running, Look::of_stdout(global.json))?;
+    introduce(&config, &settings, &running, Look::of_stdout(global.json))?;
     let (mut term, mut interrupt) = signals;
     tokio::select! {
         _ = term.recv() => {}
@@ -48,7 +43,7 @@ pub async fn run(global: &Global, arguments: ServerArguments) -> Result<u8, Fail
     Ok(0)
 }
 
-fn introduce(config: &Config, running: &Running, look: Look) -> std::io::Result<()> {
+fn introduce(config: &Config, settings: &Settings, running: &Running, look: Look) -> std::io::Result<()> {
     let (address, key) = (running.address(), running.key());
     let data = std::path::absolute(&config.data)?;
     let registration = match config.registration {
@@ -65,7 +60,7 @@ fn introduce(config: &Config, running: &Running, look: Look) -> std::io::Result<
             .collect();
         let served = json!({
             "name": config.name.as_str(), "address": address.to_string(), "key": write_key(&key), "data": data, "pid": std::process::id(),
-            "peers": peers,
+            "peers": peers, "setup": settings.path(),
         });
         writeln!(out, "{}", look::object("server", &served))?;
         return out.flush();
@@ -87,31 +82,25 @@ fn introduce(config: &Config, running: &Running, look: Look) -> std::io::Result<
     for line in look::columns(&rows, look) {
         writeln!(out, "{line}")?;
     }
+    if settings.path().is_none() {
+        writeln!(out, "{}", without_file(config, settings))?;
+    }
     out.flush()
 }
 
-/// The server's setup: the file that was named, `setup.json` in this folder, or a name alone.
-pub fn setup(global: &Global, name: Option<ServerName>) -> Result<Setup, Failure> {
-    let here = Path::new("setup.json");
-    match (&global.setup, name) {
-        (Some(file), _) => Ok(tidings_server::setup::load(file)?),
-        (None, Some(name)) => Ok(Setup {
-            name,
-            reserved: Vec::new(),
-            peers: Vec::new(),
-            listen: None,
-            advertise: None,
-            registration: None,
-            warnings: Vec::new(),
-        }),
-        (None, None) if here.exists() => Ok(tidings_server::setup::load(here)?),
-        (None, None) => Err(Failure::config(
-            "there is no setup.json in this folder: name one with --setup FILE, or give the server a name with --name NAME",
-        )),
+/// What was assumed for want of a `setup.json`, and how to say it otherwise.
+fn without_file(config: &Config, settings: &Settings) -> String {
+    let is_assumed = |key: &str| settings.origin(&key.into()) == Origin::Default;
+    let mut assumed = Vec::new();
+    if is_assumed("server_name") {
+        assumed.push(format!("the name {} (--name says another)", config.name));
     }
-}
-
-/// The server's folder.
-pub fn data(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    named.map_or_else(|| profile::data_folder("server"), Ok)
+    if is_assumed("listen") {
+        assumed.push("an address that only this machine can reach (--listen 0.0.0.0:5555 is for all)".into());
+    }
+    let assumed =
+        if assumed.is_empty() { "nothing had to be assumed but its defaults".into() } else { format!("assumed: {}", assumed.join(", ")) };
+    format!(
+        "There is no setup.json in this folder; {assumed}.\n`tidings config show --origin` shows all settings and where they come from."
+    )
 }

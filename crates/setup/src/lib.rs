@@ -1,0 +1,17 @@
+//! How a setup file, environment variables and flags become settings, and how mistakes in them are told: with file, line and path.
+//!
+//! A [`Table`] says which keys there are. Reading, "did you mean", `config show`, the JSON Schema and the reference page all come
+//! from it. What a value means to a server or a client is not known here.
+
+mod file;
+mod meant;
+mod place;
+pub mod reference;
+mod settings;
+mod table;
+pub mod value;
+
+pub use meant::{nearest, unknown_variables};
+pub use place::{KeyPath, Origin, Place, Problem, Problems};
+pub use settings::{Row, Settings, Shown};
+pub use table::{Key, Preset, Shape, Table, Word};
