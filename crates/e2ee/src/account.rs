@@ -1,18 +1,25 @@
-//! An account: made once, unlocked by a secret on each new device.
+//! An account: made once, unlocked by a secret on each new device, changed by its owner alone.
+
+mod book;
+mod change;
+
+pub use book::{NAME_LIMIT, VaultBook};
+pub use change::{Next, Rekeyed, Unlocked};
 
 use crate::device::DeviceSecret;
 use crate::history::HistoryKey;
 use crate::opaque::ExportKey;
-use crate::rsa::{RsaError, RsaKeys};
-use crate::vault::{self, BadVault, Body, Keyring, key_of};
+use crate::rsa::{Pkcs8, RsaError, RsaKeys};
+use crate::vault::{BadVault, Contents, Key, Keyring, Vault, key_of, random_key};
 use bytes::Bytes;
-use rand_core::{OsRng, RngCore};
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
 use std::fmt;
-use tidings_proto::frame::Secret;
+use tidings_proto::frame::{Grant, Secret};
 use tidings_proto::{Draft, Encoded, Hash, Kind, LogName, SuiteName, UserName, cbor, limits};
-use tidings_trust::device_list::signed_bytes;
-use tidings_trust::{Device, DeviceList, KeyState, RsaPublicKey, SignedList, VaultRef};
-use zeroize::Zeroizing;
+use tidings_trust::device_list::{rotation_bytes, signed_bytes};
+use tidings_trust::{Device, DeviceList, SignedList, VaultRef};
+use zeroize::{Zeroize, Zeroizing};
 
 /// The version of the vault that a registration makes.
 const FIRST_VAULT: u64 = 1;
@@ -21,33 +28,26 @@ const FIRST_VAULT: u64 = 1;
 #[derive(Clone)]
 pub struct AccountSecrets {
     /// PKCS #8 of the encryption keys, the newest first.
-    pub encryption: Vec<Zeroizing<Vec<u8>>>,
+    pub encryption: Vec<Pkcs8>,
     /// The key of what was opened.
     pub history: HistoryKey,
+    /// Opens the vault's body.
+    master: Key,
 }
 
 /// A new account: everything the server gets, and what stays here.
 pub struct NewAccount {
     /// Stays here.
     pub secrets: AccountSecrets,
-    /// The sealed vault, version 1.
+    /// The sealed vault.
     pub vault: Bytes,
-    /// The draft of kind `First`, with n = 1.
+    /// The draft of kind `First` or `Reset`, with n = 1.
     pub draft: Encoded<Draft>,
     /// What everybody will make of that draft, if it becomes entry `seq`; the caller knows the number later.
     pub list: DeviceList,
 }
 
-/// An account that a secret has opened.
-pub struct Unlocked {
-    /// To be kept on this device.
-    pub secrets: AccountSecrets,
-    user: UserName,
-    identity: Zeroizing<Vec<u8>>,
-    vault: VaultRef,
-}
-
-/// Why an account cannot be made or opened.
+/// Why an account cannot be made, opened or changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
     /// The vault.
@@ -56,6 +56,9 @@ pub enum AccountError {
     /// A key.
     #[error(transparent)]
     Rsa(#[from] RsaError),
+    /// The vault is locked with another master key than this device has.
+    #[error("this account's keys were changed on another device; log in again to get them")]
+    Locked,
     /// The server's key history for this account is not its own: another identity or encryption key.
     #[error("the server shows other keys for this account than the account has")]
     NotOurKeys,
@@ -65,6 +68,18 @@ pub enum AccountError {
     /// No further device fits.
     #[error("the account has {} devices, and no more are possible; remove one first", limits::DEVICES)]
     TooManyDevices,
+    /// Not in the device list.
+    #[error("the account has no such device")]
+    NoSuchDevice,
+    /// Somebody has to be there to sign.
+    #[error("a device cannot remove itself; remove it on another one")]
+    OwnDevice,
+    /// Too long a name.
+    #[error("a device's name is at most {NAME_LIMIT} characters long")]
+    LongName,
+    /// No more fits into the vault.
+    #[error("the account's vault is full: {} bytes are the most; remove names of devices and people first", limits::VAULT)]
+    Full,
 }
 
 /// Makes an account for `user` with `device` as its first device. Takes one to two seconds, for two RSA keys.
@@ -75,113 +90,143 @@ pub async fn create<K: RsaKeys>(
     password: &ExportKey,
     recovery: &ExportKey,
 ) -> Result<NewAccount, AccountError> {
+    begin(keys, user, device, None, password, recovery, FIRST_VAULT).await
+}
+
+/// Makes an account anew whose secrets are lost, by the word of its server. Nothing of what was sealed to it before opens.
+pub async fn reset<K: RsaKeys>(
+    keys: &K,
+    user: &UserName,
+    device: &DeviceSecret,
+    grant: &Grant,
+    password: &ExportKey,
+    recovery: &ExportKey,
+    vault_version: u64,
+) -> Result<NewAccount, AccountError> {
+    begin(keys, user, device, Some(grant), password, recovery, vault_version).await
+}
+
+async fn begin<K: RsaKeys>(
+    keys: &K,
+    user: &UserName,
+    device: &DeviceSecret,
+    grant: Option<&Grant>,
+    password: &ExportKey,
+    recovery: &ExportKey,
+    vault_version: u64,
+) -> Result<NewAccount, AccountError> {
     let identity = keys.generate().await?;
     let encryption = keys.generate().await?;
-    let mut history = Zeroizing::new([0; 32]);
-    OsRng.fill_bytes(&mut *history);
     let (_, encryption_public) = keys.decrypting(&encryption).await?;
     let (signing, identity_public) = keys.signing(&identity).await?;
-    let contents = vault::Opened { identity, encryption: vec![encryption], history };
-    let vault = vault::seal(user, FIRST_VAULT, &Keyring::generate(), &contents, password, recovery);
+    let contents = Contents { encryption: vec![encryption], history: random_key(), book: VaultBook::default() };
+    let keyring = Keyring::generate();
+    let mut vault = Vault::new(user, &keyring, &identity);
+    vault.wrap(user, &keyring, Secret::Password, password);
+    vault.wrap(user, &keyring, Secret::Recovery, recovery);
+    let vault = vault.next(user, vault_version, &keyring.master, &contents);
     let list = DeviceList {
         user: user.clone(),
-        version: 1,
-        prev: None,
+        version: grant.map_or(1, |grant| grant.version),
+        prev: grant.map(|grant| grant.prev),
         identity: identity_public,
         encryption: encryption_public,
         devices: vec![listed(device)],
-        vault: VaultRef { version: FIRST_VAULT, hash: Hash::of(&vault) },
+        vault: VaultRef { version: vault_version, hash: Hash::of(&vault) },
     };
-    let draft = sign_list(keys, &signing, &list, Kind::First, device).await?;
-    let secrets = AccountSecrets { encryption: contents.encryption, history: HistoryKey(contents.history) };
-    Ok(NewAccount { secrets, vault, draft, list })
+    let because = grant.map_or(Because::First, Because::Granted);
+    let draft = sign_list(keys, &signing, &list, because, (device, 1)).await?;
+    Ok(NewAccount { secrets: AccountSecrets::of(contents, &keyring), vault, draft, list })
 }
 
 /// Opens an account's vault with the export key of one of its secrets.
 pub fn unlock(user: &UserName, vault: &[u8], version: u64, secret: Secret, export: &ExportKey) -> Result<Unlocked, AccountError> {
-    let opened = vault::open(user, version, vault, secret, export)?;
-    Ok(Unlocked {
-        secrets: AccountSecrets { encryption: opened.encryption, history: HistoryKey(opened.history) },
-        user: user.clone(),
-        identity: opened.identity,
-        vault: VaultRef { version, hash: Hash::of(vault) },
-    })
-}
-
-impl Unlocked {
-    /// The draft of kind `List`, with n = 1, that adds `device` to the newest list. First the newest list is held against
-    /// the keys in the vault: a server that shows other keys for this account is found out here.
-    pub async fn add_device<K: RsaKeys>(&self, keys: &K, newest: &KeyState, device: &DeviceSecret) -> Result<Encoded<Draft>, AccountError> {
-        let (signing, identity) = keys.signing(&self.identity).await?;
-        let encryption = self.encryption_public(keys).await?;
-        let known = &newest.list;
-        if known.user != self.user || known.identity != identity || known.encryption != encryption {
-            return Err(AccountError::NotOurKeys);
-        }
-        if known.vault.version > self.vault.version || (known.vault.version == self.vault.version && known.vault != self.vault) {
-            return Err(AccountError::RolledBack);
-        }
-        if known.devices.len() >= limits::DEVICES {
-            return Err(AccountError::TooManyDevices);
-        }
-        let mut list = (**known).clone();
-        list.version += 1;
-        list.prev = Some(newest.list_hash);
-        list.vault = self.vault.clone();
-        list.devices.push(listed(device));
-        Ok(sign_list(keys, &signing, &list, Kind::List, device).await?)
-    }
-
-    async fn encryption_public<K: RsaKeys>(&self, keys: &K) -> Result<RsaPublicKey, AccountError> {
-        let newest = self.secrets.encryption.first().ok_or(BadVault)?;
-        Ok(keys.decrypting(newest).await?.1)
-    }
+    Ok(Unlocked::open(user, vault, version, secret, export)?)
 }
 
 fn listed(device: &DeviceSecret) -> Device {
     Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] }
 }
 
-/// The identity signs the list, the device the draft around it.
+/// Why a list may be the next one; the draft's kind says it.
+enum Because<'a, S> {
+    /// There was none.
+    First,
+    /// It is of the same identity.
+    Same,
+    /// The identity before agrees.
+    Agreed(&'a S),
+    /// The server agrees.
+    Granted(&'a Grant),
+}
+
+/// The identity signs the list, the device the draft around it, its number `n`.
 async fn sign_list<K: RsaKeys>(
     keys: &K,
     identity: &K::Signing,
     list: &DeviceList,
-    kind: Kind,
-    device: &DeviceSecret,
+    because: Because<'_, K::Signing>,
+    (device, n): (&DeviceSecret, u64),
 ) -> Result<Encoded<Draft>, RsaError> {
     let bytes: Bytes = cbor::encode(list).into();
     let sig = keys.sign_pss(identity, &signed_bytes(&bytes)).await?.into();
+    let (kind, by_old, grant) = match because {
+        Because::First => (Kind::First, None, None),
+        Because::Same => (Kind::List, None, None),
+        Because::Agreed(old) => (Kind::Rotate, Some(keys.sign_pss(old, &rotation_bytes(&bytes)).await?.into()), None),
+        Because::Granted(grant) => (Kind::Reset, None, Some(grant.clone())),
+    };
     let draft = Draft {
         device: device.public(),
-        n: 1,
+        n,
         author: list.user.clone(),
         list: list.version,
         epoch: None,
         kind,
-        body: cbor::encode(&SignedList { list: bytes, sig, by_old: None, grant: None }).into(),
+        body: cbor::encode(&SignedList { list: bytes, sig, by_old, grant }).into(),
         sig: None,
     };
     Ok(draft.signed(&LogName::Keys(list.user.server().clone()), |bytes| device.sign(bytes)))
 }
 
+/// [`AccountSecrets`] as a device keeps them.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Kept {
+    #[n(0)]
+    encryption: Vec<ByteVec>,
+    #[n(1)]
+    history: ByteVec,
+    #[n(2)]
+    master: ByteVec,
+}
+
+impl Drop for Kept {
+    /// Leaves no copy of the keys behind.
+    fn drop(&mut self) {
+        self.encryption.iter_mut().chain([&mut self.history, &mut self.master]).for_each(|key| key.zeroize());
+    }
+}
+
 impl AccountSecrets {
+    fn of(contents: Contents, keyring: &Keyring) -> AccountSecrets {
+        AccountSecrets { encryption: contents.encryption, history: HistoryKey(contents.history), master: keyring.master.clone() }
+    }
+
     /// To be kept where only this user can read.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let mut kept =
-            Body { encryption: self.encryption.iter().map(|key| key.to_vec().into()).collect(), history: self.history.0.to_vec().into() };
-        let bytes = Zeroizing::new(cbor::encode(&kept));
-        kept.wipe();
-        bytes
+        Zeroizing::new(cbor::encode(&Kept {
+            encryption: self.encryption.iter().map(|key| key.to_vec().into()).collect(),
+            history: self.history.0.to_vec().into(),
+            master: self.master.to_vec().into(),
+        }))
     }
 
     /// What [`AccountSecrets::to_bytes`] gave.
     pub fn from_bytes(bytes: &[u8]) -> Result<AccountSecrets, BadVault> {
-        let mut kept: Body = cbor::decode(bytes, limits::VAULT).map_err(|_| BadVault)?;
+        let kept: Kept = cbor::decode(bytes, limits::VAULT).map_err(|_| BadVault)?;
         let encryption = kept.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
-        let history = key_of(&kept.history);
-        kept.wipe();
-        Ok(AccountSecrets { encryption, history: HistoryKey(history?) })
+        Ok(AccountSecrets { encryption, history: HistoryKey(key_of(&kept.history)?), master: key_of(&kept.master)? })
     }
 }
 

@@ -7,6 +7,7 @@ pub mod account;
 mod aead;
 pub mod device;
 pub mod history;
+pub mod invitation;
 pub mod jose;
 pub mod opaque;
 pub mod recovery;
@@ -14,6 +15,6 @@ pub mod rsa;
 pub mod suite;
 pub mod vault;
 
-pub use account::{AccountSecrets, NewAccount, Unlocked};
+pub use account::{AccountSecrets, NewAccount, Rekeyed, Unlocked, VaultBook};
 pub use device::DeviceSecret;
 pub use recovery::RecoveryCode;

@@ -3,22 +3,25 @@
 //! ```text
 //! password's export key ─┐
 //!                        ├─→ keyring ─┬─→ identity key       (opened only to change the device list)
-//! recovery's export key ─┘            └─→ body: encryption keys, history key
+//! recovery's export key ─┘            └─→ body: encryption keys, history key, names of devices, whom its owner has verified
 //! ```
-//! Either secret opens the keyring, two random keys. Everything is bound to the user, and the body to its version too; that
-//! an old vault is not slipped in whole is seen by its hash in the device list.
+//! Either secret opens the keyring, two random keys. Devices keep the one that opens the body, and write it. Everything is
+//! bound to the user, the body also to its version and to the other parts; that an old vault is not slipped in whole is seen
+//! by its hash in the device list.
 
+use crate::account::VaultBook;
 use crate::aead;
 use crate::opaque::ExportKey;
+use crate::rsa::Pkcs8;
 use bytes::Bytes;
 use hkdf::Hkdf;
-use minicbor::bytes::ByteVec;
+use minicbor::bytes::{ByteSlice, ByteVec};
 use minicbor::{Decode, Encode};
 use rand_core::{OsRng, RngCore};
 use sha2::Sha256;
 use tidings_proto::cbor::{self, raw};
 use tidings_proto::frame::Secret;
-use tidings_proto::{UserName, label, limits};
+use tidings_proto::{Hash, UserName, label, limits};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The vault does not open, or is not one.
@@ -26,39 +29,57 @@ use zeroize::{Zeroize, Zeroizing};
 #[error("the vault cannot be opened: the server sent another one, or it is damaged")]
 pub struct BadVault;
 
-/// What the body holds.
-#[derive(Encode, Decode)]
-#[cbor(map)]
-pub(crate) struct Body {
-    /// PKCS #8 of the encryption keys, the newest first.
-    #[n(0)]
-    pub encryption: Vec<ByteVec>,
-    /// The history key, 32 bytes.
-    #[n(1)]
-    pub history: ByteVec,
+/// A key of the vault's own.
+pub(crate) type Key = Zeroizing<[u8; 32]>;
+
+/// A new key.
+pub(crate) fn random_key() -> Key {
+    let mut key = Zeroizing::new([0; 32]);
+    OsRng.fill_bytes(&mut *key);
+    key
 }
 
-impl Body {
-    /// Leaves no copy of the keys behind.
-    pub(crate) fn wipe(&mut self) {
-        self.encryption.iter_mut().for_each(|key| key.zeroize());
-        self.history.zeroize();
-    }
+/// 32 bytes, or no key.
+pub(crate) fn key_of(bytes: &[u8]) -> Result<Key, BadVault> {
+    bytes.try_into().map(Zeroizing::new).map_err(|_| BadVault)
 }
 
 /// The two keys that either secret gives.
 pub(crate) struct Keyring {
     /// Locks the identity key.
-    identity: Zeroizing<[u8; 32]>,
+    identity: Key,
     /// The account master key: locks the body.
-    master: Zeroizing<[u8; 32]>,
+    pub(crate) master: Key,
 }
 
+impl Keyring {
+    pub(crate) fn generate() -> Keyring {
+        Keyring { identity: random_key(), master: random_key() }
+    }
+
+    /// As it lies under one of the secrets.
+    fn wrapped(&self, user: &UserName, secret: Secret, export: &ExportKey) -> Bytes {
+        let joined = Zeroizing::new([&self.identity[..], &self.master[..]].concat());
+        aead::seal(&wrapping_key(export), &bound(user, slot(secret), 0), &joined).into()
+    }
+}
+
+/// What the body holds.
+pub(crate) struct Contents {
+    /// The encryption keys, the newest first.
+    pub encryption: Vec<Pkcs8>,
+    /// The history key.
+    pub history: Key,
+    /// What its owner has written down.
+    pub book: VaultBook,
+}
+
+/// A vault as the server keeps it.
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct Sealed {
+pub(crate) struct Vault {
     #[n(0)]
-    version: u64,
+    pub version: u64,
     #[cbor(n(1), with = "raw")]
     password: Bytes,
     #[cbor(n(2), with = "raw")]
@@ -69,78 +90,96 @@ struct Sealed {
     body: Bytes,
 }
 
-/// An opened vault.
-pub(crate) struct Opened {
-    /// PKCS #8 of the identity key.
-    pub identity: Zeroizing<Vec<u8>>,
-    /// PKCS #8 of the encryption keys, the newest first.
-    pub encryption: Vec<Zeroizing<Vec<u8>>>,
-    /// The history key.
-    pub history: Zeroizing<[u8; 32]>,
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Body {
+    #[n(0)]
+    encryption: Vec<ByteVec>,
+    #[n(1)]
+    history: ByteVec,
+    #[n(2)]
+    book: VaultBook,
 }
 
-impl Keyring {
-    pub(crate) fn generate() -> Keyring {
-        let mut keyring = Keyring { identity: Zeroizing::new([0; 32]), master: Zeroizing::new([0; 32]) };
-        OsRng.fill_bytes(&mut *keyring.identity);
-        OsRng.fill_bytes(&mut *keyring.master);
-        keyring
-    }
-
-    fn joined(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new([&self.identity[..], &self.master[..]].concat())
+impl Drop for Body {
+    /// Leaves no copy of the keys behind.
+    fn drop(&mut self) {
+        self.encryption.iter_mut().for_each(|key| key.zeroize());
+        self.history.zeroize();
     }
 }
 
-/// Seals a vault under both secrets.
-pub(crate) fn seal(
-    user: &UserName,
-    version: u64,
-    keyring: &Keyring,
-    contents: &Opened,
-    password: &ExportKey,
-    recovery: &ExportKey,
-) -> Bytes {
-    let mut body =
-        Body { encryption: contents.encryption.iter().map(|key| key.to_vec().into()).collect(), history: contents.history.to_vec().into() };
-    let plain = Zeroizing::new(cbor::encode(&body));
-    body.wipe();
-    let keys = keyring.joined();
-    let sealed = Sealed {
-        version,
-        password: aead::seal(&wrapping_key(password), &bound(user, "password", 0), &keys).into(),
-        recovery: aead::seal(&wrapping_key(recovery), &bound(user, "recovery", 0), &keys).into(),
-        identity: aead::seal(&keyring.identity, &bound(user, "identity", 0), &contents.identity).into(),
-        body: aead::seal(&keyring.master, &bound(user, "body", version), &plain).into(),
-    };
-    cbor::encode(&sealed).into()
-}
-
-/// Opens a vault with the export key of one of the secrets. `version` is what the server says it is.
-pub(crate) fn open(user: &UserName, version: u64, vault: &[u8], secret: Secret, export: &ExportKey) -> Result<Opened, BadVault> {
-    let sealed: Sealed = cbor::decode(vault, limits::VAULT).map_err(|_| BadVault)?;
-    if sealed.version != version {
-        return Err(BadVault);
+impl Vault {
+    /// Locks an identity key; nothing else is there yet.
+    pub(crate) fn new(user: &UserName, keyring: &Keyring, identity: &[u8]) -> Vault {
+        let identity = aead::seal(&keyring.identity, &bound(user, "identity", 0), identity).into();
+        Vault { version: 0, password: Bytes::new(), recovery: Bytes::new(), identity, body: Bytes::new() }
     }
-    let (slot, wrapped) = match secret {
-        Secret::Password => ("password", &sealed.password),
-        Secret::Recovery => ("recovery", &sealed.recovery),
-    };
-    let keys = aead::open(&wrapping_key(export), &bound(user, slot, 0), wrapped).map_err(|_| BadVault)?;
-    let (identity_key, master) = keys.split_at_checked(32).ok_or(BadVault)?;
-    let identity_key = key_of(identity_key)?;
-    let identity = aead::open(&identity_key, &bound(user, "identity", 0), &sealed.identity).map_err(|_| BadVault)?;
-    let body = aead::open(&*key_of(master)?, &bound(user, "body", version), &sealed.body).map_err(|_| BadVault)?;
-    let mut body: Body = cbor::decode(&body, limits::VAULT).map_err(|_| BadVault)?;
-    let encryption = body.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
-    let history = key_of(&body.history);
-    body.wipe();
-    Ok(Opened { identity, encryption, history: history? })
+
+    /// Reads what the server sent as version `version`.
+    pub(crate) fn read(version: u64, vault: &[u8]) -> Result<Vault, BadVault> {
+        let vault: Vault = cbor::decode(vault, limits::VAULT).map_err(|_| BadVault)?;
+        if vault.version == version { Ok(vault) } else { Err(BadVault) }
+    }
+
+    /// Puts the keyring under a secret.
+    pub(crate) fn wrap(&mut self, user: &UserName, keyring: &Keyring, secret: Secret, export: &ExportKey) {
+        *match secret {
+            Secret::Password => &mut self.password,
+            Secret::Recovery => &mut self.recovery,
+        } = keyring.wrapped(user, secret, export);
+    }
+
+    /// Opens the keyring with the export key of one of the secrets.
+    pub(crate) fn keyring(&self, user: &UserName, secret: Secret, export: &ExportKey) -> Result<Keyring, BadVault> {
+        let wrapped = match secret {
+            Secret::Password => &self.password,
+            Secret::Recovery => &self.recovery,
+        };
+        let keys = aead::open(&wrapping_key(export), &bound(user, slot(secret), 0), wrapped).map_err(|_| BadVault)?;
+        let (identity, master) = keys.split_at_checked(32).ok_or(BadVault)?;
+        Ok(Keyring { identity: key_of(identity)?, master: key_of(master)? })
+    }
+
+    /// Opens the identity key.
+    pub(crate) fn identity(&self, user: &UserName, keyring: &Keyring) -> Result<Pkcs8, BadVault> {
+        aead::open(&keyring.identity, &bound(user, "identity", 0), &self.identity).map_err(|_| BadVault)
+    }
+
+    /// Opens the body.
+    pub(crate) fn contents(&self, user: &UserName, master: &Key) -> Result<Contents, BadVault> {
+        let body = aead::open(master, &self.body_bound(user), &self.body).map_err(|_| BadVault)?;
+        let body: Body = cbor::decode(&body, limits::VAULT).map_err(|_| BadVault)?;
+        let encryption = body.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
+        Ok(Contents { encryption, history: key_of(&body.history)?, book: body.book.clone() })
+    }
+
+    /// The next version, with another body, as the server is to keep it.
+    pub(crate) fn next(mut self, user: &UserName, version: u64, master: &Key, contents: &Contents) -> Bytes {
+        let body = Body {
+            encryption: contents.encryption.iter().map(|key| key.to_vec().into()).collect(),
+            history: contents.history.to_vec().into(),
+            book: contents.book.clone(),
+        };
+        self.version = version;
+        self.body = aead::seal(master, &self.body_bound(user), &Zeroizing::new(cbor::encode(&body))).into();
+        cbor::encode(&self).into()
+    }
+
+    /// The body is bound to its version and to the parts beside it: no part can be an older one.
+    fn body_bound(&self, user: &UserName) -> Vec<u8> {
+        let [password, recovery, identity] = [&self.password, &self.recovery, &self.identity].map(|part| <&ByteSlice>::from(&part[..]));
+        let mut out = bound(user, "body", self.version);
+        out.extend_from_slice(Hash::of(&cbor::encode(&(password, recovery, identity))).as_bytes());
+        out
+    }
 }
 
-/// 32 bytes, or no key.
-pub(crate) fn key_of(bytes: &[u8]) -> Result<Zeroizing<[u8; 32]>, BadVault> {
-    bytes.try_into().map(Zeroizing::new).map_err(|_| BadVault)
+fn slot(secret: Secret) -> &'static str {
+    match secret {
+        Secret::Password => "password",
+        Secret::Recovery => "recovery",
+    }
 }
 
 /// HKDF-SHA-256 (RFC 5869) of an export key.
@@ -168,42 +207,48 @@ mod tests {
 
     fn sealed() -> (UserName, Bytes) {
         let user: UserName = "alice@s1".parse().unwrap();
-        let contents = Opened {
-            identity: Zeroizing::new(b"identity".to_vec()),
+        let contents = Contents {
             encryption: vec![Zeroizing::new(b"encryption".to_vec())],
             history: Zeroizing::new([3; 32]),
+            book: VaultBook::default(),
         };
-        let vault = seal(&user, 5, &Keyring::generate(), &contents, &export(1), &export(2));
+        let keyring = Keyring::generate();
+        let mut vault = Vault::new(&user, &keyring, b"identity");
+        vault.wrap(&user, &keyring, Secret::Password, &export(1));
+        vault.wrap(&user, &keyring, Secret::Recovery, &export(2));
+        let vault = vault.next(&user, 5, &keyring.master, &contents);
         (user, vault)
+    }
+
+    fn open(user: &UserName, version: u64, vault: &[u8], secret: Secret, key: u8) -> Result<(Pkcs8, Contents), BadVault> {
+        let vault = Vault::read(version, vault)?;
+        let keyring = vault.keyring(user, secret, &export(key))?;
+        Ok((vault.identity(user, &keyring)?, vault.contents(user, &keyring.master)?))
     }
 
     #[test]
     fn either_secret_opens_it_and_no_other() {
         let (user, vault) = sealed();
         for (secret, key) in [(Secret::Password, 1), (Secret::Recovery, 2)] {
-            let opened = open(&user, 5, &vault, secret, &export(key)).unwrap();
-            assert_eq!(&opened.identity[..], b"identity");
-            assert_eq!(&opened.encryption[0][..], b"encryption");
-            assert_eq!(*opened.history, [3; 32]);
-            assert!(open(&user, 5, &vault, secret, &export(3)).is_err());
+            let (identity, contents) = open(&user, 5, &vault, secret, key).unwrap();
+            assert_eq!(&identity[..], b"identity");
+            assert_eq!(&contents.encryption[0][..], b"encryption");
+            assert_eq!(*contents.history, [3; 32]);
+            assert!(open(&user, 5, &vault, secret, 3).is_err());
         }
-        assert!(open(&user, 5, &vault, Secret::Recovery, &export(1)).is_err(), "a secret opens its own slot only");
+        assert!(open(&user, 5, &vault, Secret::Recovery, 1).is_err(), "a secret opens its own slot only");
     }
 
+    /// Also the slot of the other secret, which is not opened: a device that writes the vault hands it on.
     #[test]
     fn it_is_bound_to_its_user_and_version_and_to_every_byte() {
         let (user, vault) = sealed();
-        assert!(open(&"bob@s1".parse().unwrap(), 5, &vault, Secret::Password, &export(1)).is_err());
-        assert!(open(&user, 6, &vault, Secret::Password, &export(1)).is_err());
-        let recovery = {
-            let sealed: Sealed = cbor::decode(&vault, limits::VAULT).unwrap();
-            let start = vault.windows(sealed.recovery.len()).position(|window| window == &sealed.recovery[..]).unwrap();
-            start..start + sealed.recovery.len()
-        };
-        for at in (0..vault.len()).filter(|at| !recovery.contains(at)) {
+        assert!(open(&"bob@s1".parse().unwrap(), 5, &vault, Secret::Password, 1).is_err());
+        assert!(open(&user, 6, &vault, Secret::Password, 1).is_err());
+        for at in 0..vault.len() {
             let mut changed = vault.to_vec();
             changed[at] ^= 1;
-            assert!(open(&user, 5, &changed, Secret::Password, &export(1)).is_err(), "byte {at}");
+            assert!(open(&user, 5, &changed, Secret::Password, 1).is_err(), "byte {at}");
         }
     }
 
@@ -211,10 +256,9 @@ mod tests {
     #[test]
     fn a_part_opens_in_its_own_place_only() {
         let (user, vault) = sealed();
-        let mut moved: Sealed = cbor::decode(&vault, limits::VAULT).unwrap();
+        let mut moved = Vault::read(5, &vault).unwrap();
         std::mem::swap(&mut moved.password, &mut moved.recovery);
-        let moved = cbor::encode(&moved);
-        assert!(open(&user, 5, &moved, Secret::Recovery, &export(1)).is_err());
-        assert!(open(&user, 5, &moved, Secret::Password, &export(2)).is_err());
+        assert!(moved.keyring(&user, Secret::Recovery, &export(1)).is_err());
+        assert!(moved.keyring(&user, Secret::Password, &export(2)).is_err());
     }
 }
