@@ -12,7 +12,7 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use tidings_proto::cbor::{self, raw};
 use tidings_proto::membership::SEALED_LIMIT;
-use tidings_proto::{DeviceKey, Hash, RoomId, Signature, SuiteName, UserName, label, limits};
+use tidings_proto::{Draft, Encoded, Hash, Kind, RoomId, Signature, SuiteName, UserName, label, limits};
 use tidings_trust::ed25519::verify_device;
 use tidings_trust::{KeyState, RsaPublicKey};
 use zeroize::Zeroizing;
@@ -68,16 +68,14 @@ pub enum NoteError {
     Key,
 }
 
-/// What an invitation is held against: what the entry around it says, and who reads it.
+/// What an invitation is held against.
 pub struct Place<'a> {
     /// The room that the entry names.
     pub room: RoomId,
-    /// The key history of the user that the entry names as its author.
+    /// The entry's draft, whose signature the caller has checked.
+    pub draft: &'a Encoded<Draft>,
+    /// The key history of the user that the draft names.
     pub author: &'a KeyState,
-    /// The device that has signed the entry.
-    pub device: &'a DeviceKey,
-    /// The version of the author's device list that the entry names.
-    pub list: u64,
     /// Whose inbox it is in.
     pub me: &'a UserName,
 }
@@ -117,10 +115,17 @@ pub async fn open<K: RsaKeys>(
     place: &Place<'_>,
     sealed: &[u8],
 ) -> Result<Note, OpenError> {
-    if place.list > place.author.list.version {
-        return Err(OpenError::NotYet(place.author.list.user.clone()));
+    let (draft, author) = (place.draft, place.author);
+    if draft.kind != Kind::Invitation {
+        return Err(OpenError::NotAuthentic("it is not an invitation"));
     }
-    if !place.author.named_in(place.device, place.list) {
+    if draft.author != author.list.user {
+        return Err(OpenError::NotAuthentic("it is held against another author's keys"));
+    }
+    if draft.list > author.list.version {
+        return Err(OpenError::NotYet(draft.author.clone()));
+    }
+    if !author.named_in(&draft.device, draft.list) {
         return Err(OpenError::NotAuthentic("its device is not one of its author's"));
     }
     let parsed = Some(sealed).filter(|sealed| sealed.len() <= SEALED_LIMIT).and_then(|sealed| Parsed::read(sealed).ok());
@@ -137,11 +142,11 @@ pub async fn open<K: RsaKeys>(
     if note.title.len() > limits::TITLE {
         return Err(unreadable);
     }
-    verify_device(place.device, &signed_bytes(&plaintext.note), &plaintext.sig)
+    verify_device(&draft.device, &signed_bytes(&plaintext.note), &plaintext.sig)
         .map_err(|_| OpenError::NotAuthentic("its signature is not valid"))?;
     let checks = [
         (note.room == place.room, "it was written for another room"),
-        (note.from == place.author.list.user, "it was written by somebody else"),
+        (note.from == draft.author, "it was written by somebody else"),
         (note.to == *place.me, "it was written to somebody else"),
     ];
     match checks.iter().find(|(holds, _)| !holds) {
