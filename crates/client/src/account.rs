@@ -3,6 +3,9 @@
 //! What the server is asked for is durable here before it is asked: a registration or login that was cut off is finished by
 //! doing it again. Not here: anything a listed device does.
 
+pub(crate) mod book;
+pub(crate) mod change;
+
 use crate::link::{self, Link, Me};
 use crate::platform::heavy;
 use crate::store::{Account, Stage, Store};
@@ -11,7 +14,7 @@ use bytes::Bytes;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use tidings_e2ee::account::{self, AccountError};
-use tidings_e2ee::opaque::{self, OpaqueError};
+use tidings_e2ee::opaque::{self, ExportKey, OpaqueError};
 use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::{DeviceSecret, RecoveryCode as Words, Unlocked};
 use tidings_proto::frame::{Accepted, Chain, LoginFinish, LoginStart, RegisterFinish, RegisterStart, Secret, Submit};
@@ -61,6 +64,10 @@ pub struct Login<'a> {
 pub struct RecoveryCode(Zeroizing<String>);
 
 impl RecoveryCode {
+    fn new(words: Zeroizing<String>) -> RecoveryCode {
+        RecoveryCode(words)
+    }
+
     /// The words, with single spaces between.
     pub fn words(&self) -> &str {
         &self.0
@@ -134,7 +141,7 @@ pub async fn login(request: Login<'_>) -> Result<(), ClientError> {
     }
     let device = DeviceSecret::generate();
     let mut link = dial(&endpoint, &user, &device).await?;
-    let unlocked = std::sync::Arc::new(unlock(&mut link, &user, secret, text).await?);
+    let unlocked = std::sync::Arc::new(unlock(&mut link, &user, secret, text).await?.0);
     let account = Account {
         user: user.clone(),
         endpoint: Endpoint { key: Some(link.server_key), ..endpoint },
@@ -203,7 +210,7 @@ async fn new_account(
 }
 
 /// OPAQUE with one of the secrets, then the vault.
-async fn unlock(link: &mut Link, user: &UserName, secret: Secret, text: Zeroizing<String>) -> Result<Unlocked, ClientError> {
+async fn unlock(link: &mut Link, user: &UserName, secret: Secret, text: Zeroizing<String>) -> Result<(Unlocked, ExportKey), ClientError> {
     let (login, ke1) = opaque::Login::start(text.as_bytes()).map_err(of_opaque)?;
     let Frame::LoginReply(reply) = link.ask(LoginStart { req: 1, with: secret, ke1: ke1.into() }).await? else {
         return Err(misbehaved("something else where its answer to a login should be"));
@@ -214,7 +221,8 @@ async fn unlock(link: &mut Link, user: &UserName, secret: Secret, text: Zeroizin
     let Frame::Vault(vault) = link.ask(LoginFinish { req: 2, ke3: ke3.into() }).await? else {
         return Err(misbehaved("something else where the vault should be"));
     };
-    account::unlock(user, &vault.vault, vault.version, secret, &key).map_err(of_account)
+    let unlocked = account::unlock(user, &vault.vault, vault.version, secret, &key).map_err(of_account)?;
+    Ok((unlocked, key))
 }
 
 /// One user's key history, verified from its start.
@@ -324,7 +332,7 @@ impl Profile {
     }
 }
 
-async fn dial(endpoint: &Endpoint, user: &UserName, device: &DeviceSecret) -> Result<Link, ClientError> {
+pub(crate) async fn dial(endpoint: &Endpoint, user: &UserName, device: &DeviceSecret) -> Result<Link, ClientError> {
     let sign = |bytes: &[u8]| device.sign(bytes);
     link::dial(endpoint, &Me { user, device: device.public(), sign: &sign }).await
 }
@@ -359,7 +367,10 @@ fn of_opaque(error: OpaqueError) -> ClientError {
 fn of_account(error: AccountError) -> ClientError {
     match error {
         AccountError::Vault(_) | AccountError::NotOurKeys | AccountError::RolledBack => ClientError::WrongServer(error.to_string()),
-        AccountError::TooManyDevices => ClientError::Refused(Refusal::new(Code::Full, error.to_string())),
+        AccountError::Locked | AccountError::NoSuchDevice | AccountError::OwnDevice | AccountError::LongName => {
+            ClientError::Usage(error.to_string())
+        }
+        AccountError::TooManyDevices | AccountError::Full => ClientError::Refused(Refusal::new(Code::Full, error.to_string())),
         AccountError::Rsa(_) => ClientError::OurBug(error.to_string()),
     }
 }

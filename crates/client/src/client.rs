@@ -2,18 +2,21 @@
 //!
 //! Reads go to the local store, writes too; whatever concerns the network happens in the background.
 
+mod groups;
+mod keys;
+mod shown;
+mod write;
+
 use crate::crypto::Crypto;
 use crate::driver::{self, Control, Failure};
 use crate::engine::Core;
-use crate::store::{Stage, Store, StoredMessage, Written};
+use crate::store::{Stage, Store};
 use crate::view::{Link, Message, MessageId, Person, Room, Status, Target};
 use crate::{ClientError, Endpoint};
-use rand_core::{OsRng, RngCore};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tidings_proto::frame::RoomRef;
-use tidings_proto::{Content, Genesis, LogName, SuiteName, UserName, cbor};
+use std::time::Duration;
+use tidings_proto::{Content, UserName};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -146,15 +149,23 @@ impl Client {
             return Err(ClientError::Usage("there is nothing to send".into()));
         }
         let content = Content::text(text).map_err(|error| ClientError::Usage(error.to_string()))?;
-        let me = self.me();
-        if let Target::Direct(other) = target {
-            self.inner.core.people().refuse_changed([&me, other])?;
+        self.write(target, content).await
+    }
+
+    async fn write(&self, target: &Target, content: Content) -> Result<MessageId, ClientError> {
+        if let Target::Direct { user } = target {
+            self.inner.core.people().refuse_changed([&self.me(), user])?;
         }
         let (target, crypto) = (target.clone(), self.inner.core.crypto.clone());
-        let id = self.inner.core.stored(move |store| write(store, &crypto, &me, &target, &content)).await?;
+        let id = self.inner.core.stored(move |store| write::message(store, &crypto, &target, &content)).await?;
+        self.wrote();
+        Ok(MessageId(id))
+    }
+
+    /// Something was written: front ends and the link may want to know.
+    fn wrote(&self) {
         self.inner.core.touch();
         self.inner.control.written.notify_one();
-        Ok(MessageId(id))
     }
 
     /// Waits until nothing more is expected to happen to a message, or the time is up; then its status as it is.
@@ -179,14 +190,15 @@ impl Client {
     /// The newest `limit` messages of a conversation, oldest first.
     pub async fn timeline(&self, target: &Target, limit: usize) -> Result<Vec<Message>, ClientError> {
         let (target, crypto) = (target.clone(), self.inner.core.crypto.clone());
-        let read = move |store: &Store| store.timeline(&target, limit)?.into_iter().map(|message| shown(&crypto, message)).collect();
+        let read =
+            move |store: &Store| store.timeline(&target, limit)?.into_iter().map(|message| shown::message(&crypto, message)).collect();
         self.inner.core.stored(read).await
     }
 
     /// All conversations, the public one first.
     pub async fn rooms(&self) -> Result<Vec<Room>, ClientError> {
-        let me = self.me();
-        self.inner.core.stored(move |store| rooms(store, &me)).await
+        let crypto = self.inner.core.crypto.clone();
+        self.inner.core.stored(move |store| shown::rooms(store, &crypto)).await
     }
 
     /// Changes whenever something that is shown may have changed.
@@ -204,68 +216,6 @@ impl Client {
         self.inner.core.store.close();
         self.inner.core.touch();
     }
-}
-
-/// One transaction: the message, and what must be sent for it.
-pub(crate) fn write(store: &Store, crypto: &Crypto, me: &UserName, target: &Target, content: &Content) -> Result<i64, ClientError> {
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-    match target {
-        Target::Public => {
-            let log = LogName::Public(me.server().clone());
-            let content = cbor::encode(content);
-            store.written(Written { target, log: &log, author: me, at, content: &content, tag: None, room: None })
-        }
-        Target::Direct(other) => {
-            let genesis = Genesis::direct(SuiteName::RsaJwe1, me, other);
-            let log = genesis.log();
-            // A place of its own, above those of entries.
-            let tag = OsRng.next_u64() | 1 << 63;
-            let content = crypto.at_rest(&log, tag, content);
-            let inbox = LogName::Inbox(other.clone());
-            let notice = cbor::encode(&RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() });
-            let notice = (other != me).then(|| (&inbox, notice.into()));
-            let room = Some((&genesis, notice));
-            store.written(Written { target, log: &log, author: me, at, content: &content, tag: Some(tag), room })
-        }
-    }
-}
-
-pub(crate) fn shown(crypto: &Crypto, message: StoredMessage) -> Result<Message, ClientError> {
-    let text = match &message.content {
-        Some(content) => crypto.out_of_rest(&message.log, message.tag, content)?.text,
-        None => String::new(),
-    };
-    Ok(Message {
-        id: MessageId(message.id),
-        author: message.author,
-        text,
-        at: message.at,
-        status: message.status,
-        place: message.seq,
-        log: message.log.to_string(),
-    })
-}
-
-fn rooms(store: &Store, me: &UserName) -> Result<Vec<Room>, ClientError> {
-    let counts = store.conversations()?;
-    let count = |target: &Target| {
-        let name = target.to_string();
-        counts.iter().find(|(conversation, _)| *conversation == name).map_or(0, |(_, count)| *count)
-    };
-    let tips = store.tips()?;
-    let stopped = |is_of: &dyn Fn(&LogName) -> bool| {
-        tips.iter().filter(|(log, ..)| is_of(log)).filter_map(|(log, _, why)| Some((log.to_string(), why.clone()?))).collect()
-    };
-    let public =
-        Room { target: Target::Public, messages: count(&Target::Public), stopped: stopped(&|log| matches!(log, LogName::Public(_))) };
-    let mut rooms = vec![public];
-    for genesis in store.rooms()? {
-        let Some(direct) = genesis.as_direct() else { continue };
-        let target = Target::Direct(direct.other(me).clone());
-        rooms.push(Room { messages: count(&target), target, stopped: stopped(&|log| *log == genesis.log()) });
-    }
-    rooms[1..].sort_by_key(|room| room.target.to_string());
-    Ok(rooms)
 }
 
 #[cfg(test)]

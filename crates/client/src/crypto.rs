@@ -4,13 +4,18 @@
 
 use crate::ClientError;
 use crate::store::{Account, OutboxRow, Sealed};
+use bytes::Bytes;
+use rand_core::{OsRng, RngCore};
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tidings_e2ee::history::{open_at_rest, seal_at_rest};
+use tidings_e2ee::invitation::{self, Note};
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{Changes, OpenContext, OpenError, Opened, SealContext, Suite};
 use tidings_e2ee::{AccountSecrets, DeviceSecret};
+use tidings_proto::frame::RoomRef;
+use tidings_proto::membership::Invitation;
 use tidings_proto::{
     Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, RoomId, Signature, SuiteName, UserName, cbor, limits,
 };
@@ -24,6 +29,12 @@ pub struct Crypto {
     /// The user.
     pub me: UserName,
     device: DeviceSecret,
+    /// Replaced as a whole when the account's keys were changed on another device.
+    keyring: RwLock<Arc<Keyring>>,
+}
+
+/// The account's secrets, and its decryption keys once they are read.
+struct Keyring {
     secrets: AccountSecrets,
     decrypting: OnceLock<Decrypting>,
 }
@@ -62,11 +73,26 @@ pub struct SealJob {
     pub n: u64,
     /// The version of this user's device list.
     pub list: u64,
-    /// Sealed kinds: for whom, and what was last seen of the room.
-    pub readers: Option<(Readers, (u64, Hash))>,
+    /// What is made of it.
+    pub what: What,
 }
 
-/// A sealed draft with what its opening needs.
+/// What a draft is made of.
+pub enum What {
+    /// The row's content, sealed for these; and what was last seen of the room.
+    Sealed(Box<Readers>, (u64, Hash)),
+    /// This body, signed.
+    Open {
+        /// The room's epoch, for what changes its members.
+        epoch: Option<u64>,
+        /// The body.
+        body: Vec<u8>,
+    },
+    /// An invitation: the group, what is said of it, and the invited person's key.
+    Invitation(RoomRef, Box<Note>, RsaPublicKey),
+}
+
+/// A draft with something sealed in it, and what its opening needs.
 pub struct OpenJob {
     /// The log.
     pub log: LogName,
@@ -74,14 +100,55 @@ pub struct OpenJob {
     pub seq: u64,
     /// The draft.
     pub draft: Encoded<Draft>,
-    /// The keys of the user that the draft names.
-    pub author: Arc<KeyState>,
-    /// What names the room.
+    /// What is sealed.
+    pub what: Closed,
+}
+
+/// What is sealed in a draft.
+#[derive(Clone)]
+pub enum Closed {
+    /// A message in a room.
+    Message {
+        /// The keys of the user that the draft names.
+        author: Arc<KeyState>,
+        /// What names the room.
+        genesis: Genesis,
+        /// Who is in it at that place.
+        members: Arc<Members>,
+        /// Their key histories, as far as they are known.
+        keys: Arc<Histories>,
+    },
+    /// An invitation.
+    Invitation {
+        /// The keys of the user that the draft names.
+        author: Arc<KeyState>,
+        /// What was found.
+        invitation: Invitation,
+    },
+}
+
+/// What an opening comes to.
+pub enum Opening {
+    /// A message.
+    Message(Box<Kept>),
+    /// An invitation.
+    Invited(Invited),
+    /// It needs a newer version of somebody's keys.
+    NotYet(UserName),
+    /// It is locked with a key of this account's that is not on this device.
+    Locked,
+    /// It cannot be opened or is not what it should be: a sentence.
+    Failed(String),
+}
+
+/// An invitation that is what it says.
+pub struct Invited {
+    /// The group.
     pub genesis: Genesis,
-    /// Who is in it at that place.
-    pub members: Arc<Members>,
-    /// Their key histories, as far as they are known.
-    pub keys: Arc<Histories>,
+    /// What it is called: a content, sealed for the local store in a place of its own.
+    pub title: (Vec<u8>, u64),
+    /// The last entry that its author had seen, and the chain's hash there.
+    pub vouched: (u64, Hash),
 }
 
 /// What came out of a message, and its content sealed for the local store.
@@ -102,9 +169,27 @@ impl Crypto {
         Ok(Crypto {
             me: account.user.clone(),
             device: DeviceSecret::from_bytes(seed),
-            secrets: AccountSecrets::from_bytes(&account.secrets).map_err(|_| bad())?,
-            decrypting: OnceLock::new(),
+            keyring: RwLock::new(Keyring::new(AccountSecrets::from_bytes(&account.secrets).map_err(|_| bad())?)),
         })
+    }
+
+    fn keyring(&self) -> Arc<Keyring> {
+        self.keyring.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The account's secrets.
+    pub fn secrets(&self) -> AccountSecrets {
+        self.keyring().secrets.clone()
+    }
+
+    /// The account's keys were changed, and these are the new ones.
+    pub fn replace(&self, secrets: AccountSecrets) {
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Keyring::new(secrets);
+    }
+
+    /// The device's secret.
+    pub fn device_secret(&self) -> &DeviceSecret {
+        &self.device
     }
 
     /// This device.
@@ -119,16 +204,104 @@ impl Crypto {
 
     /// Seals content for the local store.
     pub fn at_rest(&self, log: &LogName, tag: u64, content: &Content) -> Vec<u8> {
-        seal_at_rest(&self.secrets.history, log, tag, content)
+        seal_at_rest(&self.keyring().secrets.history, log, tag, content)
     }
 
     /// Content from the local store.
     pub fn out_of_rest(&self, log: &LogName, tag: Option<u64>, bytes: &[u8]) -> Result<Content, ClientError> {
         let content = match tag {
-            Some(tag) => open_at_rest(&self.secrets.history, log, tag, bytes).ok(),
+            Some(tag) => open_at_rest(&self.keyring().secrets.history, log, tag, bytes).ok(),
             None => cbor::decode(bytes, limits::DRAFT).ok(),
         };
         content.ok_or_else(|| ClientError::Store("a message that is kept here cannot be opened".into()))
+    }
+
+    /// Makes a draft. The inner error is the message's own: it can never be sealed.
+    pub async fn seal(&self, job: SealJob) -> Result<Result<Sealed, String>, ClientError> {
+        let row = job.row;
+        let draft = |kind, epoch, body| Draft {
+            device: self.device(),
+            n: job.n,
+            author: self.me.clone(),
+            list: job.list,
+            epoch,
+            kind,
+            body,
+            sig: None,
+        };
+        let signed = |epoch, body: Bytes| draft(row.kind, epoch, body).signed(&row.log, |bytes| self.device.sign(bytes));
+        let (draft, changes) = match job.what {
+            What::Sealed(readers, seen) => {
+                let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
+                let keyring = self.keyring();
+                let SuiteName::RsaJwe1 = readers.suite;
+                let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting: keyring.decrypting().await? };
+                let context = SealContext {
+                    room: readers.room,
+                    author: &self.me,
+                    n: job.n,
+                    list: job.list,
+                    epoch: readers.epoch,
+                    roster: &readers.roster,
+                    keys: &readers.keys,
+                    seen,
+                };
+                match suite.seal(&context, &content).await {
+                    Ok((body, changes)) => (Encoded::new(draft(Kind::Sealed, Some(readers.epoch), body)), changes),
+                    Err(error) => return Ok(Err(error.to_string())),
+                }
+            }
+            What::Open { epoch, body } => (signed(epoch, body.into()), Changes::default()),
+            What::Invitation(room, note, key) => match invitation::seal(&note, &self.device, &key) {
+                Ok(sealed) => (signed(None, cbor::encode(&Invitation { room, sealed }).into()), Changes::default()),
+                Err(error) => return Ok(Err(error.to_string())),
+            },
+        };
+        Ok(Ok(Sealed { row: row.id, log: row.log, draft, changes: changes.0 }))
+    }
+
+    /// Opens what is sealed in a draft, and seals it again for the local store.
+    pub async fn open(&self, job: &OpenJob) -> Result<Opening, ClientError> {
+        let keyring = self.keyring();
+        let decrypting = keyring.decrypting().await?;
+        Ok(match &job.what {
+            Closed::Message { author, genesis, members, keys } => {
+                let SuiteName::RsaJwe1 = genesis.suite();
+                let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting };
+                let context =
+                    OpenContext { room: genesis.room(), draft: &job.draft, author, members, keys: &|user| keys.get(user).cloned() };
+                match suite.open(&context).await {
+                    Ok((opened, changes)) => {
+                        let at_rest = self.at_rest(&job.log, job.seq, &opened.content);
+                        Opening::Message(Box::new(Kept { opened, at_rest, changes }))
+                    }
+                    Err(OpenError::NotYet(user)) => Opening::NotYet(user),
+                    Err(OpenError::Locked) => Opening::Locked,
+                    Err(error) => Opening::Failed(error.to_string()),
+                }
+            }
+            Closed::Invitation { author, invitation } => {
+                let place = invitation::Place { room: invitation.room.genesis.room(), author, draft: &job.draft, me: &self.me };
+                match invitation::open(&AwsLcKeys, decrypting, &place, &invitation.sealed).await {
+                    Ok(note) => self.invited(&invitation.room.genesis, note)?,
+                    Err(error) => Opening::Failed(error.to_string()),
+                }
+            }
+        })
+    }
+
+    fn invited(&self, genesis: &Genesis, note: Note) -> Result<Opening, ClientError> {
+        // A place of its own, above those of entries.
+        let tag = OsRng.next_u64() | 1 << 63;
+        let vouched = (note.seq, note.hash);
+        let title = Content::title(note.title).map_err(|error| ClientError::OurBug(error.to_string()))?;
+        Ok(Opening::Invited(Invited { genesis: genesis.clone(), title: (self.at_rest(&genesis.log(), tag, &title), tag), vouched }))
+    }
+}
+
+impl Keyring {
+    fn new(secrets: AccountSecrets) -> Arc<Keyring> {
+        Arc::new(Keyring { secrets, decrypting: OnceLock::new() })
     }
 
     /// The account's decryption keys; read once.
@@ -145,69 +318,5 @@ impl Crypto {
             let _ = self.decrypting.set(keys);
         }
         self.decrypting.get().ok_or_else(|| ClientError::OurBug("keys vanished".into()))
-    }
-
-    /// Makes a draft. The inner error is the message's own: it can never be sealed.
-    pub async fn seal(&self, job: SealJob) -> Result<Result<Sealed, String>, ClientError> {
-        let row = job.row;
-        let draft = |kind, epoch, body| Draft {
-            device: self.device(),
-            n: job.n,
-            author: self.me.clone(),
-            list: job.list,
-            epoch,
-            kind,
-            body,
-            sig: None,
-        };
-        let (draft, changes) = match (row.kind, job.readers) {
-            (Kind::Sealed, Some((readers, seen))) => {
-                let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
-                let decrypting = self.decrypting().await?;
-                let SuiteName::RsaJwe1 = readers.suite;
-                let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting };
-                let context = SealContext {
-                    room: readers.room,
-                    author: &self.me,
-                    n: job.n,
-                    list: job.list,
-                    epoch: readers.epoch,
-                    roster: &readers.roster,
-                    keys: &readers.keys,
-                    seen,
-                };
-                match suite.seal(&context, &content).await {
-                    Ok((body, changes)) => (Encoded::new(draft(Kind::Sealed, Some(readers.epoch), body)), changes),
-                    Err(error) => return Ok(Err(error.to_string())),
-                }
-            }
-            (Kind::Post | Kind::Notice, None) => {
-                let signed = draft(row.kind, None, row.body.into()).signed(&row.log, |bytes| self.device.sign(bytes));
-                (signed, Changes::default())
-            }
-            (kind, _) => return Err(ClientError::OurBug(format!("a {kind:?} in the outbox"))),
-        };
-        Ok(Ok(Sealed { row: row.id, log: row.log, draft, changes: changes.0 }))
-    }
-
-    /// Opens a message and seals its content for the local store.
-    pub async fn open(&self, job: &OpenJob) -> Result<Result<Kept, OpenError>, ClientError> {
-        let decrypting = self.decrypting().await?;
-        let SuiteName::RsaJwe1 = job.genesis.suite();
-        let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting };
-        let context = OpenContext {
-            room: job.genesis.room(),
-            draft: &job.draft,
-            author: &job.author,
-            members: &job.members,
-            keys: &|user| job.keys.get(user).cloned(),
-        };
-        Ok(match suite.open(&context).await {
-            Ok((opened, changes)) => {
-                let at_rest = self.at_rest(&job.log, job.seq, &opened.content);
-                Ok(Kept { opened, at_rest, changes })
-            }
-            Err(error) => Err(error),
-        })
     }
 }

@@ -127,6 +127,7 @@ async fn dial_and_serve(core: &Arc<Core>, control: &Control, was_linked: &mut bo
             false
         });
     }
+    core.people().at_home(link.server_key);
     if !link.ready.listed {
         return Err(ClientError::NotListed(core.me().clone()));
     }

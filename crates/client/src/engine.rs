@@ -3,7 +3,10 @@
 //! Not here: sockets and timers; those are the driver's. An engine lives as long as its link and starts from what the store
 //! holds, so a lost link and a crash are the same thing to it.
 
+mod followed;
+mod judge;
 mod keys;
+mod needs;
 mod sending;
 mod sync;
 
@@ -11,15 +14,15 @@ use crate::crypto::Crypto;
 use crate::outbox::Outbox;
 use crate::people::People;
 use crate::platform;
-use crate::store::{OutboxRow, Store};
+use crate::store::{NewRoom, OutboxRow, Store};
 use crate::{ClientError, view};
+use followed::{Followed, RoomState};
 use keys::Keys;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use sync::Followed;
-use tidings_proto::frame::{self, Follow, LogRef, Ping, Pong, Ready, Refused, RoomsReply, Submit};
-use tidings_proto::{Code, Frame, Genesis, LogName, ServerName, UserName};
+use tidings_proto::frame::{self, Ended, Follow, LogRef, Ping, Pong, Ready, Refused, RoomsReply, Submit, Vault, VaultGet};
+use tidings_proto::{Code, Frame, LogName, ServerName, UserName};
 use tokio::sync::watch;
 
 /// Logs in one `Follow`: well below the frame's limit at the longest names there are.
@@ -38,13 +41,22 @@ pub struct Core {
     pub changed: watch::Sender<u64>,
     /// The state of the link.
     pub link: watch::Sender<view::Link>,
+    /// Whether another device has changed this account's keys.
+    pub locked: watch::Sender<bool>,
 }
 
 impl Core {
     /// Over an open store.
     pub fn new(store: Store, crypto: Crypto) -> Result<Core, ClientError> {
-        let people = Mutex::new(People::load(&store)?);
-        Ok(Core { store, crypto: Arc::new(crypto), people, changed: watch::Sender::new(0), link: watch::Sender::new(view::Link::Idle) })
+        let people = Mutex::new(People::load(&store, &crypto.me, crypto.device())?);
+        Ok(Core {
+            store,
+            crypto: Arc::new(crypto),
+            people,
+            changed: watch::Sender::new(0),
+            link: watch::Sender::new(view::Link::Idle),
+            locked: watch::Sender::new(false),
+        })
     }
 
     /// The user.
@@ -79,6 +91,7 @@ enum Asked {
     Rooms,
     CaughtUp,
     Alive,
+    Vault,
 }
 
 /// The client's side of one link.
@@ -98,6 +111,12 @@ pub struct Engine {
     outbox: Outbox,
     unsealed: BTreeMap<i64, OutboxRow>,
     last_row: i64,
+    /// Whom this device is about to put out of which room, because the account is not theirs any more.
+    removing: HashSet<(LogName, UserName)>,
+    /// Who may be lost to groups: looked at before the next draft is sealed.
+    maybe_lost: HashSet<UserName>,
+    /// What groups are called, as far as this link needs it.
+    titles: HashMap<LogName, String>,
     // how far the first sync has come
     people_known: bool,
     caught_up: bool,
@@ -119,22 +138,35 @@ impl Engine {
             outbox: Outbox::default(),
             unsealed: BTreeMap::new(),
             last_row: 0,
+            removing: HashSet::new(),
+            maybe_lost: HashSet::new(),
+            titles: HashMap::new(),
             people_known: false,
             caught_up: false,
         };
-        let (tips, rooms) = engine.core.stored(|store| Ok((store.tips()?, store.rooms()?))).await?;
-        for (log, tip, stopped) in tips {
-            engine.logs.insert(log, Followed::new(tip, stopped));
+        let (logs, rooms) = engine.core.stored(|store| Ok((store.logs()?, store.rooms()?))).await?;
+        for stored in logs {
+            engine.logs.insert(stored.log.clone(), Followed::from(stored));
         }
         let mut logs = vec![LogName::Inbox(engine.me().clone())];
         logs.extend(engine.network.iter().cloned().map(LogName::Public));
         let mut partners = vec![engine.me().clone()];
-        for genesis in rooms {
-            partners.extend(genesis.as_direct().map(|direct| direct.other(engine.me()).clone()));
-            logs.push(engine.add_room(genesis));
+        for stored in rooms {
+            let mut room = RoomState::new(stored.genesis);
+            room.members = stored.members.map(Arc::new).or(room.members);
+            room.vouched = stored.vouched;
+            partners.extend(room.people());
+            let ended = room.has_ended_for(engine.me());
+            let log = engine.add_room(room);
+            if let Some((title, tag)) = stored.title {
+                engine.titled(&log, &title, tag);
+            }
+            // What has ended is told anew when there is more of it.
+            logs.extend((!ended).then_some(log));
         }
         engine.follow(logs);
         // The whole histories of those one talks to are asked for each time: the server must still tell the same story.
+        partners.sort();
         partners.dedup();
         for user in partners {
             engine.ask_keys(user, 0, 0);
@@ -143,6 +175,8 @@ impl Engine {
         engine.out.push(frame::Rooms { req }.into());
         let req = engine.ask(Asked::People);
         engine.out.push(frame::People { req }.into());
+        let req = engine.ask(Asked::Vault);
+        engine.out.push(VaultGet { req }.into());
         engine.pump(now).await?;
         Ok(engine)
     }
@@ -223,7 +257,13 @@ impl Engine {
                 self.numbers.insert(named.number, named.log);
                 Ok(())
             }
-            Frame::Entries(entries) => self.entries(entries, now).await,
+            Frame::Entries(entries) => self.entries(entries).await,
+            // What is this user's of it has come before.
+            Frame::Ended(Ended { log, .. }) => {
+                self.follow_again.retain(|(_, late)| *late != log);
+                Ok(())
+            }
+            Frame::Vault(vault) => self.vault(vault).await,
             Frame::Queued(queued) => match self.outbox.queued(queued.req) {
                 Some(row) => self.core.stored(move |store| store.waiting(row)).await,
                 None => Ok(()),
@@ -279,7 +319,7 @@ impl Engine {
         for log in logs {
             let followed = self.logs.entry(log.clone()).or_default();
             if followed.stopped().is_none() {
-                wanted.push((LogRef::Name(log), followed.seq()));
+                wanted.push((LogRef::Name(log), followed.tip().seq));
             }
         }
         for some in wanted.chunks(FOLLOW_AT_ONCE) {
@@ -297,39 +337,56 @@ impl Engine {
         }
     }
 
-    /// A room that this user is in; returns its log.
-    fn add_room(&mut self, genesis: Genesis) -> LogName {
-        let log = genesis.log();
-        self.logs.entry(log.clone()).or_default().room = Some(genesis);
+    /// A room that this user is in, was in or is asked into; returns its log.
+    fn add_room(&mut self, room: RoomState) -> LogName {
+        let log = room.genesis.log();
+        self.logs.entry(log.clone()).or_default().room = Some(room);
         log
     }
 
-    /// New rooms: kept, then followed.
-    async fn learn(&mut self, rooms: Vec<Genesis>) -> Result<(), ClientError> {
-        let is_new = |genesis: &Genesis| self.logs.get(&genesis.log()).is_none_or(|followed| followed.room.is_none());
-        let new: Vec<Genesis> = rooms
-            .into_iter()
-            .filter(|genesis| genesis.as_direct().is_some_and(|direct| direct.has(self.me())) && is_new(genesis))
-            .collect();
-        if new.is_empty() {
+    /// Rooms that were pointed to: kept, then followed.
+    async fn learn(&mut self, rooms: Vec<NewRoom>) -> Result<(), ClientError> {
+        let is_mine = |room: &NewRoom| room.genesis.as_direct().is_none_or(|direct| direct.has(self.me()));
+        // Of a known room an invitation may say more, and what has ended may go on.
+        let goes_on = |room: &NewRoom| match self.logs.get(&room.genesis.log()).and_then(|followed| followed.room.as_ref()) {
+            Some(known) => room.invited_by.is_some() || known.has_ended_for(self.me()),
+            None => true,
+        };
+        let rooms: Vec<NewRoom> = rooms.into_iter().filter(|room| is_mine(room) && goes_on(room)).collect();
+        if rooms.is_empty() {
             return Ok(());
         }
-        let kept = new.clone();
+        let kept = rooms.clone();
         self.core.stored(move |store| store.learn_rooms(&kept)).await?;
-        for genesis in &new {
-            let others = genesis.as_direct().map(|direct| direct.other(self.me()).clone());
-            self.ask_newest(others.into_iter().collect());
+        let mut logs = Vec::new();
+        for NewRoom { genesis, vouched, .. } in rooms {
+            let log = genesis.log();
+            if self.logs.get(&log).is_none_or(|followed| followed.room.is_none()) {
+                let room = RoomState { vouched, ..RoomState::new(genesis) };
+                self.ask_newest(room.people());
+                self.add_room(room);
+            }
+            logs.push(log);
         }
-        let logs = new.into_iter().map(|genesis| self.add_room(genesis)).collect();
         self.follow(logs);
         Ok(())
+    }
+
+    /// What this account's devices know of each other: names, and who was compared.
+    async fn vault(&mut self, vault: Vault) -> Result<(), ClientError> {
+        if !matches!(self.asked.remove(&vault.req), Some(Asked::Vault)) {
+            return Ok(());
+        }
+        let core = self.core.clone();
+        platform::heavy(move || async move { crate::account::book::learn(&core, &vault) }).await?
     }
 
     async fn rooms(&mut self, reply: RoomsReply) -> Result<(), ClientError> {
         for room in &reply.rooms {
             self.follow_late(Some(room.genesis.log()));
         }
-        self.learn(reply.rooms.into_iter().map(|room| room.genesis).collect()).await?;
+        let rooms = reply.rooms.into_iter().map(|room| NewRoom { genesis: room.genesis, invited_by: None, title: None, vouched: None });
+        self.learn(rooms.collect()).await?;
         if !reply.more && matches!(self.asked.remove(&reply.req), Some(Asked::Rooms)) {
             // Frames are served in order: what comes before the answer to this is everything there was.
             let req = self.ask(Asked::CaughtUp);
@@ -345,6 +402,10 @@ impl Engine {
         }
         match (self.asked.remove(&req), log) {
             (Some(Asked::Chain(user)), _) => self.no_chain(user, &why, now).await,
+            (Some(Asked::Vault), _) => {
+                tracing::warn!(code = why.code.name(), "the vault cannot be had");
+                Ok(())
+            }
             (Some(_), _) => Err(ClientError::Refused(why)),
             (None, Some(log)) if req == 0 => {
                 // A room that this client is the first to write in is not there before its first draft has arrived.

@@ -17,6 +17,7 @@ mod people;
 mod platform;
 mod store;
 
+pub use account::change::{Recover, recover};
 pub use account::{Login, LoginSecret, RecoveryCode, Register, login, register};
 pub use client::Client;
 pub use error::ClientError;

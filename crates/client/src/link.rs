@@ -8,7 +8,7 @@ use crate::{ClientError, Endpoint};
 use bytes::Bytes;
 use rand_core::{OsRng, RngCore};
 use std::time::Duration;
-use tidings_proto::frame::{Proof, Ready};
+use tidings_proto::frame::{Proof, Ready, RoomsReply};
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, same_tls_session, transcript};
 use tidings_proto::{Code, DeviceKey, Frame, Hash, Nonce, ServerKey, Signature, UserName, limits};
 use tidings_trust::ed25519::verify_server;
@@ -134,13 +134,19 @@ fn read(bytes: &[u8], limit: usize) -> Result<Frame, ClientError> {
 }
 
 impl Link {
-    /// Asks one question and waits for the answer; for links that are not listed yet, where nothing else may come.
+    /// Asks one question and waits for the answer; for links that ask one thing after the other, and follow nothing.
     pub async fn ask(&mut self, question: impl Into<Frame>) -> Result<Frame, ClientError> {
         self.writer.send([question.into().encode()]).await?;
         let answer = async {
-            match self.reader.next().await? {
-                Some(bytes) => read(&bytes, limits::CLIENT_FRAME),
-                None => Err(ClientError::ServerMisbehaved("it hung up in the middle of a question".into())),
+            loop {
+                let Some(bytes) = self.reader.next().await? else {
+                    return Err(ClientError::ServerMisbehaved("it hung up in the middle of a question".into()));
+                };
+                match read(&bytes, limits::CLIENT_FRAME)? {
+                    // News that a listed device is told unasked.
+                    Frame::RoomsReply(RoomsReply { req: 0, .. }) | Frame::Presence(_) => {}
+                    answer => return Ok(answer),
+                }
             }
         };
         tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(ClientError::TimedOut))

@@ -204,6 +204,13 @@ impl Outbox {
                 lane.gap(at, why.last.unwrap_or(n - 1), now);
                 Verdict::TryAgain
             }
+            // This profile was restored from a copy: what it counted on from is not the last any more.
+            Code::Rewound if why.last.is_some_and(|last| last >= n) => {
+                lane.parcels[at].1 = State::Orphaned;
+                lane.renumber_after = lane.renumber_after.max(why.last);
+                lane.hold(now, why.retry_after);
+                Verdict::TryAgain
+            }
             Code::Stale => {
                 lane.parcels[at].1 = State::Orphaned;
                 lane.renumber_after = Some(lane.renumber_after.map_or(n - 1, |last| last.min(n - 1)));

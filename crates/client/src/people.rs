@@ -4,18 +4,22 @@
 //! was pinned is never replaced: another story raises an alarm.
 
 use crate::ClientError;
-use crate::store::Store;
+use crate::store::{Store, Trusted};
 use crate::view;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tidings_proto::frame::{Item, Online, PersonState, Presence};
-use tidings_proto::{Draft, Encoded, Entry, Hash, LogName, UserName};
+use tidings_proto::{DeviceKey, Draft, Encoded, Entry, Hash, Kind, LogName, ServerKey, UserName};
 use tidings_trust::{KeyState, KeysError};
 
 /// Everybody that this profile knows of.
-#[derive(Default)]
 pub struct People {
+    me: UserName,
+    device: DeviceKey,
+    /// The home server's key, once it is pinned: other servers' words are taken for what they say.
+    home: Option<ServerKey>,
     known: HashMap<UserName, Known>,
+    trusted: HashMap<UserName, Trusted>,
     alarms: HashMap<UserName, String>,
     /// What the home server says now: whom there is, and who can be reached.
     present: BTreeMap<String, (UserName, Online)>,
@@ -28,7 +32,7 @@ struct Known {
 }
 
 /// What an answer about somebody's keys comes to.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Learned {
     /// The drafts that continue the pinned history.
     pub links: Vec<(u64, Encoded<Draft>)>,
@@ -36,14 +40,26 @@ pub struct Learned {
     state: Option<KeyState>,
     /// What must be shown: it is not the history that is pinned.
     pub alarm: Option<String>,
+    /// What a person should know of it.
+    pub notices: Vec<String>,
+    /// Somebody who is seen for the first time is trusted so far.
+    pub trusted: Option<Trusted>,
     /// The last place that was answered for.
     pub last: Option<u64>,
 }
 
 impl People {
     /// Loads what is pinned; each history is verified again.
-    pub fn load(store: &Store) -> Result<People, ClientError> {
-        let mut people = People { alarms: store.alarms()?.into_iter().collect(), ..People::default() };
+    pub fn load(store: &Store, me: &UserName, device: DeviceKey) -> Result<People, ClientError> {
+        let mut people = People {
+            me: me.clone(),
+            device,
+            home: None,
+            known: HashMap::new(),
+            trusted: store.trusted()?.into_iter().collect(),
+            alarms: store.alarms()?.into_iter().collect(),
+            present: BTreeMap::new(),
+        };
         for (user, seq, draft) in store.chains()? {
             let log = LogName::Keys(user.server().clone());
             let before = people.known.get(&user).map(|known| known.state.clone());
@@ -61,6 +77,11 @@ impl People {
         known.drafts.extend(drafts);
     }
 
+    /// The home server has proved this key.
+    pub fn at_home(&mut self, key: ServerKey) {
+        self.home = Some(key);
+    }
+
     /// Somebody's verified keys.
     pub fn state(&self, user: &UserName) -> Option<Arc<KeyState>> {
         self.known.get(user).map(|known| known.state.clone())
@@ -68,7 +89,7 @@ impl People {
 
     /// The version of somebody's verified device list; 0 for nobody.
     pub fn version(&self, user: &UserName) -> u64 {
-        self.known.get(user).map_or(0, |known| known.state.list.version)
+        self.known.get(user).map_or(0, |known| known.state.version())
     }
 
     /// The place in `keys@` up to which somebody's history is pinned.
@@ -77,15 +98,38 @@ impl People {
     }
 
     /// What is wrong with somebody's keys.
-    pub fn alarm(&self, user: &UserName) -> Option<&str> {
-        self.alarms.get(user).map(String::as_str)
+    pub fn alarm(&self, user: &UserName) -> Option<String> {
+        if let Some(why) = self.alarms.get(user) {
+            return Some(why.clone());
+        }
+        let state = self.state(user)?;
+        if state.closed {
+            return Some("the account is closed".into());
+        }
+        let trusted = self.trusted.get(user)?;
+        (!state.is_still(&trusted.accepted)).then(|| RESET.into())
+    }
+
+    /// What is decided about somebody.
+    pub fn trusted(&self, user: &UserName) -> Option<Trusted> {
+        self.trusted.get(user).copied()
+    }
+
+    /// Something is decided about somebody, and durable.
+    pub fn trust(&mut self, user: &UserName, trusted: Trusted) {
+        self.trusted.insert(user.clone(), trusted);
+    }
+
+    /// Everybody whose keys are known.
+    pub fn everybody(&self) -> Vec<UserName> {
+        self.known.keys().cloned().collect()
     }
 
     /// The error that stops sending to any of `users`.
     pub fn refuse_changed<'a>(&self, users: impl IntoIterator<Item = &'a UserName>) -> Result<(), ClientError> {
         for user in users {
             if let Some(why) = self.alarm(user) {
-                return Err(ClientError::KeyChanged { user: user.clone(), why: why.to_owned() });
+                return Err(ClientError::KeyChanged { user: user.clone(), why });
             }
         }
         Ok(())
@@ -114,8 +158,12 @@ impl People {
                 }
                 continue;
             }
-            match KeyState::apply(newest.as_deref(), &log, entry.seq, draft, None) {
+            let server = self.home.as_ref().filter(|_| user.server() == self.me.server());
+            match KeyState::apply(newest.as_deref(), &log, entry.seq, draft, server) {
                 Ok(state) => {
+                    if let (Some(_), Some(before)) = (known, &newest) {
+                        learned.notices.extend(self.notice(before, &state, draft));
+                    }
                     learned.links.push((entry.seq, draft.clone()));
                     learned.state = Some(state.clone());
                     newest = Some(Arc::new(state));
@@ -127,13 +175,48 @@ impl People {
                 }
             }
         }
+        if let (Some(state), None) = (&learned.state, self.trusted.get(user)) {
+            learned.trusted = Some(Trusted { accepted: state.list.identity.fingerprint(), verified: None });
+        }
         learned
+    }
+
+    /// What a person should know of a change of somebody's keys.
+    fn notice(&self, before: &KeyState, after: &KeyState, draft: &Draft) -> Option<String> {
+        let user = &after.list.user;
+        match draft.kind {
+            Kind::Rotate => {
+                Some(format!("{user} has a new identity key; the old one has signed it. Whoever had compared the old one compares again"))
+            }
+            Kind::Reset => Some(format!("{user}: {RESET}")),
+            Kind::Gone => Some(format!("the account {user} is closed")),
+            _ if *user != self.me || draft.device == self.device => None,
+            _ => {
+                let is_new = |key: &DeviceKey| before.device(key).is_none();
+                let came = after.list.devices.iter().filter(|device| is_new(&device.key)).count();
+                let went = before.list.devices.iter().filter(|device| after.device(&device.key).is_none()).count();
+                let keys = after.list.encryption != before.list.encryption;
+                let what = match (came, went, keys) {
+                    (0, 0, false) => return None,
+                    (1.., 0, _) => "a device was added to your account",
+                    (0, 1.., _) => "a device was taken off your account, and its keys were changed",
+                    (0, 0, true) => "your account's keys were changed",
+                    _ => "devices were added to your account and taken off it",
+                };
+                Some(format!(
+                    "{what}, on another of your devices. If that was not you, change your password and take off what is not yours"
+                ))
+            }
+        }
     }
 
     /// Takes what was judged and is durable now.
     pub fn take(&mut self, user: &UserName, learned: Learned) {
         if let Some(state) = learned.state {
             self.pin(user, state, learned.links.iter().map(|(seq, draft)| (*seq, draft.hash())));
+        }
+        if let Some(trusted) = learned.trusted {
+            self.trusted.insert(user.clone(), trusted);
         }
         if let Some(why) = learned.alarm {
             self.alarms.entry(user.clone()).or_insert(why);
@@ -175,34 +258,53 @@ impl People {
         all.into_values().map(|(user, online)| self.person(user, online)).collect()
     }
 
+    /// What is known about somebody's key.
+    pub fn trust_in(&self, user: &UserName) -> view::Trust {
+        let Some(state) = self.state(user) else { return view::Trust::New };
+        if self.alarm(user).is_some() {
+            return view::Trust::Changed;
+        }
+        let compared = self.trusted.get(user).and_then(|trusted| trusted.verified);
+        if compared == Some(state.list.identity.fingerprint()) { view::Trust::Verified } else { view::Trust::Pinned }
+    }
+
+    /// Whether somebody can be reached now.
+    pub fn online(&self, user: &UserName) -> view::Online {
+        shown(self.present.get(&user.to_string()).map_or(Online::Offline, |(_, online)| *online))
+    }
+
     fn person(&self, user: &UserName, online: Online) -> view::Person {
         let list = self.known.get(user).map(|known| &known.state.list);
-        let alarm = self.alarms.get(user).cloned();
+        let alarm = self.alarm(user);
         view::Person {
             user: user.clone(),
-            online: match online {
-                Online::Offline => view::Online::Offline,
-                Online::Away => view::Online::Away,
-                Online::Online => view::Online::Online,
-            },
+            online: shown(online),
             fingerprint: list.map(|list| list.identity.fingerprint().to_string()),
             jwk: list.map(|list| format!(r#"{{"keys":[{},{}]}}"#, list.identity.jwk("PS256"), list.encryption.jwk("RSA-OAEP-256"))),
             devices: list.map_or(0, |list| list.devices.len()),
-            trust: match (&alarm, list) {
-                (Some(_), _) => view::Trust::Changed,
-                (None, Some(_)) => view::Trust::Pinned,
-                (None, None) => view::Trust::New,
-            },
+            trust: self.trust_in(user),
             alarm,
         }
     }
 }
 
+fn shown(online: Online) -> view::Online {
+    match online {
+        Online::Offline => view::Online::Offline,
+        Online::Away => view::Online::Away,
+        Online::Online => view::Online::Online,
+    }
+}
+
+/// What is said of an account that was reset, until that is accepted.
+const RESET: &str = "the account was begun anew, with other keys, on its server's word: whether it is the same person, only they can say. \
+                     Compare safety numbers before you accept it";
+
 /// What a refused change means for somebody whose keys are pinned. What is merely broken harms nobody: it is not used.
 fn alarming(error: KeysError) -> Option<String> {
     let why = match error {
-        KeysError::WrongIdentity => "another identity key was shown than the one that was seen first",
-        KeysError::WrongKind | KeysError::WrongVersion | KeysError::RolledBack => {
+        KeysError::WrongIdentity | KeysError::BadGrant => "another identity key was shown than the one that was seen first",
+        KeysError::WrongKind | KeysError::WrongVersion | KeysError::RolledBack | KeysError::Closed => {
             "the server shows a key history that does not continue the one that was seen first"
         }
         _ => return None,

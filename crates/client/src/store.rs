@@ -6,10 +6,12 @@ mod outbox;
 mod people;
 mod sync;
 mod timeline;
+mod trust;
 
 pub use outbox::{OutboxRow, Sealed};
-pub use sync::{Batch, NewRow, OwnSent};
+pub use sync::{Author, Batch, Erased, Heard, NewRoom, NewRow, OwnSent, StoredLog, StoredRoom};
 pub use timeline::{StoredMessage, Written};
+pub use trust::Trusted;
 
 use crate::platform::{self, ProfileLock};
 use crate::{ClientError, Endpoint};
@@ -157,6 +159,11 @@ impl Store {
     /// The recovery code of a registration whose answer has not come.
     pub fn pending_recovery(&self) -> Result<Option<Zeroizing<String>>, ClientError> {
         self.read(|db| Ok(get_text(db, "recovery")?.map(Zeroizing::new)))
+    }
+
+    /// The account's keys were changed.
+    pub fn set_secrets(&self, secrets: &[u8]) -> Result<(), ClientError> {
+        self.write(|tx| put(tx, "secrets", secrets))
     }
 
     /// Where the home server is dialled, and its pinned key.

@@ -4,23 +4,40 @@
 
 use serde::{Serialize, Serializer};
 use std::fmt;
-use tidings_proto::{Code, ServerName, UserName};
+use tidings_proto::{Code, RoomId, ServerName, UserName};
 
-/// A conversation that can be written to.
+/// A conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase", tag = "kind", content = "user")]
+#[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Target {
     /// The public chat of every connected server.
     Public,
     /// The direct conversation with one person; with oneself: notes.
-    Direct(#[serde(serialize_with = "as_text")] UserName),
+    Direct {
+        /// The other person.
+        #[serde(serialize_with = "as_text")]
+        user: UserName,
+    },
+    /// A group.
+    Group {
+        /// Its name, the hash of its genesis.
+        #[serde(serialize_with = "as_text")]
+        id: RoomId,
+    },
+}
+
+impl From<&UserName> for Target {
+    fn from(user: &UserName) -> Target {
+        Target::Direct { user: user.clone() }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Target::Public => f.write_str("public"),
-            Target::Direct(user) => user.fmt(f),
+            Target::Direct { user } => user.fmt(f),
+            Target::Group { id } => id.fmt(f),
         }
     }
 }
@@ -83,16 +100,22 @@ impl Status {
 /// [`Status::Failed`]'s code when it was this client that refused, because the other side's key has changed.
 pub const KEY_CHANGED: &str = "KeyChanged";
 
-/// One message, or the sign that one is missing.
+/// One message, or something that has happened in a conversation, or the sign that something is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Message {
     /// Its name in this profile.
     pub id: MessageId,
-    /// Who wrote it: the result of a verification. Absent where nothing could be verified.
+    /// The author, as verified; none where nothing could be verified.
     #[serde(serialize_with = "as_text_option")]
     pub author: Option<UserName>,
-    /// What was written; empty where it cannot be read.
+    /// What was written; empty where it could not be opened.
     pub text: String,
+    /// The file that came with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<File>,
+    /// What has happened, where it is no message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<Event>,
     /// Milliseconds since 1970: the hub's clock, or this device's until the hub has answered. For show only.
     pub at: u64,
     /// How far it has come.
@@ -102,6 +125,143 @@ pub struct Message {
     pub place: Option<u64>,
     /// The log it is in: `public@s1` or `room:…`.
     pub log: String,
+}
+
+/// A file in a message. Its name is what its sender says: a text to show, never a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct File {
+    /// What its sender calls it.
+    pub name: String,
+    /// What its sender says it is.
+    pub media_type: String,
+    /// Bytes.
+    pub size: usize,
+}
+
+/// What its members do to a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "event")]
+pub enum Event {
+    /// It was made.
+    Created,
+    /// Somebody was asked in.
+    Invited {
+        /// Who.
+        #[serde(serialize_with = "as_text")]
+        user: UserName,
+        /// As what.
+        role: Role,
+    },
+    /// The author came in.
+    Joined,
+    /// The author went, or declined.
+    Left,
+    /// Somebody was put out, or is not asked in any more.
+    Removed {
+        /// Who.
+        #[serde(serialize_with = "as_text")]
+        user: UserName,
+    },
+    /// Somebody has another role.
+    Role {
+        /// Who.
+        #[serde(serialize_with = "as_text")]
+        user: UserName,
+        /// Which.
+        role: Role,
+    },
+    /// The author gave it another title.
+    Titled {
+        /// Which.
+        title: String,
+    },
+    /// The author has erased what was in this place.
+    Erased,
+}
+
+/// What a member of a group may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Owner,
+    /// Invite, remove members, erase.
+    Admin,
+    /// Read and write.
+    Member,
+}
+
+/// One's own part in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum Part {
+    /// Reads and writes.
+    In,
+    /// Asked in; can join or decline.
+    Invited {
+        /// By whom, as far as it is known.
+        #[serde(serialize_with = "as_text_option")]
+        by: Option<UserName>,
+    },
+    /// Has left, or was put out; what was read stays.
+    Gone,
+    /// Being made, or what it is has not arrived yet.
+    Arriving,
+}
+
+/// One of a group's people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Who.
+    #[serde(serialize_with = "as_text")]
+    pub user: UserName,
+    /// What this person may do.
+    pub role: Role,
+    /// In; otherwise only asked in.
+    pub joined: bool,
+    /// Whether this person is online.
+    pub online: Online,
+    /// What is known about the key.
+    pub trust: Trust,
+}
+
+/// One of this account's devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Its key in base64url: what `devices revoke` takes, also shortened.
+    pub key: String,
+    /// What its owner calls it, if anything.
+    pub name: Option<String>,
+    /// Whether it is this one.
+    pub this: bool,
+}
+
+/// What two people compare.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// With whom.
+    #[serde(serialize_with = "as_text")]
+    pub user: UserName,
+    /// Sixty digits in twelve groups; the same on both sides.
+    pub number: String,
+    /// Fingerprint of the other's identity key.
+    pub fingerprint: String,
+    /// Whether it was compared before, and still holds.
+    pub verified: bool,
+}
+
+/// Something about keys that a person should know, in the order in which it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// Its number; counts up.
+    pub id: i64,
+    /// Milliseconds since 1970, this device's clock.
+    pub at: u64,
+    /// About whom; one's own name where it is about this account.
+    #[serde(serialize_with = "as_text")]
+    pub user: UserName,
+    /// A sentence.
+    pub text: String,
 }
 
 /// Whether somebody can be reached now.
@@ -154,7 +314,19 @@ pub struct Person {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Room {
     /// Which.
+    #[serde(flatten)]
     pub target: Target,
+    /// What it is called: a group's title, the other person's name, or `public`. Somebody else's text.
+    pub title: String,
+    /// One's own part in it.
+    #[serde(flatten)]
+    pub part: Part,
+    /// What one may do there; none where one is not in.
+    pub role: Option<Role>,
+    /// How many people are in it; none for the public chat.
+    pub members: Option<usize>,
+    /// How its messages are sealed; none for the public chat.
+    pub suite: Option<&'static str>,
     /// Messages in it, unreadable ones included.
     pub messages: u64,
     /// Logs of it that were stopped because their server told two stories: log and reason.
@@ -182,7 +354,27 @@ pub enum Link {
     },
 }
 
-fn as_text<S: Serializer>(name: &UserName, serializer: S) -> Result<S::Ok, S::Error> {
+impl From<tidings_proto::Role> for Role {
+    fn from(role: tidings_proto::Role) -> Role {
+        match role {
+            tidings_proto::Role::Owner => Role::Owner,
+            tidings_proto::Role::Admin => Role::Admin,
+            tidings_proto::Role::Member => Role::Member,
+        }
+    }
+}
+
+impl From<Role> for tidings_proto::Role {
+    fn from(role: Role) -> tidings_proto::Role {
+        match role {
+            Role::Owner => tidings_proto::Role::Owner,
+            Role::Admin => tidings_proto::Role::Admin,
+            Role::Member => tidings_proto::Role::Member,
+        }
+    }
+}
+
+fn as_text<T: fmt::Display, S: Serializer>(name: &T, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(name)
 }
 

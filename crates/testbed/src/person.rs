@@ -76,7 +76,7 @@ impl Person {
 
     /// Writes to somebody.
     pub async fn says(&self, to: &UserName, text: &str) -> MessageId {
-        self.client.send(&Target::Direct(to.clone()), text).await.expect("a message that can be written")
+        self.client.send(&Target::from(to), text).await.expect("a message that can be written")
     }
 
     /// Writes to everybody.
@@ -151,7 +151,7 @@ impl Person {
 
 /// The conversation with `user`.
 pub fn with(user: &UserName) -> Target {
-    Target::Direct(user.clone())
+    Target::from(user)
 }
 
 fn endpoint(user: &UserName, wire: &Wire, key: ServerKey) -> Endpoint {

@@ -99,12 +99,8 @@ impl Engine {
     pub(super) async fn chain(&mut self, user: UserName, reply: ChainReply, now: Instant) -> Result<(), ClientError> {
         let learned = self.core.people().judge(&user, &reply.items);
         if !learned.links.is_empty() || learned.alarm.is_some() {
-            let (about, links, alarm) = (user.clone(), learned.links.clone(), learned.alarm.clone());
-            let commit = move |store: &crate::store::Store| {
-                store.extend_chain(&about, &links)?;
-                alarm.map_or(Ok(()), |why| store.raise_alarm(&about, &why))
-            };
-            self.core.stored(commit).await?;
+            let (about, learned) = (user.clone(), learned.clone());
+            self.core.stored(move |store| store.learned(&about, &learned)).await?;
         }
         let more = reply.more && learned.alarm.is_none();
         let last = learned.last;
@@ -152,7 +148,8 @@ impl Engine {
             self.keys.unknown.remove(&user);
         }
         self.ask_more_keys();
-        self.unblock(&user, now).await
+        self.look_for_lost(&user);
+        self.unblock(&user).await
     }
 
     /// Those who were not known are asked about again, as long as something waits for them.

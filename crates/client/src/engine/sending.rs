@@ -1,29 +1,17 @@
 //! From the outbox to the link: seal what can be sealed, commit it, and only then submit it.
 
+use super::followed::RoomState;
+use super::needs::Hindrance;
 use super::{Engine, FOLLOW_AGAIN};
 use crate::ClientError;
-use crate::crypto::{Histories, Readers, SealJob};
+use crate::crypto::SealJob;
 use crate::outbox::{Parcel, Verdict, WINDOW};
 use crate::platform;
 use crate::store::{OutboxRow, Sealed};
-use crate::view::KEY_CHANGED;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
-use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Code, Genesis, Hash, Kind, LogName, Refusal, UserName, cbor, limits};
-use tidings_trust::Members;
-
-/// What a draft needs: the version of this user's device list; for a sealed one its readers, and what was last seen there.
-type Needs = (u64, Option<(Readers, (u64, Hash))>);
-
-/// What keeps a row from being sealed.
-enum Hindrance {
-    /// Keys that are being asked for, or a lane that is full.
-    Later,
-    /// It can never be sent: the sentence and the code for the timeline.
-    Never(String, &'static str),
-}
+use tidings_proto::{Code, Genesis, Kind, LogName, Refusal, UserName, cbor, limits};
 
 impl Engine {
     /// Everything the outbox can do now.
@@ -38,7 +26,11 @@ impl Engine {
                 })
                 .await?;
             self.unsealed.extend(rows.into_iter().filter(|row| row.log == log).map(|row| (row.id, row)));
+            if let Some(followed) = self.logs.get_mut(&log) {
+                followed.changing = false;
+            }
         }
+        self.put_out_lost().await?;
         self.load_new_rows(now).await?;
         // A message that cannot be sealed fails alone; what it has held back is taken up in another round.
         while !self.seal().await? {}
@@ -57,16 +49,7 @@ impl Engine {
         let after = self.last_row;
         for row in self.core.stored(move |store| store.outbox(after)).await? {
             self.last_row = self.last_row.max(row.id);
-            if let (Some(genesis), Some(direct)) = (&row.genesis, row.genesis.as_ref().and_then(Genesis::as_direct)) {
-                let other = direct.other(self.me()).clone();
-                self.forget_unknown(&other);
-                let is_new = self.logs.get(&row.log).is_none_or(|followed| followed.room.is_none());
-                if is_new {
-                    // The server hears of it by the first draft; until then there is nothing to follow.
-                    let log = self.add_room(genesis.clone());
-                    self.follow_again.push((now + FOLLOW_AGAIN, log));
-                }
-            }
+            self.load_room(&row, now);
             if let (Kind::Notice, Ok(room)) = (row.kind, cbor::decode::<RoomRef>(&row.body, limits::DRAFT)) {
                 self.outbox.go_behind(&room.genesis.log(), &row.log);
             }
@@ -83,6 +66,21 @@ impl Engine {
         Ok(())
     }
 
+    /// A room that is first heard of by what this device writes into it.
+    fn load_room(&mut self, row: &OutboxRow, now: Instant) {
+        let group = || (row.kind == Kind::Genesis).then(|| Genesis::read(&row.body).ok()).flatten();
+        let Some(genesis) = row.genesis.clone().or_else(group) else { return };
+        let room = RoomState::new(genesis);
+        for user in room.people() {
+            self.forget_unknown(&user);
+        }
+        if self.logs.get(&row.log).is_none_or(|followed| followed.room.is_none()) {
+            // The server hears of it by the first draft; until then there is nothing to follow.
+            let log = self.add_room(room);
+            self.follow_again.push((now + FOLLOW_AGAIN, log));
+        }
+    }
+
     /// Seals rows in order, as many per log as may be unanswered; those behind one that must wait wait with it. False: there
     /// may be more to seal.
     async fn seal(&mut self) -> Result<bool, ClientError> {
@@ -93,7 +91,12 @@ impl Engine {
         let rows: Vec<i64> = self.unsealed.keys().copied().collect();
         for id in rows {
             let Some(row) = self.unsealed.get(&id).cloned() else { continue };
-            if blocked.contains(&row.log) || jobs.len() >= 4 * WINDOW {
+            // A message waits for the one before it, but not for somebody to be put out first.
+            if jobs.len() >= 4 * WINDOW || (blocked.contains(&row.log) && row.kind != Kind::Remove) {
+                continue;
+            }
+            if !self.outbox.may_seal(&row.log) {
+                blocked.insert(row.log);
                 continue;
             }
             match self.ready(&row) {
@@ -101,7 +104,7 @@ impl Engine {
                     blocked.insert(row.log);
                 }
                 Err(Hindrance::Never(reason, code)) => never.push((row, reason, code)),
-                Ok((list, readers)) => {
+                Ok((list, what)) => {
                     if !per_log.contains_key(&row.log) {
                         let log = row.log.clone();
                         let count = self.core.stored(move |store| store.own_count(&log)).await?;
@@ -113,7 +116,14 @@ impl Engine {
                         continue;
                     }
                     (*count, *load) = (*count + 1, *load + 1);
-                    jobs.push(SealJob { n: *count, list, readers, row });
+                    if row.kind.is_membership() {
+                        // What comes after it is sealed for those who are in then.
+                        blocked.insert(row.log.clone());
+                        if let Some(followed) = self.logs.get_mut(&row.log) {
+                            followed.changing = true;
+                        }
+                    }
+                    jobs.push(SealJob { n: *count, list, what, row });
                 }
             }
         }
@@ -165,61 +175,14 @@ impl Engine {
         Ok(failed.is_empty())
     }
 
-    /// What a row's draft needs, or what is in its way.
-    fn ready(&mut self, row: &OutboxRow) -> Result<Needs, Hindrance> {
-        let me = self.me().clone();
-        if !self.outbox.may_seal(&row.log) {
-            return Err(Hindrance::Later);
-        }
-        let mine = self.core.people().state(&me);
-        let Some(mine) = mine.filter(|mine| mine.device(&self.core.crypto.device()).is_some()) else {
-            let version = self.core.people().version(&me);
-            if !self.keys.has_answered(&me, version + 1) {
-                self.ask_newest(vec![me]);
-            }
-            return Err(Hindrance::Later);
-        };
-        let list = mine.list.version;
-        let Some(genesis) = row.genesis.as_ref() else { return Ok((list, None)) };
-        let Some(direct) = genesis.as_direct() else { return Err(Hindrance::Later) };
-        let other = direct.other(&me).clone();
-        if let Err(error) = self.core.people().refuse_changed([&me, &other]) {
-            return Err(Hindrance::Never(error.to_string(), KEY_CHANGED));
-        }
-        // Nothing is sealed on a new link before the server has told the same story about them as before.
-        if !self.keys.has_answered(&other, 0) {
-            self.ask_keys(other, 0, 0);
-            return Err(Hindrance::Later);
-        }
-        let theirs = self.core.people().state(&other);
-        let Some(theirs) = theirs else { return Err(self.no_keys(&other)) };
-        let followed = self.logs.get(&row.log);
-        if let Some(why) = followed.and_then(|followed| followed.stopped()) {
-            return Err(Hindrance::Never(format!("this conversation is stopped: {why}"), Code::Conflict.name()));
-        }
-        let tip = followed.map_or(Tip::EMPTY, |followed| followed.tip());
-        let keys: Histories = [mine, theirs].into_iter().map(|state| (state.list.user.clone(), state)).collect();
-        match Readers::of(genesis, &Members::direct(direct), &keys) {
-            Ok(readers) => Ok((list, Some((readers, (tip.seq, tip.hash))))),
-            Err(error) => Err(Hindrance::Never(error.to_string(), KEY_CHANGED)),
-        }
-    }
-
-    fn no_keys(&mut self, other: &UserName) -> Hindrance {
-        if self.keys.is_unknown(other) {
-            return Hindrance::Never(format!("nobody is known here as {other}"), Code::NotFound.name());
-        }
-        if !self.keys.has_answered(other, 1) {
-            self.ask_newest(vec![other.clone()]);
-        }
-        Hindrance::Later
-    }
-
     /// A refusal, dealt with.
     pub(super) async fn not_sent(&mut self, verdict: Verdict, why: Refusal) -> Result<(), ClientError> {
         let Verdict::Failed { row, log, kind } = verdict else { return Ok(()) };
         tracing::debug!(%log, code = why.code.name(), "a draft was refused for good");
         let inbox = log.clone();
+        if let Some(followed) = self.logs.get_mut(&log).filter(|_| kind.is_membership()) {
+            followed.changing = false;
+        }
         let (reason, code) = (why.text.clone(), why.code.name());
         self.core.stored(move |store| store.failed(row, &reason, Some(code))).await?;
         if let (Kind::Notice, LogName::Inbox(other)) = (kind, inbox) {
@@ -235,7 +198,8 @@ impl Engine {
             why.text = format!("nobody is known as {other}");
         }
         let is_theirs = |genesis: &Genesis| genesis.as_direct().is_some_and(|direct| direct.other(self.me()) == other);
-        let room = self.logs.iter().find(|(_, followed)| followed.room.as_ref().is_some_and(is_theirs)).map(|(log, _)| log.clone());
+        let room = self.logs.iter().find(|(_, followed)| followed.room.as_ref().is_some_and(|room| is_theirs(&room.genesis)));
+        let room = room.map(|(log, _)| log.clone());
         let Some(room) = room else { return Ok(()) };
         let waits = self.outbox.is_behind(&room);
         if waits {

@@ -1,425 +1,256 @@
 //! From entries to the timeline: chain first, then who wrote it, then what it says; one commit for all of it with the cursor.
 //!
 //! What does not continue a log's chain stops that log, and is shown; what continues it but cannot be opened or verified is a
-//! row that says so; what lacks keys waits for them, and only its log does.
+//! row that says so; what lacks keys waits for them, and only its log does. What an entry is, `judge` says.
 
 use super::Engine;
+use super::followed::Followed;
+use super::judge::{Found, Judge};
 use crate::ClientError;
-use crate::crypto::{Kept, OpenJob};
+use crate::crypto::{Invited, Kept, OpenJob, Opening};
+use crate::people::People;
 use crate::platform;
-use crate::store::{Batch, NewRow, OwnSent};
+use crate::store::{Author, Batch, Heard, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::time::Instant;
+use std::collections::HashMap;
 use tidings_proto::chain::{self, Tip};
-use tidings_proto::frame::{Entries, Item, RoomRef};
-use tidings_proto::{Content, DeviceKey, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, UserName, cbor, limits};
-use tidings_trust::drafts::check_past;
-use tidings_trust::{KeyState, Members};
-
-/// Bytes of entries that one log may hold back while keys are on their way; the link ends beyond, and the rest is asked for anew.
-const HELD: usize = 4 * 1024 * 1024;
-
-/// A log that is followed.
-pub struct Followed {
-    tip: Tip,
-    stopped: Option<String>,
-    /// The last verified number of each device; read when the first entries come.
-    counted: Option<HashMap<DeviceKey, u64>>,
-    /// Rooms: what names the room.
-    pub room: Option<Genesis>,
-    waiting_for: Option<UserName>,
-    held: VecDeque<Entries>,
-    held_bytes: usize,
-}
-
-impl Default for Followed {
-    fn default() -> Followed {
-        Followed::new(Tip::EMPTY, None)
-    }
-}
-
-impl Followed {
-    /// From what the store says.
-    pub fn new(tip: Tip, stopped: Option<String>) -> Followed {
-        Followed { tip, stopped, counted: None, room: None, waiting_for: None, held: VecDeque::new(), held_bytes: 0 }
-    }
-
-    /// The last entry that is here.
-    pub fn seq(&self) -> u64 {
-        self.tip.seq
-    }
-
-    /// The last entry that is here, and the chain's hash there.
-    pub fn tip(&self) -> Tip {
-        self.tip
-    }
-
-    /// Why it is not followed any further.
-    pub fn stopped(&self) -> Option<&str> {
-        self.stopped.as_deref()
-    }
-
-    /// Whether nothing of it is held back.
-    pub fn is_flowing(&self) -> bool {
-        self.waiting_for.is_none()
-    }
-}
+use tidings_proto::frame::{Entries, Item};
+use tidings_proto::{Content, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, UserName};
+use tidings_trust::members::Standing;
 
 /// A new entry whose place in the chain is verified.
-struct Placed {
-    entry: Entry,
-    hash: Hash,
-    place: u64,
+pub(super) struct Placed {
+    pub entry: Entry,
+    pub hash: Hash,
+    pub place: u64,
 }
 
-/// What an entry turns out to be.
-enum Found {
-    /// A sealed message to open.
-    Sealed(Box<OpenJob>),
-    /// A verified text, as it is kept.
-    Text(Vec<u8>),
-    /// A room pointed to.
-    Pointer(Genesis),
-    /// This device's own draft.
-    Own,
-    /// Nothing to show.
-    Silent,
-    /// Something to show as unreadable.
-    Unreadable(String),
-    /// The log is not what it should be.
-    Stop(String),
+/// Drafts of this profile's by hash, and the titles in them as they are kept.
+type OwnDrafts = HashMap<Hash, Option<(Vec<u8>, u64)>>;
+
+/// What a log waits for, and its entries with it.
+enum Wait {
+    /// Somebody's keys, in a version after this one.
+    Keys(UserName, u64),
+    /// This account's own new keys, which a person has to unlock.
+    Unlocking,
 }
 
 impl Engine {
     /// Entries of a followed log.
-    pub(super) async fn entries(&mut self, entries: Entries, now: Instant) -> Result<(), ClientError> {
+    pub(super) async fn entries(&mut self, entries: Entries) -> Result<(), ClientError> {
         let Some(log) = self.numbers.get(&entries.log).cloned() else {
             return Err(ClientError::ServerMisbehaved("it sent entries of a log that it has not named".into()));
         };
         let Some(followed) = self.logs.get_mut(&log) else {
             return Err(ClientError::ServerMisbehaved(format!("it sent entries of {log}, which was not asked for")));
         };
-        if followed.stopped.is_some() {
+        // What a locked log holds back is asked for again once it is unlocked.
+        if followed.stopped().is_some() || followed.locked {
             return Ok(());
         }
-        if followed.waiting_for.is_some() {
-            followed.held_bytes += entries.items.iter().map(|item| item.entry.len()).sum::<usize>();
-            followed.held.push_back(entries);
-            if followed.held_bytes > HELD {
-                return Err(ClientError::ServerMisbehaved(format!("it does not answer for the keys that {log} waits for")));
-            }
-            return Ok(());
+        if !followed.is_flowing() {
+            return followed.hold(&log, entries);
         }
-        self.take(log, entries, now).await
+        self.take(log, entries).await
     }
 
     /// Goes on with the logs that waited for `user`'s keys.
-    pub(super) async fn unblock(&mut self, user: &UserName, now: Instant) -> Result<(), ClientError> {
+    pub(super) async fn unblock(&mut self, user: &UserName) -> Result<(), ClientError> {
         let waiting: Vec<LogName> =
-            self.logs.iter().filter(|(_, followed)| followed.waiting_for.as_ref() == Some(user)).map(|(log, _)| log.clone()).collect();
+            self.logs.iter().filter(|(_, followed)| followed.waits_for() == Some(user)).map(|(log, _)| log.clone()).collect();
         for log in waiting {
             if let Some(followed) = self.logs.get_mut(&log) {
-                followed.waiting_for = None;
-                followed.held_bytes = 0;
+                followed.go_on();
             }
-            while let Some(entries) = self.logs.get_mut(&log).filter(|followed| followed.is_flowing()).and_then(|log| log.held.pop_front())
-            {
-                self.take(log.clone(), entries, now).await?;
+            while let Some(entries) = self.logs.get_mut(&log).and_then(Followed::next_held) {
+                self.take(log.clone(), entries).await?;
             }
         }
         Ok(())
     }
 
-    async fn take(&mut self, log: LogName, entries: Entries, _now: Instant) -> Result<(), ClientError> {
+    async fn take(&mut self, log: LogName, entries: Entries) -> Result<(), ClientError> {
         let Some(followed) = self.logs.get(&log) else { return Ok(()) };
-        let (placed, broken) = place(&log, followed.tip, entries.prev, &entries.items);
-        if let Some((user, version)) = self.lacking(&log, &placed) {
-            if let Some(followed) = self.logs.get_mut(&log) {
-                followed.waiting_for = Some(user.clone());
-                followed.held_bytes += entries.items.iter().map(|item| item.entry.len()).sum::<usize>();
-                followed.held.push_front(entries);
-            }
-            let after = self.core.people().pinned_to(&user);
-            self.ask_keys(user, after, version);
-            return Ok(());
+        let (placed, broken) = place(&log, followed.tip(), entries.prev, &entries.items);
+        if let Some((user, version)) = self.lacking(&placed) {
+            return self.wait(&log, Wait::Keys(user, version), entries);
         }
         if placed.is_empty() && broken.is_none() {
             return Ok(());
         }
-        let batch = self.read(&log, placed, broken).await?;
-        let (kept, tip, stopped) = (batch.clone(), batch.tip, batch.stopped.clone());
+        let (batch, wait) = self.read(&log, placed, broken).await?;
+        let kept = batch.clone();
         self.core.stored(move |store| store.arrived(&kept)).await?;
         for own in &batch.sent {
             self.outbox.seen(&log, own.n);
         }
-        if let Some(why) = &stopped {
+        if let Some(why) = &batch.stopped {
             tracing::warn!(%log, why, "a log is stopped");
         }
-        if let Some(followed) = self.logs.get_mut(&log) {
-            followed.tip = tip;
-            followed.stopped = stopped;
-            followed.counted.get_or_insert_default().extend(batch.counted.iter().copied());
+        let mut new_people = Vec::new();
+        if let Some((title, tag)) = &batch.title {
+            self.titled(&log, title, *tag);
         }
-        self.learn(batch.rooms).await
+        if let Some(followed) = self.logs.get_mut(&log) {
+            followed.took(&batch);
+            new_people.extend(batch.members.iter().flat_map(|members| members.people()).map(|(user, _)| user.clone()));
+        }
+        new_people.retain(|user| self.core.people().version(user) == 0);
+        self.ask_newest(new_people);
+        self.learn(batch.rooms).await?;
+        match wait {
+            Some(wait) => self.wait(&log, wait, entries),
+            None => Ok(()),
+        }
+    }
+
+    /// A group is called something, as it is kept.
+    pub(super) fn titled(&mut self, log: &LogName, title: &[u8], tag: u64) {
+        if let Ok(Content { title: Some(title), .. }) = self.core.crypto.out_of_rest(log, Some(tag), title) {
+            self.titles.insert(log.clone(), title);
+        }
+    }
+
+    /// Holds back `entries`, and all that come after them in their log.
+    fn wait(&mut self, log: &LogName, wait: Wait, entries: Entries) -> Result<(), ClientError> {
+        let Some(followed) = self.logs.get_mut(log) else { return Ok(()) };
+        match wait {
+            Wait::Unlocking => {
+                followed.locked = true;
+                self.core.locked.send_replace(true);
+            }
+            Wait::Keys(user, version) => {
+                followed.wait_for(user.clone(), entries);
+                let after = self.core.people().pinned_to(&user);
+                self.ask_keys(user, after, version);
+            }
+        }
+        Ok(())
     }
 
     /// Somebody whose keys, in the version that an entry names, are not here and have not been asked for.
-    fn lacking(&self, log: &LogName, placed: &[Placed]) -> Option<(UserName, u64)> {
+    fn lacking(&self, placed: &[Placed]) -> Option<(UserName, u64)> {
         let people = self.core.people();
         let lacks = |user: &UserName, version: u64| people.version(user) < version && !self.keys.has_answered(user, version);
-        let room = self.logs.get(log).and_then(|followed| followed.room.as_ref());
-        for placed in placed {
-            let Some(draft) = placed.entry.draft().filter(|draft| draft.kind != Kind::Genesis) else { continue };
-            if lacks(&draft.author, draft.list) {
-                return Some((draft.author.clone(), draft.list));
-            }
-            if let Some(user) = room.and_then(Genesis::as_direct).iter().flat_map(|direct| &direct.people).find(|user| lacks(user, 1)) {
-                return Some((user.clone(), 1));
-            }
-        }
-        None
+        let drafts = placed.iter().filter_map(|placed| placed.entry.draft());
+        // A direct room's first entry is nobody's.
+        let mut wanted = drafts.map(|draft| (draft.author.clone(), draft.list)).filter(|(_, list)| *list > 0);
+        wanted.find(|(user, version)| lacks(user, *version))
     }
 
-    /// Verifies and opens; nothing is committed yet.
-    async fn read(&mut self, log: &LogName, placed: Vec<Placed>, broken: Option<String>) -> Result<Batch, ClientError> {
-        let room = self.logs.get(log).and_then(|followed| followed.room.clone());
-        let mut batch = Batch {
-            log: log.clone(),
-            tip: self.logs.get(log).map_or(Tip::EMPTY, Followed::tip),
-            rows: Vec::new(),
-            sent: Vec::new(),
-            counted: Vec::new(),
-            hashes: Vec::new(),
-            rooms: Vec::new(),
-            changes: Vec::new(),
-            stopped: None,
+    /// Verifies and opens; nothing is committed yet. Says what the entries after the batch wait for, if they do.
+    async fn read(&mut self, log: &LogName, placed: Vec<Placed>, broken: Option<String>) -> Result<(Batch, Option<Wait>), ClientError> {
+        self.load_counted(log).await?;
+        let own = self.own_drafts(log, &placed).await?;
+        let Some(followed) = self.logs.get(log) else { return Err(ClientError::OurBug("a log that is not followed".into())) };
+        let mut judge = Judge::new(self.me(), log, followed.room.clone());
+        let mut found: Vec<(Found, Judge)> = {
+            let people = self.core.people();
+            placed.iter().map(|placed| (judge.next(&people, &placed.entry, &|hash| own.contains_key(hash)), judge.clone())).collect()
         };
-        let mut counted = self.counted(log).await?;
-        let mut found = self.classify(log, room.as_ref(), &placed).await?;
-        let mut opened = self.open_all(&mut found).await?;
-        for (placed, found) in placed.into_iter().zip(found) {
+        let mut opened = self.open_all(log, &placed, &mut found).await?;
+        let mut record = Record::new(log, self.me(), followed);
+        let mut wait = None;
+        for (placed, (found, judge)) in placed.iter().zip(found) {
             let seq = placed.entry.seq;
-            let kept = opened.remove(&seq);
-            if let Some(why) = self.record(log, room.as_ref(), &placed, found, kept, &mut counted, &mut batch).await? {
-                batch.stopped = Some(why);
+            let found = match (found, opened.remove(&seq)) {
+                (Found::Opens(_), Some(Opening::NotYet(user))) => Found::Lacks(user),
+                (Found::Opens(_), Some(Opening::Locked)) => {
+                    wait = Some(Wait::Unlocking);
+                    break;
+                }
+                (Found::Opens(_), Some(opening)) => Found::Opened(opening),
+                (found, _) => found,
+            };
+            if let Found::Lacks(user) = &found {
+                let version = self.core.people().version(user) + 1;
+                if !self.keys.has_answered(user, version) {
+                    wait = Some(Wait::Keys(user.clone(), version));
+                    break;
+                }
+            }
+            let story = self.another_story(log, seq, &found, &record.batch).await?;
+            if let Some(why) = record.add(placed, found, story, &judge, (&own, &self.core.people())) {
+                record.batch.stopped = Some(why);
                 break;
             }
-            batch.tip = Tip { seq, hash: placed.hash };
-            if room.is_some() {
-                batch.hashes.push((seq, placed.hash));
+            record.batch.tip = Tip { seq, hash: placed.hash };
+            if let LogName::Room(_) = log {
+                record.batch.hashes.push((seq, placed.hash));
             }
         }
-        batch.stopped = batch.stopped.or(broken);
-        Ok(batch)
+        let mut batch = record.batch;
+        if wait.is_none() {
+            batch.stopped = batch.stopped.or(broken);
+        }
+        Ok((batch, wait))
     }
 
-    async fn counted(&mut self, log: &LogName) -> Result<HashMap<DeviceKey, u64>, ClientError> {
-        if let Some(counted) = self.logs.get(log).and_then(|followed| followed.counted.clone()) {
-            return Ok(counted);
+    async fn load_counted(&mut self, log: &LogName) -> Result<(), ClientError> {
+        if self.logs.get(log).is_some_and(|followed| followed.counted.is_none()) {
+            let name = log.clone();
+            let counted = self.core.stored(move |store| store.counted(&name)).await?;
+            if let Some(followed) = self.logs.get_mut(log) {
+                followed.counted = Some(counted);
+            }
         }
-        let name = log.clone();
-        let counted: HashMap<DeviceKey, u64> = self.core.stored(move |store| store.counted(&name)).await?.into_iter().collect();
-        if let Some(followed) = self.logs.get_mut(log) {
-            followed.counted = Some(counted.clone());
-        }
-        Ok(counted)
+        Ok(())
     }
 
-    /// Everything about entries that needs public keys only.
-    async fn classify(&self, log: &LogName, room: Option<&Genesis>, placed: &[Placed]) -> Result<Vec<Found>, ClientError> {
+    /// Those of the drafts that this profile has made itself, by hash; and the title that one gives to a group, if it does.
+    async fn own_drafts(&self, log: &LogName, placed: &[Placed]) -> Result<OwnDrafts, ClientError> {
         let device = self.core.crypto.device();
-        let mine: Vec<Encoded<Draft>> =
-            placed.iter().filter_map(|placed| placed.entry.draft()).filter(|draft| draft.device == device).cloned().collect();
-        let own = if mine.is_empty() {
-            Vec::new()
-        } else {
-            let log = log.clone();
-            let matched = move |store: &crate::store::Store| {
-                let mut own = Vec::new();
-                for draft in mine {
-                    if store.is_own(&log, &device, &draft)? {
-                        own.push(draft.hash());
-                    }
-                }
-                Ok(own)
-            };
-            self.core.stored(matched).await?
-        };
-        let is_own = |draft: &Encoded<Draft>| draft.device == device && own.contains(&draft.hash());
-        Ok(placed
-            .iter()
-            .map(|placed| match &placed.entry.payload {
-                _ if placed.entry.seq == 1 && room.is_some() => first_of_room(room, &placed.entry),
-                Payload::Stub(_) => Found::Unreadable("this was erased".into()),
-                Payload::Draft(draft) if is_own(draft) => Found::Own,
-                Payload::Draft(draft) => self.judge(log, room, placed.entry.seq, draft),
-            })
-            .collect())
-    }
-
-    fn judge(&self, log: &LogName, room: Option<&Genesis>, seq: u64, draft: &Encoded<Draft>) -> Found {
-        let Some(author) = self.core.people().state(&draft.author) else {
-            return Found::Unreadable(format!("it names {} as its author, whose keys are not known", draft.author));
-        };
-        match (log, draft.kind, room) {
-            (LogName::Public(server), Kind::Post, _) => {
-                if draft.author.server() != server {
-                    return Found::Unreadable("its author is not one of that server's users".into());
-                }
-                if let Err(error) = check_past(log, draft, &author) {
-                    return Found::Unreadable(error.to_string());
-                }
-                match cbor::decode::<Content>(&draft.body, limits::DRAFT) {
-                    Ok(_) => Found::Text(draft.body.to_vec()),
-                    Err(error) => Found::Unreadable(error.to_string()),
-                }
-            }
-            (LogName::Inbox(_), Kind::Notice, _) => match self.pointer(log, draft, &author) {
-                Some(genesis) => Found::Pointer(genesis),
-                None => Found::Silent,
-            },
-            (LogName::Inbox(_), ..) => Found::Silent,
-            (LogName::Room(_), Kind::Sealed, Some(genesis)) => self.sealed(log, genesis, seq, draft, author),
-            (_, kind, _) => Found::Unreadable(format!("a {kind:?} has no place here")),
+        let me = self.me();
+        let mine = |draft: &&Encoded<Draft>| draft.device == device && draft.author == *me;
+        let mine: Vec<Encoded<Draft>> = placed.iter().filter_map(|placed| placed.entry.draft()).filter(mine).cloned().collect();
+        if mine.is_empty() {
+            return Ok(OwnDrafts::new());
         }
+        let (log, crypto) = (log.clone(), self.core.crypto.clone());
+        let own = move |store: &crate::store::Store| {
+            let mut own = OwnDrafts::new();
+            for draft in mine {
+                let Some(made_of) = store.own(&log, &draft)? else { continue };
+                let title = made_of
+                    .content
+                    .zip(made_of.tag)
+                    .filter(|(content, tag)| crypto.out_of_rest(&log, Some(*tag), content).is_ok_and(|content| content.title.is_some()));
+                own.insert(draft.hash(), title);
+            }
+            Ok(own)
+        };
+        self.core.stored(own).await
     }
 
-    /// Where a notice points to, if its author may point there.
-    fn pointer(&self, log: &LogName, draft: &Encoded<Draft>, author: &KeyState) -> Option<Genesis> {
-        check_past(log, draft, author).ok()?;
-        let room: RoomRef = cbor::decode(&draft.body, limits::DRAFT).ok()?;
-        let direct = room.genesis.as_direct()?;
-        (direct.has(self.me()) && direct.has(&draft.author)).then_some(room.genesis)
-    }
-
-    fn sealed(&self, log: &LogName, genesis: &Genesis, seq: u64, draft: &Encoded<Draft>, author: Arc<KeyState>) -> Found {
-        let Some(direct) = genesis.as_direct().filter(|direct| direct.has(&draft.author)) else {
-            return Found::Unreadable("its author is not in this conversation".into());
-        };
-        let (mine, theirs) = {
-            let people = self.core.people();
-            (people.state(self.me()), people.state(direct.other(self.me())))
-        };
-        let (Some(mine), Some(theirs)) = (mine, theirs) else {
-            return Found::Unreadable("the keys of the people in this conversation are not known".into());
-        };
-        let keys = [mine, theirs].into_iter().map(|state| (state.list.user.clone(), state)).collect();
-        Found::Sealed(Box::new(OpenJob {
-            log: log.clone(),
-            seq,
-            draft: draft.clone(),
-            author,
-            genesis: genesis.clone(),
-            members: Arc::new(Members::direct(direct)),
-            keys: Arc::new(keys),
-        }))
-    }
-
-    /// Opens what is sealed, all in one go on another thread. By seq; what could not be opened says why.
-    async fn open_all(&self, found: &mut [Found]) -> Result<HashMap<u64, Result<Kept, String>>, ClientError> {
-        let jobs: Vec<OpenJob> = found
-            .iter_mut()
-            .filter_map(|found| match std::mem::replace(found, Found::Silent) {
-                Found::Sealed(job) => Some(*job),
-                other => {
-                    *found = other;
-                    None
-                }
-            })
-            .collect();
+    /// Opens what is sealed, all in one go on another thread. By seq.
+    async fn open_all(&self, log: &LogName, placed: &[Placed], found: &mut [(Found, Judge)]) -> Result<HashMap<u64, Opening>, ClientError> {
+        let mut jobs = Vec::new();
+        for (placed, (found, _)) in placed.iter().zip(found) {
+            if let (Found::Opens(job), Some(draft)) = (found, placed.entry.draft())
+                && let Some(job) = job.take()
+            {
+                jobs.push((placed.entry.seq, OpenJob { log: log.clone(), seq: placed.entry.seq, draft: draft.clone(), what: job }));
+            }
+        }
         if jobs.is_empty() {
             return Ok(HashMap::new());
         }
         let crypto = self.core.crypto.clone();
         let opened = platform::heavy(move || async move {
             let mut opened = HashMap::new();
-            for job in jobs {
-                opened.insert(job.seq, crypto.open(&job).await?.map_err(|error| error.to_string()));
+            for (seq, job) in jobs {
+                opened.insert(seq, crypto.open(&job).await?);
             }
             Ok(opened)
         });
         opened.await?
     }
 
-    /// Adds one entry to the batch. Some: the log stops before it, and why.
-    #[allow(clippy::too_many_arguments)]
-    async fn record(
-        &self,
-        log: &LogName,
-        room: Option<&Genesis>,
-        placed: &Placed,
-        found: Found,
-        kept: Option<Result<Kept, String>>,
-        counted: &mut HashMap<DeviceKey, u64>,
-        batch: &mut Batch,
-    ) -> Result<Option<String>, ClientError> {
-        let seq = placed.entry.seq;
-        let target = room.and_then(Genesis::as_direct).map_or(Target::Public, |direct| Target::Direct(direct.other(self.me()).clone()));
-        let row = |author: Option<&UserName>, draft, seq, content| NewRow {
-            target: target.clone(),
-            author: author.cloned(),
-            draft,
-            seq,
-            place: placed.place,
-            at: placed.entry.at,
-            content,
-        };
-        let unreadable = |why: String| row(None, None, Some(seq), Err(why));
-        let draft = placed.entry.draft();
-        let (author, content) = match (found, kept, draft) {
-            (Found::Stop(why), ..) => return Ok(Some(why)),
-            (Found::Unreadable(why), ..) => {
-                batch.rows.push(unreadable(why));
-                return Ok(None);
-            }
-            (Found::Pointer(genesis), ..) => {
-                batch.rooms.push(genesis);
-                return Ok(None);
-            }
-            (Found::Own, _, Some(draft)) => {
-                let draft_hash = draft.hash();
-                batch.sent.push(OwnSent { n: draft.n, draft: draft_hash, seq, place: placed.place, at: placed.entry.at });
-                count(counted, batch, draft);
-                return Ok(None);
-            }
-            (Found::Text(text), _, Some(draft)) => (draft.author.clone(), (text, None)),
-            (_, Some(Err(why)), _) => {
-                batch.rows.push(unreadable(why));
-                return Ok(None);
-            }
-            (_, Some(Ok(kept)), Some(_)) => {
-                if let Some(why) = self.other_story(log, seq, kept.opened.seen, batch).await? {
-                    return Ok(Some(why));
-                }
-                batch.changes.extend(kept.changes.0);
-                (kept.opened.author, (kept.at_rest, Some(seq)))
-            }
-            _ => return Ok(None),
-        };
-        let Some(draft) = draft else { return Ok(None) };
-        match draft.n.checked_sub(1 + counted.get(&draft.device).copied().unwrap_or(0)) {
-            None => {
-                // Only a hub that takes a number twice can do this; what is verified was verified, but it is not new.
-                batch.rows.push(unreadable(format!("its server repeats, or re-orders, what {author} has written")));
-                return Ok(None);
-            }
-            Some(0) => {}
-            Some(missing) => {
-                let why =
-                    format!("{missing} of {author}'s messages before the next one {} missing", if missing == 1 { "is" } else { "are" });
-                batch.rows.push(row(None, None, None, Err(why)));
-            }
-        }
-        count(counted, batch, draft);
-        batch.rows.push(row(Some(&author), Some((draft.device, draft.n, draft.hash())), Some(seq), Ok(content)));
-        Ok(None)
-    }
-
-    /// Whether an author has seen another chain than this device: then the hub tells two stories.
-    async fn other_story(&self, log: &LogName, seq: u64, seen: (u64, Hash), batch: &Batch) -> Result<Option<String>, ClientError> {
-        let (at, hash) = seen;
+    /// Whether the author of a message has seen another chain than this device.
+    async fn another_story(&self, log: &LogName, seq: u64, found: &Found, batch: &Batch) -> Result<bool, ClientError> {
+        let Found::Opened(Opening::Message(kept)) = found else { return Ok(false) };
+        let (at, hash) = kept.opened.seen;
         let here = match at {
             0 => Some(Hash::ZERO),
             at if at >= seq => None,
@@ -431,21 +262,174 @@ impl Engine {
                 }
             },
         };
-        Ok((here != Some(hash)).then(|| "its server tells different people different stories".into()))
+        Ok(here != Some(hash))
     }
 }
 
-fn count(counted: &mut HashMap<DeviceKey, u64>, batch: &mut Batch, draft: &Draft) {
-    counted.insert(draft.device, draft.n);
-    batch.counted.push((draft.device, draft.n));
+/// A batch as it grows, entry by entry.
+struct Record {
+    target: Target,
+    counted: HashMap<Author, Heard>,
+    batch: Batch,
 }
 
-/// Entry 1 of a room is a function of the room's name.
-fn first_of_room(room: Option<&Genesis>, entry: &Entry) -> Found {
-    if room.and_then(Genesis::as_direct).is_some_and(|direct| direct.draft().hash() == entry.draft_hash()) {
-        Found::Silent
-    } else {
-        Found::Stop("its first entry is not the one that the conversation is named after".into())
+impl Record {
+    fn new(log: &LogName, me: &UserName, followed: &Followed) -> Record {
+        let batch = Batch {
+            log: log.clone(),
+            tip: followed.tip(),
+            rows: Vec::new(),
+            sent: Vec::new(),
+            counted: Vec::new(),
+            stubs: followed.stubs,
+            members: None,
+            title: None,
+            erased: Vec::new(),
+            outbox: Vec::new(),
+            hashes: Vec::new(),
+            rooms: Vec::new(),
+            changes: Vec::new(),
+            stopped: None,
+        };
+        let target = followed.room.as_ref().map_or(Target::Public, |room| room.target(me));
+        Record { target, counted: followed.counted.clone().unwrap_or_default(), batch }
+    }
+
+    /// Adds one entry. Some: the log stops before it, and why.
+    fn add(&mut self, placed: &Placed, found: Found, story: bool, judge: &Judge, (own, people): (&OwnDrafts, &People)) -> Option<String> {
+        let draft = placed.entry.draft();
+        if judge.vouched().is_some_and(|(seq, hash)| seq == placed.entry.seq && hash != placed.hash) {
+            return Some("its server tells another story than it told whoever asked you in".into());
+        }
+        if let Payload::Stub(_) = placed.entry.payload {
+            self.batch.stubs += 1;
+        }
+        if let Some(members) = judge.changed_members() {
+            self.batch.members = Some(members.clone());
+        }
+        let (content, kind) = match (found, draft) {
+            (Found::Stop(why), _) => return Some(why),
+            (Found::Silent, _) => return None,
+            (Found::Own, Some(draft)) => {
+                self.batch.title = own.get(&draft.hash()).cloned().flatten().or(self.batch.title.take());
+                self.own(placed, draft, judge);
+                return None;
+            }
+            (Found::Opened(Opening::Invited(Invited { genesis, title, vouched })), Some(draft)) => {
+                self.batch.rooms.push(NewRoom {
+                    genesis,
+                    invited_by: Some(draft.author.clone()),
+                    title: Some(title),
+                    vouched: Some(vouched),
+                });
+                return None;
+            }
+            (Found::Pointer(genesis), _) => {
+                self.batch.rooms.push(NewRoom { genesis, invited_by: None, title: None, vouched: None });
+                return None;
+            }
+            (Found::Unreadable(why), _) => return self.unreadable(placed, why),
+            (Found::Lacks(user), _) => return self.unreadable(placed, format!("the keys of {user} that it needs are not known")),
+            (Found::Opened(Opening::Failed(why)), _) => {
+                // Nobody may put what cannot be read onto this screen by way of the inbox.
+                return if let LogName::Inbox(_) = self.batch.log { None } else { self.unreadable(placed, why) };
+            }
+            (Found::Opened(Opening::Message(_)), Some(draft)) if story => {
+                // It is its author's, who may lie about what was seen: that stops nothing.
+                self.count(draft);
+                return self.unreadable(placed, "its author has seen another story of this conversation than its server tells here".into());
+            }
+            (Found::Opened(Opening::Message(kept)), Some(_)) => {
+                let Kept { opened, at_rest, changes } = *kept;
+                self.batch.changes.extend(changes.0);
+                if opened.content.title.is_some() {
+                    self.batch.title = Some((at_rest.clone(), placed.entry.seq));
+                }
+                ((at_rest, Some(placed.entry.seq)), Kind::Sealed)
+            }
+            (Found::Text(text), Some(_)) => ((text, None), Kind::Post),
+            (Found::Event, Some(draft)) => ((draft.body.to_vec(), None), draft.kind),
+            (Found::Erases(erased), Some(draft)) => {
+                self.batch.erased.push(erased);
+                ((draft.body.to_vec(), None), draft.kind)
+            }
+            _ => return None,
+        };
+        if let Some(draft) = draft {
+            self.verified(placed, draft, content, kind, people);
+        }
+        None
+    }
+
+    /// What is verified is shown, if it is also new, in order, and of a device that still was its author's.
+    fn verified(&mut self, placed: &Placed, draft: &Encoded<Draft>, content: (Vec<u8>, Option<u64>), kind: Kind, people: &People) {
+        let author = &draft.author;
+        let highest = self.counted.iter().filter(|((user, _), _)| user == author).map(|(_, heard)| heard.list).max().unwrap_or(0);
+        // Entry order bounds what a device may still write once its author has named a list without it.
+        let listed = people.state(author).is_some_and(|state| state.named_in(&draft.device, highest.max(draft.list)));
+        if !listed {
+            self.unreadable(placed, format!("it was written on a device that {author} had taken off the list by then"));
+            return;
+        }
+        let heard = self.counted.get(&(author.clone(), draft.device)).copied().unwrap_or(Heard { n: 0, list: 0, stubs: 0 });
+        match draft.n.checked_sub(heard.n.saturating_add(1)) {
+            None => {
+                // Only a hub that takes a number twice can do this; what is verified was verified, but it is not new.
+                self.unreadable(placed, format!("its server repeats, or re-orders, what {author} has written"));
+                return;
+            }
+            // Behind each stub there may be one of them.
+            Some(missing) if missing > self.batch.stubs - heard.stubs => {
+                let missing = missing - (self.batch.stubs - heard.stubs);
+                let are = if missing == 1 { "is" } else { "are" };
+                let why = format!("{missing} of {author}'s messages before the next one {are} missing");
+                let row = self.row(placed, None, Kind::Sealed, Err(why));
+                self.batch.rows.push(NewRow { seq: None, ..row });
+            }
+            Some(_) => {}
+        }
+        self.count(draft);
+        let row = self.row(placed, Some(author), kind, Ok(content));
+        self.batch.rows.push(NewRow { draft: Some((draft.device, draft.n, draft.hash())), ..row });
+    }
+
+    fn own(&mut self, placed: &Placed, draft: &Encoded<Draft>, judge: &Judge) {
+        let (seq, place, at) = (placed.entry.seq, placed.place, placed.entry.at);
+        self.batch.sent.push(OwnSent { n: draft.n, draft: draft.hash(), seq, place, at });
+        self.count(draft);
+        self.batch.erased.extend(judge.erases(draft));
+        // Who was asked in is told so by the device that has asked, as soon as it stands.
+        if let Some((genesis, user)) = judge.invites(draft)
+            && judge.members().and_then(|members| members.person(&user)).is_some_and(|person| person.standing == Standing::Invited)
+        {
+            self.batch.outbox.push((LogName::Inbox(user), Kind::Invitation, genesis.encode().to_vec()));
+        }
+    }
+
+    fn count(&mut self, draft: &Draft) {
+        let author = (draft.author.clone(), draft.device);
+        let heard = Heard { n: draft.n, list: draft.list, stubs: self.batch.stubs };
+        self.counted.insert(author.clone(), heard);
+        self.batch.counted.push((author, heard));
+    }
+
+    fn unreadable(&mut self, placed: &Placed, why: String) -> Option<String> {
+        let row = self.row(placed, None, Kind::Sealed, Err(why));
+        self.batch.rows.push(row);
+        None
+    }
+
+    fn row(&self, placed: &Placed, author: Option<&UserName>, kind: Kind, content: Result<(Vec<u8>, Option<u64>), String>) -> NewRow {
+        NewRow {
+            target: self.target.clone(),
+            author: author.cloned(),
+            kind,
+            draft: None,
+            seq: Some(placed.entry.seq),
+            place: placed.place,
+            at: placed.entry.at,
+            content,
+        }
     }
 }
 

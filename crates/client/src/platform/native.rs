@@ -46,6 +46,12 @@ pub fn open_profile(folder: &Path) -> Result<(Connection, ProfileLock), ClientEr
     Ok((db, ProfileLock { _file: lock }))
 }
 
+/// Milliseconds since 1970. For show only.
+pub fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
 /// Runs work that takes long (RSA, Argon2, the store) on a thread where it stops nobody else.
 pub async fn heavy<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, ClientError>
 where

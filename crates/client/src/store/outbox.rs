@@ -1,12 +1,12 @@
 //! What has not been answered yet: sealed once, sent as often as it takes, always the same bytes.
 
-use super::timeline::{StoredStatus, kind_number};
+use super::timeline::{StoredStatus, kind_of};
 use super::{Store, apply_changes, corrupt, log_of};
 use crate::ClientError;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Transaction, params};
 use tidings_e2ee::suite::Change;
-use tidings_proto::{DeviceKey, Draft, Encoded, Genesis, Kind, LogName};
+use tidings_proto::{Draft, Encoded, Genesis, Kind, LogName};
 
 /// One row of the outbox.
 #[derive(Debug, Clone)]
@@ -40,6 +40,15 @@ pub struct Sealed {
     pub changes: Vec<Change>,
 }
 
+/// What a draft of this profile's was made of.
+#[derive(Debug, Clone)]
+pub struct OwnContent {
+    /// The content as it is kept; none once it is erased.
+    pub content: Option<Vec<u8>>,
+    /// The place in which it is sealed under the history key; none where it is not.
+    pub tag: Option<u64>,
+}
+
 impl Store {
     /// Everything unanswered after row `after`, in the order it was written.
     pub fn outbox(&self, after: i64) -> Result<Vec<OutboxRow>, ClientError> {
@@ -57,7 +66,7 @@ impl Store {
                 out.push(OutboxRow {
                     id: row.get(0)?,
                     log: log_of(&row.get::<_, String>(1)?)?,
-                    kind: kind_of(row.get(2)?)?,
+                    kind: kind_of(row.get(2)?),
                     genesis: genesis.map(|bytes| Genesis::read(&bytes).map_err(corrupt)).transpose()?,
                     body: row.get(4)?,
                     tag: row.get::<_, Option<i64>>(5)?.map(|tag| tag as u64),
@@ -97,10 +106,10 @@ impl Store {
                     "UPDATE messages SET status = ?2, seq = ?3 WHERE id = (SELECT message FROM outbox WHERE id = ?1)",
                     params![row, StoredStatus::Sent as i64, *seq as i64],
                 )?;
-                // A direct room has one log, so its order is known already; the public chat's is the home server's to say.
+                // A room has one log, so its order is known already; the public chat's is the home server's to say.
                 tx.execute(
-                    "UPDATE messages SET place = ?2 WHERE id = (SELECT message FROM outbox WHERE id = ?1 AND kind = ?3)",
-                    params![row, *seq as i64, kind_number(Kind::Sealed)],
+                    "UPDATE messages SET place = ?2 WHERE id = (SELECT message FROM outbox WHERE id = ?1 AND log LIKE 'room:%')",
+                    params![row, *seq as i64],
                 )?;
                 tx.execute("DELETE FROM outbox WHERE id = ?1", [row])?;
             }
@@ -168,14 +177,16 @@ impl Store {
         })
     }
 
-    /// Whether `draft` is one that this profile has made: by device, number and hash.
-    pub fn is_own(&self, log: &LogName, device: &DeviceKey, draft: &Encoded<Draft>) -> Result<bool, ClientError> {
-        if draft.device != *device {
-            return Ok(false);
-        }
+    /// What this profile has made `draft` of, if it has: found by device, number and hash.
+    pub fn own(&self, log: &LogName, draft: &Encoded<Draft>) -> Result<Option<OwnContent>, ClientError> {
         self.read(|db| {
-            let mut query = db.prepare_cached("SELECT 1 FROM messages WHERE log = ?1 AND device = ?2 AND n = ?3 AND draft = ?4")?;
-            Ok(query.exists(params![log.to_string(), device.as_bytes(), draft.n as i64, draft.hash().as_bytes()])?)
+            let mut query =
+                db.prepare_cached("SELECT content, tag FROM messages WHERE log = ?1 AND device = ?2 AND n = ?3 AND draft = ?4")?;
+            let hash = draft.hash();
+            let which = params![log.to_string(), draft.device.as_bytes(), draft.n as i64, hash.as_bytes()];
+            let own = query
+                .query_row(which, |row| Ok(OwnContent { content: row.get(0)?, tag: row.get::<_, Option<i64>>(1)?.map(|tag| tag as u64) }));
+            Ok(own.optional()?)
         })
     }
 }
@@ -210,11 +221,4 @@ fn own_count(db: &rusqlite::Connection, log: &LogName) -> Result<u64, ClientErro
     let n: Option<i64> =
         db.prepare_cached("SELECT n FROM own WHERE log = ?1")?.query_row([log.to_string()], |row| row.get(0)).optional()?;
     Ok(n.unwrap_or(0) as u64)
-}
-
-fn kind_of(number: i64) -> Result<Kind, ClientError> {
-    [Kind::Sealed, Kind::Post, Kind::Notice]
-        .into_iter()
-        .find(|kind| kind_number(*kind) == number)
-        .ok_or_else(|| corrupt(format!("kind {number}")))
 }

@@ -1,9 +1,12 @@
 //! Key histories that were verified once, and what was wrong with those that came later.
 
+use super::trust::put_trust;
 use super::{Store, corrupt};
 use crate::ClientError;
+use crate::people::Learned;
+use crate::platform::now;
 use bytes::Bytes;
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 use tidings_proto::{Draft, Encoded, UserName, draft};
 
 impl Store {
@@ -24,12 +27,26 @@ impl Store {
 
     /// A key history goes on. What was kept before is never replaced.
     pub fn extend_chain(&self, user: &UserName, links: &[(u64, Encoded<Draft>)]) -> Result<(), ClientError> {
+        self.write(|tx| extend(tx, user, links))
+    }
+
+    /// What an answer about somebody's keys has come to.
+    pub fn learned(&self, user: &UserName, learned: &Learned) -> Result<(), ClientError> {
         self.write(|tx| {
-            for (seq, draft) in links {
-                tx.execute(
-                    "INSERT INTO chains (user, seq, draft) VALUES (?1, ?2, ?3)",
-                    params![user.to_string(), *seq as i64, draft.bytes().as_ref()],
-                )?;
+            extend(tx, user, &learned.links)?;
+            if let Some(trusted) = learned.trusted {
+                put_trust(tx, user, trusted)?;
+            }
+            for text in &learned.notices {
+                tx.execute("INSERT INTO notices (at, user, text) VALUES (?1, ?2, ?3)", params![now() as i64, user.to_string(), text])?;
+            }
+            if let Some(why) = &learned.alarm {
+                // The first alarm stays.
+                let new = tx.execute("INSERT OR IGNORE INTO alarms (user, why) VALUES (?1, ?2)", params![user.to_string(), why])? == 1;
+                if new {
+                    let text = format!("{user}: {why}");
+                    tx.execute("INSERT INTO notices (at, user, text) VALUES (?1, ?2, ?3)", params![now() as i64, user.to_string(), text])?;
+                }
             }
             Ok(())
         })
@@ -43,12 +60,14 @@ impl Store {
             rows.map(|row| row.map_err(ClientError::from).and_then(|(user, why)| Ok((user.parse().map_err(corrupt)?, why)))).collect()
         })
     }
+}
 
-    /// Something is wrong with somebody's keys. The first alarm stays.
-    pub fn raise_alarm(&self, user: &UserName, why: &str) -> Result<(), ClientError> {
-        self.write(|tx| {
-            tx.execute("INSERT OR IGNORE INTO alarms (user, why) VALUES (?1, ?2)", params![user.to_string(), why])?;
-            Ok(())
-        })
+fn extend(tx: &Transaction<'_>, user: &UserName, links: &[(u64, Encoded<Draft>)]) -> Result<(), ClientError> {
+    for (seq, draft) in links {
+        tx.execute(
+            "INSERT INTO chains (user, seq, draft) VALUES (?1, ?2, ?3)",
+            params![user.to_string(), *seq as i64, draft.bytes().as_ref()],
+        )?;
     }
+    Ok(())
 }

@@ -7,26 +7,40 @@ CREATE TABLE profile (
 ) STRICT, WITHOUT ROWID;
 
 -- Followed logs: how far we have come (a cursor and the chain's hash there), and why we stopped, if we did.
+-- stubs: how many of the entries were not shown to us, or erased.
 CREATE TABLE logs (
   log     TEXT PRIMARY KEY,
   seq     INTEGER NOT NULL,
   hash    BLOB NOT NULL,
+  stubs   INTEGER NOT NULL,
   stopped TEXT
 ) STRICT, WITHOUT ROWID;
 
--- The last n that was verified of each device in each log.
+-- The last n that was verified of each author's devices in each log; the version of the device list that it named; and how many
+-- stubs there were by then, since behind those, too, there may be some of its numbers.
 CREATE TABLE counted (
   log    TEXT NOT NULL,
+  author TEXT NOT NULL,
   device BLOB NOT NULL,
   n      INTEGER NOT NULL,
-  PRIMARY KEY (log, device)
+  list   INTEGER NOT NULL,
+  stubs  INTEGER NOT NULL,
+  PRIMARY KEY (log, author, device)
 ) STRICT, WITHOUT ROWID;
 
--- Rooms we are in. noticed: 0 the other side has not been told by us, 1 it has (or need not be).
+-- Rooms we are in, were in, or are asked into. noticed: 0 the other side of a direct room has not been told by us, 1 it has (or
+-- need not be). Groups: members as of the last entry that is here; title: a content, sealed under the history key in the place tag;
+-- vouched: an entry, and the chain's hash there, as whoever asked us in had seen it.
 CREATE TABLE rooms (
-  log     TEXT PRIMARY KEY,
-  genesis BLOB NOT NULL,
-  noticed INTEGER NOT NULL DEFAULT 0
+  log          TEXT PRIMARY KEY,
+  genesis      BLOB NOT NULL,
+  noticed      INTEGER NOT NULL DEFAULT 0,
+  members      BLOB,
+  title        BLOB,
+  tag          INTEGER,
+  invited_by   TEXT,
+  vouched      INTEGER,
+  vouched_hash BLOB
 ) STRICT, WITHOUT ROWID;
 
 -- Key histories, as they were verified: the drafts of keys@. Never rewritten: what is pinned is what is here.
@@ -43,7 +57,29 @@ CREATE TABLE alarms (
   why  TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The timeline. place orders a conversation; what has none yet comes last. content: CBOR; with a tag, sealed
+-- Whose identity (SHA-256 of its SPKI) we rely on: the one that was seen first, or accepted after a reset; and the one that was
+-- compared with the person.
+CREATE TABLE trusted (
+  user     TEXT PRIMARY KEY,
+  accepted BLOB NOT NULL,
+  verified BLOB
+) STRICT, WITHOUT ROWID;
+
+-- What our devices are called.
+CREATE TABLE devices (
+  device BLOB PRIMARY KEY,
+  name   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a person should know about keys, as it was seen.
+CREATE TABLE notices (
+  id   INTEGER PRIMARY KEY AUTOINCREMENT,
+  at   INTEGER NOT NULL,
+  user TEXT NOT NULL,
+  text TEXT NOT NULL
+) STRICT;
+
+-- The timeline. kind: that of the draft; what is no message is an event, and its content the draft's body. place orders a conversation; what has none yet comes last. content: CBOR; with a tag, sealed
 -- under the history key in that place.
 CREATE TABLE messages (
   id           INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,6 +90,7 @@ CREATE TABLE messages (
   n            INTEGER,
   draft        BLOB,
   seq          INTEGER,
+  kind         INTEGER NOT NULL,
   place        INTEGER NOT NULL DEFAULT 9223372036854775807,
   at           INTEGER NOT NULL,
   status       INTEGER NOT NULL,

@@ -1,13 +1,15 @@
 //! What arrives: entries with the cursor, the counters and the suites' changes they belong to, in one commit.
 
-use super::timeline::StoredStatus;
+use super::timeline::{StoredStatus, kind_number};
 use super::{Store, apply_changes, corrupt, hash_of, log_of};
 use crate::ClientError;
 use crate::view::Target;
 use rusqlite::{OptionalExtension, Transaction, params};
+use std::collections::HashMap;
 use tidings_e2ee::suite::Change;
 use tidings_proto::chain::Tip;
-use tidings_proto::{DeviceKey, Genesis, Hash, LogName, UserName};
+use tidings_proto::{DeviceKey, Genesis, Hash, Kind, LogName, UserName};
+use tidings_trust::Members;
 
 /// A row for the timeline.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub struct NewRow {
     pub target: Target,
     /// The verified author.
     pub author: Option<UserName>,
+    /// What it is.
+    pub kind: Kind,
     /// Device, number and hash of the draft, where it was verified.
     pub draft: Option<(DeviceKey, u64, Hash)>,
     /// Its place in the log; none for the sign that something is missing.
@@ -43,6 +47,72 @@ pub struct OwnSent {
     pub at: u64,
 }
 
+/// How far one device's drafts in a log were heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// The last number that was verified.
+    pub n: u64,
+    /// The version of the device list that it named.
+    pub list: u64,
+    /// How many of the log's entries were stubs by then.
+    pub stubs: u64,
+}
+
+/// Whose drafts are counted: a device, as one of this user's.
+pub type Author = (UserName, DeviceKey);
+
+/// A place that was erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erased {
+    /// Where.
+    pub seq: u64,
+    /// By whom.
+    pub by: UserName,
+    /// Whether that person may erase what others have written.
+    pub anybodys: bool,
+}
+
+/// A room that was pointed to.
+#[derive(Debug, Clone)]
+pub struct NewRoom {
+    /// What names it.
+    pub genesis: Genesis,
+    /// Who asks in.
+    pub invited_by: Option<UserName>,
+    /// What it is called: a content, and the place in which it is sealed.
+    pub title: Option<(Vec<u8>, u64)>,
+    /// An entry and the chain's hash there, as whoever asks in has seen it.
+    pub vouched: Option<(u64, Hash)>,
+}
+
+/// A room as it is kept.
+#[derive(Debug, Clone)]
+pub struct StoredRoom {
+    /// What names it.
+    pub genesis: Genesis,
+    /// Groups: who is in it, once its first entry is here.
+    pub members: Option<Members>,
+    /// What it is called: a content, and the place in which it is sealed.
+    pub title: Option<(Vec<u8>, u64)>,
+    /// Who has asked in.
+    pub invited_by: Option<UserName>,
+    /// An entry and the chain's hash there, as that person had seen it.
+    pub vouched: Option<(u64, Hash)>,
+}
+
+/// Where a followed log stands.
+#[derive(Debug, Clone)]
+pub struct StoredLog {
+    /// Its name.
+    pub log: LogName,
+    /// Its tip.
+    pub tip: Tip,
+    /// How many of its entries were stubs.
+    pub stubs: u64,
+    /// Why it is not followed any further.
+    pub stopped: Option<String>,
+}
+
 /// What one frame of entries comes to.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -55,11 +125,21 @@ pub struct Batch {
     /// This device's own drafts.
     pub sent: Vec<OwnSent>,
     /// The last number of each device that was heard.
-    pub counted: Vec<(DeviceKey, u64)>,
+    pub counted: Vec<(Author, Heard)>,
+    /// How many of the log's entries were stubs by now.
+    pub stubs: u64,
+    /// Groups: who is in it now, if that has changed.
+    pub members: Option<Members>,
+    /// Groups: what it is called now, if that has changed.
+    pub title: Option<(Vec<u8>, u64)>,
+    /// Places that were erased.
+    pub erased: Vec<Erased>,
+    /// What is to be sent now that this has arrived: log, kind, what to make it of.
+    pub outbox: Vec<(LogName, Kind, Vec<u8>)>,
     /// Rooms: the chain's hash at each new entry.
     pub hashes: Vec<(u64, Hash)>,
     /// Rooms that were pointed to.
-    pub rooms: Vec<Genesis>,
+    pub rooms: Vec<NewRoom>,
     /// The suites' changes.
     pub changes: Vec<Change>,
     /// Why this log is not followed any further.
@@ -67,43 +147,63 @@ pub struct Batch {
 }
 
 impl Store {
-    /// All followed logs: where they stand, and why they are stopped.
-    pub fn tips(&self) -> Result<Vec<(LogName, Tip, Option<String>)>, ClientError> {
+    /// All followed logs.
+    pub fn logs(&self) -> Result<Vec<StoredLog>, ClientError> {
         self.read(|db| {
-            let mut query = db.prepare_cached("SELECT log, seq, hash, stopped FROM logs ORDER BY log")?;
+            let mut query = db.prepare_cached("SELECT log, seq, hash, stubs, stopped FROM logs ORDER BY log")?;
             let mut rows = query.query([])?;
             let mut out = Vec::new();
             while let Some(row) = rows.next()? {
-                let tip = Tip { seq: row.get::<_, i64>(1)? as u64, hash: hash_of(&row.get::<_, Vec<u8>>(2)?)? };
-                out.push((log_of(&row.get::<_, String>(0)?)?, tip, row.get(3)?));
+                out.push(StoredLog {
+                    log: log_of(&row.get::<_, String>(0)?)?,
+                    tip: Tip { seq: row.get::<_, i64>(1)? as u64, hash: hash_of(&row.get::<_, Vec<u8>>(2)?)? },
+                    stubs: row.get::<_, i64>(3)? as u64,
+                    stopped: row.get(4)?,
+                });
             }
             Ok(out)
         })
     }
 
     /// All rooms.
-    pub fn rooms(&self) -> Result<Vec<Genesis>, ClientError> {
+    pub fn rooms(&self) -> Result<Vec<StoredRoom>, ClientError> {
         self.read(|db| {
-            let mut query = db.prepare_cached("SELECT genesis FROM rooms ORDER BY log")?;
-            let rows = query.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
-            rows.map(|bytes| Genesis::read(&bytes?).map_err(corrupt)).collect()
+            let mut query =
+                db.prepare_cached("SELECT genesis, members, title, tag, invited_by, vouched, vouched_hash FROM rooms ORDER BY log")?;
+            let mut rows = query.query([])?;
+            let mut out = Vec::new();
+            while let Some(row) = rows.next()? {
+                let members: Option<Vec<u8>> = row.get(1)?;
+                let title: Option<Vec<u8>> = row.get(2)?;
+                let vouched: Option<Vec<u8>> = row.get(6)?;
+                out.push(StoredRoom {
+                    genesis: Genesis::read(&row.get::<_, Vec<u8>>(0)?).map_err(corrupt)?,
+                    members: members.map(|bytes| Members::from_bytes(&bytes)).transpose().map_err(corrupt)?,
+                    title: title.zip(row.get::<_, Option<i64>>(3)?.map(|tag| tag as u64)),
+                    invited_by: row.get::<_, Option<String>>(4)?.map(|by| by.parse()).transpose().map_err(corrupt)?,
+                    vouched: row.get::<_, Option<i64>>(5)?.map(|seq| seq as u64).zip(vouched.as_deref().map(hash_of).transpose()?),
+                });
+            }
+            Ok(out)
         })
     }
 
-    /// Learns rooms; those that are known stay as they are.
-    pub fn learn_rooms(&self, rooms: &[Genesis]) -> Result<(), ClientError> {
+    /// Learns rooms. Of those that are known, only what is new about an invitation.
+    pub fn learn_rooms(&self, rooms: &[NewRoom]) -> Result<(), ClientError> {
         self.write(|tx| learn_rooms(tx, rooms))
     }
 
     /// The last verified number of each device in `log`.
-    pub fn counted(&self, log: &LogName) -> Result<Vec<(DeviceKey, u64)>, ClientError> {
+    pub fn counted(&self, log: &LogName) -> Result<HashMap<Author, Heard>, ClientError> {
         self.read(|db| {
-            let mut query = db.prepare_cached("SELECT device, n FROM counted WHERE log = ?1")?;
+            let mut query = db.prepare_cached("SELECT author, device, n, list, stubs FROM counted WHERE log = ?1")?;
             let mut rows = query.query([log.to_string()])?;
-            let mut out = Vec::new();
+            let mut out = HashMap::new();
             while let Some(row) = rows.next()? {
-                let device = DeviceKey::from_slice(&row.get::<_, Vec<u8>>(0)?).ok_or_else(|| corrupt("a device key of another length"))?;
-                out.push((device, row.get::<_, i64>(1)? as u64));
+                let author = row.get::<_, String>(0)?.parse().map_err(corrupt)?;
+                let device = DeviceKey::from_slice(&row.get::<_, Vec<u8>>(1)?).ok_or_else(|| corrupt("a device key of another length"))?;
+                let number = |at: usize| row.get::<_, i64>(at).map(|number| number as u64);
+                out.insert((author, device), Heard { n: number(2)?, list: number(3)?, stubs: number(4)? });
             }
             Ok(out)
         })
@@ -123,9 +223,9 @@ impl Store {
         self.write(|tx| {
             let log = batch.log.to_string();
             tx.execute(
-                "INSERT INTO logs (log, seq, hash, stopped) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (log) DO UPDATE SET seq = ?2, hash = ?3, stopped = ?4",
-                params![log, batch.tip.seq as i64, batch.tip.hash.as_bytes(), batch.stopped],
+                "INSERT INTO logs (log, seq, hash, stubs, stopped) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (log) DO UPDATE SET seq = ?2, hash = ?3, stubs = ?4, stopped = ?5",
+                params![log, batch.tip.seq as i64, batch.tip.hash.as_bytes(), batch.stubs as i64, batch.stopped],
             )?;
             for own in &batch.sent {
                 tx.execute(
@@ -146,11 +246,29 @@ impl Store {
             for row in &batch.rows {
                 insert(tx, &log, row)?;
             }
-            for (device, n) in &batch.counted {
+            for ((author, device), heard) in &batch.counted {
                 tx.execute(
-                    "INSERT INTO counted (log, device, n) VALUES (?1, ?2, ?3) ON CONFLICT (log, device) DO UPDATE SET n = ?3",
-                    params![log, device.as_bytes(), *n as i64],
+                    "INSERT INTO counted (log, author, device, n, list, stubs) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT (log, author, device) DO UPDATE SET n = ?4, list = ?5, stubs = ?6",
+                    params![log, author.to_string(), device.as_bytes(), heard.n as i64, heard.list as i64, heard.stubs as i64],
                 )?;
+            }
+            for erased in &batch.erased {
+                let by = erased.by.to_string();
+                tx.execute(
+                    "UPDATE messages SET content = NULL, tag = NULL, draft = NULL, status = ?3, reason = ?4
+                     WHERE log = ?1 AND seq = ?2 AND (author IS NULL OR author = ?5 OR ?6)",
+                    params![log, erased.seq as i64, StoredStatus::Unreadable as i64, format!("erased by {by}"), by, erased.anybodys],
+                )?;
+            }
+            if let Some(members) = &batch.members {
+                tx.execute("UPDATE rooms SET members = ?2 WHERE log = ?1", params![log, members.to_bytes()])?;
+            }
+            if let Some((title, tag)) = &batch.title {
+                tx.execute("UPDATE rooms SET title = ?2, tag = ?3 WHERE log = ?1", params![log, title, *tag as i64])?;
+            }
+            for (to, kind, body) in &batch.outbox {
+                tx.execute("INSERT INTO outbox (log, kind, body) VALUES (?1, ?2, ?3)", params![to.to_string(), kind_number(*kind), body])?;
             }
             for (seq, hash) in &batch.hashes {
                 tx.execute("INSERT INTO hashes (log, seq, hash) VALUES (?1, ?2, ?3)", params![log, *seq as i64, hash.as_bytes()])?;
@@ -171,8 +289,8 @@ fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientErr
         None => (None, None, None),
     };
     tx.execute(
-        "INSERT INTO messages (conversation, log, author, device, n, draft, seq, place, at, status, reason, content, tag)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT INTO messages (conversation, log, author, device, n, draft, seq, place, at, status, reason, content, tag, kind)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             row.target.to_string(),
             log,
@@ -186,18 +304,28 @@ fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientErr
             status as i64,
             reason,
             content,
-            tag
+            tag,
+            kind_number(row.kind)
         ],
     )?;
     Ok(())
 }
 
-fn learn_rooms(tx: &Transaction<'_>, rooms: &[Genesis]) -> Result<(), ClientError> {
-    for genesis in rooms {
+fn learn_rooms(tx: &Transaction<'_>, rooms: &[NewRoom]) -> Result<(), ClientError> {
+    for room in rooms {
+        let log = room.genesis.log().to_string();
+        let (vouched, hash) = room.vouched.map(|(seq, hash)| (seq as i64, hash.as_bytes().to_vec())).unzip();
         tx.execute(
-            "INSERT OR IGNORE INTO rooms (log, genesis) VALUES (?1, ?2)",
-            params![genesis.log().to_string(), genesis.encode().as_ref()],
+            "INSERT OR IGNORE INTO rooms (log, genesis, vouched, vouched_hash) VALUES (?1, ?2, ?3, ?4)",
+            params![log, room.genesis.encode().as_ref(), vouched, hash],
         )?;
+        if let Some(by) = &room.invited_by {
+            let (title, tag) = room.title.as_ref().map(|(title, tag)| (title, *tag as i64)).unzip();
+            tx.execute(
+                "UPDATE rooms SET invited_by = ?2, title = coalesce(?3, title), tag = coalesce(?4, tag) WHERE log = ?1",
+                params![log, by.to_string(), title, tag],
+            )?;
+        }
     }
     Ok(())
 }

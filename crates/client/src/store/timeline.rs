@@ -1,11 +1,11 @@
 //! Messages: written here, come from elsewhere, and how far each has come.
 
-use super::{Store, corrupt, log_of};
+use super::{Store, corrupt, hash_of, log_of};
 use crate::ClientError;
 use crate::view::{Status, Target};
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
-use tidings_proto::{Genesis, Kind, LogName, UserName};
+use tidings_proto::{Genesis, Hash, Kind, LogName, RoomId, UserName};
 
 /// A message as it is kept.
 #[derive(Debug, Clone)]
@@ -20,9 +20,11 @@ pub struct StoredMessage {
     pub at: u64,
     /// Its place in the log.
     pub seq: Option<u64>,
+    /// What it is.
+    pub kind: Kind,
     /// How far it has come.
     pub status: Status,
-    /// The encoded content.
+    /// The encoded content; of what is no message, the draft's body.
     pub content: Option<Vec<u8>>,
     /// The place in which `content` is sealed under the history key; none where it is not.
     pub tag: Option<u64>,
@@ -52,6 +54,8 @@ pub struct Written<'a> {
     pub target: &'a Target,
     /// The log it goes to.
     pub log: &'a LogName,
+    /// What it becomes.
+    pub kind: Kind,
     /// The writer.
     pub author: &'a UserName,
     /// Milliseconds since 1970.
@@ -60,7 +64,7 @@ pub struct Written<'a> {
     pub content: &'a [u8],
     /// The place in which `content` is sealed under the history key; none where it is not.
     pub tag: Option<u64>,
-    /// Direct rooms: the genesis, and the inbox to be told once.
+    /// A room that may be new: the genesis, and for a direct room the inbox to be told once.
     pub room: Option<(&'a Genesis, Option<(&'a LogName, Bytes)>)>,
 }
 
@@ -70,6 +74,7 @@ impl Store {
         self.write(|tx| {
             let log = new.log.to_string();
             let genesis = new.room.as_ref().map(|(genesis, _)| genesis.encode().to_vec());
+            let direct = new.room.as_ref().is_some_and(|(genesis, _)| genesis.as_direct().is_some());
             if let (Some((_, notice)), Some(genesis)) = (&new.room, &genesis) {
                 tx.execute("INSERT OR IGNORE INTO rooms (log, genesis) VALUES (?1, ?2)", params![log, genesis])?;
                 let untold = tx.execute("UPDATE rooms SET noticed = 1 WHERE log = ?1 AND noticed = 0", [&log])? == 1;
@@ -81,7 +86,7 @@ impl Store {
                 }
             }
             tx.execute(
-                "INSERT INTO messages (conversation, log, author, at, status, content, tag) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO messages (conversation, log, author, at, status, content, tag, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 params![
                     new.target.to_string(),
                     log,
@@ -89,14 +94,14 @@ impl Store {
                     new.at as i64,
                     StoredStatus::Pending as i64,
                     new.content,
-                    new.tag.map(|tag| tag as i64)
+                    new.tag.map(|tag| tag as i64),
+                    kind_number(new.kind)
                 ],
             )?;
             let id = tx.last_insert_rowid();
-            let kind = if genesis.is_some() { Kind::Sealed } else { Kind::Post };
             tx.execute(
                 "INSERT INTO outbox (log, kind, message, genesis) VALUES (?1, ?2, ?3, ?4)",
-                params![log, kind_number(kind), id, genesis],
+                params![log, kind_number(new.kind), id, genesis.filter(|_| direct)],
             )?;
             Ok(id)
         })
@@ -121,6 +126,25 @@ impl Store {
         })
     }
 
+    /// Where a message is: its conversation, its place, and the hash of the draft there. None before it is in its log.
+    pub fn draft_at(&self, id: i64) -> Result<Option<(Target, u64, Hash)>, ClientError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT conversation, seq, draft FROM messages WHERE id = ?1")?;
+            let row: Option<(String, Option<i64>, Option<Vec<u8>>)> =
+                query.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
+            let Some((conversation, Some(seq), Some(draft))) = row else { return Ok(None) };
+            Ok(Some((target_of(&conversation)?, seq as u64, hash_of(&draft)?)))
+        })
+    }
+
+    /// A group is called this: a content, and the place in which it is sealed.
+    pub fn title(&self, log: &LogName, title: &[u8], tag: u64) -> Result<(), ClientError> {
+        self.write(|tx| {
+            tx.execute("UPDATE rooms SET title = ?2, tag = ?3 WHERE log = ?1", params![log.to_string(), title, tag as i64])?;
+            Ok(())
+        })
+    }
+
     /// Every conversation that has messages: its text form, and how many.
     pub fn conversations(&self) -> Result<Vec<(String, u64)>, ClientError> {
         self.read(|db| {
@@ -131,12 +155,23 @@ impl Store {
     }
 }
 
+/// A conversation by the name under which it is kept.
+fn target_of(text: &str) -> Result<Target, ClientError> {
+    if text == "public" {
+        return Ok(Target::Public);
+    }
+    match RoomId::parse(text) {
+        Some(id) => Ok(Target::Group { id }),
+        None => Ok(Target::Direct { user: text.parse().map_err(corrupt)? }),
+    }
+}
+
 /// A kind's number in the store; the one on the wire.
 pub(super) fn kind_number(kind: Kind) -> i64 {
     i64::from(kind.number())
 }
 
-const SELECT: &str = "SELECT id, log, author, at, seq, status, reason, code, content, tag FROM messages";
+const SELECT: &str = "SELECT id, log, author, at, seq, status, reason, code, content, tag, kind FROM messages";
 
 struct RawMessage {
     id: i64,
@@ -149,6 +184,12 @@ struct RawMessage {
     code: Option<String>,
     content: Option<Vec<u8>>,
     tag: Option<i64>,
+    kind: i64,
+}
+
+/// The kind with this number in the store.
+pub(super) fn kind_of(number: i64) -> Kind {
+    Kind::from_number(number as u32)
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<RawMessage> {
@@ -163,6 +204,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<RawMessage> {
         code: row.get(7)?,
         content: row.get(8)?,
         tag: row.get(9)?,
+        kind: row.get(10)?,
     })
 }
 
@@ -185,6 +227,7 @@ impl RawMessage {
             author: self.author.map(|author| author.parse().map_err(corrupt)).transpose()?,
             at: self.at as u64,
             seq,
+            kind: kind_of(self.kind),
             status,
             content: self.content,
             tag: self.tag.map(|tag| tag as u64),

@@ -1,0 +1,87 @@
+//! What this account's devices know of each other: names of devices, and who was compared or accepted. It lies in the vault.
+
+use super::{misbehaved, of_account};
+use crate::ClientError;
+use crate::engine::Core;
+use crate::link::Link;
+use crate::store::Trusted;
+use tidings_e2ee::AccountSecrets;
+use tidings_e2ee::account::{AccountError, VaultBook};
+use tidings_proto::frame::{Vault, VaultGet, VaultPut};
+use tidings_proto::{Code, Frame, UserName};
+
+/// How often a change is made anew because another device was quicker.
+const TRIES: usize = 5;
+
+/// The vault as the server has it: what is in it is kept here too.
+pub fn learn(core: &Core, vault: &Vault) -> Result<(), ClientError> {
+    match core.crypto.secrets().read_vault(core.me(), vault.version, &vault.vault) {
+        Ok(book) => keep(core, &book),
+        Err(AccountError::Locked) => {
+            core.locked.send_replace(true);
+            core.touch();
+            Ok(())
+        }
+        // The messages do not depend on it.
+        Err(error) => {
+            tracing::warn!(%error, "the vault cannot be read");
+            Ok(())
+        }
+    }
+}
+
+fn keep(core: &Core, book: &VaultBook) -> Result<(), ClientError> {
+    core.store.set_device_names(&book.devices)?;
+    let mut changed = Vec::new();
+    {
+        let people = core.people();
+        for user in people.everybody() {
+            let Some(now) = people.trusted(&user) else { continue };
+            let of = |list: &[(UserName, tidings_trust::Fingerprint)]| list.iter().find(|(about, _)| *about == user).map(|(_, it)| *it);
+            let newest = people.state(&user).map(|state| state.list.identity.fingerprint());
+            // What was accepted on another device is accepted here, if it is what is seen here.
+            let accepted = of(&book.accepted).filter(|it| newest == Some(*it)).unwrap_or(now.accepted);
+            let then = Trusted { accepted, verified: of(&book.verified) };
+            if then != now {
+                changed.push((user, then));
+            }
+        }
+    }
+    for (user, trusted) in changed {
+        core.store.trust(&user, trusted)?;
+        core.people().trust(&user, trusted);
+    }
+    core.locked.send_if_modified(|locked| std::mem::take(locked));
+    core.touch();
+    Ok(())
+}
+
+/// Changes the book in the vault, over a link of a listed device. Gives the book as it is then.
+pub async fn update(
+    link: &mut Link,
+    secrets: &AccountSecrets,
+    me: &UserName,
+    change: impl Fn(&mut VaultBook),
+) -> Result<VaultBook, ClientError> {
+    for attempt in 1.. {
+        let Frame::Vault(vault) = link.ask(VaultGet { req: 1 }).await? else {
+            return Err(misbehaved("something else where the vault should be"));
+        };
+        let mut book = secrets.read_vault(me, vault.version, &vault.vault).map_err(of_account)?;
+        change(&mut book);
+        let next = secrets.write_vault(me, vault.version, &vault.vault, &book).map_err(of_account)?;
+        match link.ask(VaultPut { req: 2, version: vault.version + 1, vault: next }).await {
+            Ok(Frame::Done(_)) => return Ok(book),
+            Ok(_) => return Err(misbehaved("something else where a yes or no should be")),
+            Err(ClientError::Refused(why)) if why.code == Code::Conflict && attempt < TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ClientError::TimedOut)
+}
+
+/// The same for an open client: what is changed is kept here too.
+pub async fn change(core: &Core, link: &mut Link, change: impl Fn(&mut VaultBook)) -> Result<(), ClientError> {
+    let book = update(link, &core.crypto.secrets(), core.me(), change).await?;
+    keep(core, &book)
+}

@@ -1,0 +1,151 @@
+//! From rows to what front ends draw.
+
+use crate::ClientError;
+use crate::crypto::Crypto;
+use crate::engine::Core;
+use crate::people::People;
+use crate::store::{Store, StoredMessage, StoredRoom};
+use crate::view::{Event, File, Member, Message, MessageId, Part, Room, Status, Target};
+use std::sync::Arc;
+use tidings_proto::membership::{BODY_LIMIT, Invite, Remove, SetRole};
+use tidings_proto::{Content, Genesis, Kind, LogName, UserName, cbor};
+use tidings_trust::Members;
+use tidings_trust::members::Standing;
+
+/// A message as it is drawn.
+pub(crate) fn message(crypto: &Crypto, message: StoredMessage) -> Result<Message, ClientError> {
+    let event = match &message.content {
+        Some(body) => event(message.kind, body),
+        None => None,
+    };
+    let content = match &message.content {
+        Some(content) if event.is_none() => crypto.out_of_rest(&message.log, message.tag, content)?,
+        _ => Content::default(),
+    };
+    Ok(Message {
+        id: MessageId(message.id),
+        author: message.author,
+        event: event.or(content.title.map(|title| Event::Titled { title })),
+        file: content.file.map(|file| File { name: file.name, media_type: file.media_type, size: file.bytes.len() }),
+        text: content.text,
+        at: message.at,
+        status: message.status,
+        place: message.seq,
+        log: message.log.to_string(),
+    })
+}
+
+fn event(kind: Kind, body: &[u8]) -> Option<Event> {
+    fn read<'b, T: minicbor::Decode<'b, ()>>(body: &'b [u8]) -> Option<T> {
+        cbor::decode(body, BODY_LIMIT).ok()
+    }
+    Some(match kind {
+        Kind::Genesis => Event::Created,
+        Kind::Invite => {
+            let invite: Invite = read(body)?;
+            Event::Invited { user: invite.user, role: invite.role.into() }
+        }
+        Kind::Join => Event::Joined,
+        Kind::Leave => Event::Left,
+        Kind::Remove => Event::Removed { user: read::<Remove>(body)?.user },
+        Kind::SetRole => {
+            let set: SetRole = read(body)?;
+            Event::Role { user: set.user, role: set.role.into() }
+        }
+        Kind::Erase => Event::Erased,
+        _ => return None,
+    })
+}
+
+/// All conversations, the public one first.
+pub(crate) fn rooms(store: &Store, crypto: &Crypto) -> Result<Vec<Room>, ClientError> {
+    let me = &crypto.me;
+    let counts = store.conversations()?;
+    let count = |target: &Target| {
+        let name = target.to_string();
+        counts.iter().find(|(conversation, _)| *conversation == name).map_or(0, |(_, count)| *count)
+    };
+    let logs = store.logs()?;
+    let stopped = |is_of: &dyn Fn(&LogName) -> bool| {
+        logs.iter()
+            .filter(|stored| is_of(&stored.log))
+            .filter_map(|stored| Some((stored.log.to_string(), stored.stopped.clone()?)))
+            .collect()
+    };
+    let public = Room {
+        target: Target::Public,
+        title: "public".into(),
+        part: Part::In,
+        role: None,
+        members: None,
+        suite: None,
+        messages: count(&Target::Public),
+        stopped: stopped(&|log| matches!(log, LogName::Public(_))),
+    };
+    let mut rooms = vec![public];
+    for stored in store.rooms()? {
+        let target = match &stored.genesis {
+            Genesis::Direct(direct) => Target::from(direct.other(me)),
+            Genesis::Group(_) => Target::Group { id: stored.genesis.room() },
+        };
+        let log = stored.genesis.log();
+        rooms.push(Room { messages: count(&target), stopped: stopped(&|of| *of == log), ..room(crypto, target, stored) });
+    }
+    rooms[1..].sort_by_key(|room| (room.title.to_lowercase(), room.target.to_string()));
+    Ok(rooms)
+}
+
+fn room(crypto: &Crypto, target: Target, stored: StoredRoom) -> Room {
+    let suite = Some(stored.genesis.suite().as_str());
+    let StoredRoom { genesis, members, title, invited_by, .. } = stored;
+    if let Genesis::Direct(direct) = &genesis {
+        let (title, members) = (direct.other(&crypto.me).to_string(), Members::direct(direct).members().count());
+        return Room { target, title, part: Part::In, role: None, members: Some(members), suite, messages: 0, stopped: Vec::new() };
+    }
+    let me = members.as_ref().and_then(|members| members.person(&crypto.me));
+    let part = match me.map(|person| person.standing) {
+        Some(Standing::In) => Part::In,
+        Some(Standing::Invited) => Part::Invited { by: invited_by },
+        Some(Standing::Gone) => Part::Gone,
+        // Who was asked in and is no more leaves no trace in the members.
+        None if members.is_some() => Part::Gone,
+        None => Part::Arriving,
+    };
+    let title = title.and_then(|(title, tag)| crypto.out_of_rest(&genesis.log(), Some(tag), &title).ok()?.title);
+    Room {
+        target,
+        title: title.unwrap_or_default(),
+        role: me.filter(|person| person.standing == Standing::In).map(|person| person.role.into()),
+        part,
+        members: members.as_ref().map(|members| members.members().count()),
+        suite,
+        messages: 0,
+        stopped: Vec::new(),
+    }
+}
+
+/// The people of a private conversation.
+pub(crate) fn members(core: &Arc<Core>, stored: &StoredRoom) -> Vec<Member> {
+    let members = match &stored.genesis {
+        Genesis::Direct(direct) => Some(Members::direct(direct)),
+        Genesis::Group(_) => stored.members.clone(),
+    };
+    let people = core.people();
+    let line = |people: &People, user: &UserName, person: &tidings_trust::members::Person| Member {
+        user: user.clone(),
+        role: person.role.into(),
+        joined: person.standing == Standing::In,
+        online: people.online(user),
+        trust: people.trust_in(user),
+    };
+    members.iter().flat_map(Members::people).map(|(user, person)| line(&people, user, person)).collect()
+}
+
+/// A message's file.
+pub(crate) fn file(crypto: &Crypto, message: StoredMessage) -> Result<(File, Vec<u8>), ClientError> {
+    let none = || ClientError::Usage("this message has no file".into());
+    let is_message = matches!(message.kind, Kind::Sealed | Kind::Post) && !matches!(message.status, Status::Unreadable { .. });
+    let content = message.content.filter(|_| is_message).ok_or_else(none)?;
+    let file = crypto.out_of_rest(&message.log, message.tag, &content)?.file.ok_or_else(none)?;
+    Ok((File { name: file.name, media_type: file.media_type, size: file.bytes.len() }, file.bytes.to_vec()))
+}

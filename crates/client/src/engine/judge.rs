@@ -1,0 +1,224 @@
+//! What an entry is, as far as public keys tell: who may have written it where, and what it does to a group's members.
+//!
+//! Pure: entries of one log in their order go in; nothing is opened, and nothing kept.
+
+use super::followed::RoomState;
+use crate::crypto::{Closed, Histories, Opening};
+use crate::people::People;
+use crate::store::Erased;
+use std::sync::Arc;
+use tidings_proto::draft::Erase;
+use tidings_proto::frame::RoomRef;
+use tidings_proto::membership::{Invitation, Invite};
+use tidings_proto::{Content, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, Role, UserName, cbor, limits};
+use tidings_trust::drafts::{DraftError, check_past};
+use tidings_trust::members::MembersError;
+use tidings_trust::{KeyState, Members};
+
+/// What an entry turns out to be.
+pub(super) enum Found {
+    /// Something sealed, to be opened; taken out when it is.
+    Opens(Option<Closed>),
+    /// It was opened.
+    Opened(Opening),
+    /// A verified text, as it is kept.
+    Text(Vec<u8>),
+    /// A verified change of a group, to be shown as it is.
+    Event,
+    /// A verified erasure of another entry.
+    Erases(Erased),
+    /// A direct room pointed to.
+    Pointer(Genesis),
+    /// This device's own draft.
+    Own,
+    /// Nothing to show.
+    Silent,
+    /// Something to show as unreadable.
+    Unreadable(String),
+    /// Somebody's keys are not here in the version that it needs.
+    Lacks(UserName),
+    /// The log is not what it should be.
+    Stop(String),
+}
+
+/// Judges a log's entries, one after the other.
+#[derive(Clone)]
+pub(super) struct Judge {
+    me: UserName,
+    log: LogName,
+    room: Option<RoomState>,
+    /// Whether the last entry has changed the members.
+    changed: bool,
+    /// The members' key histories; made when first needed after a change.
+    keys: Option<Arc<Histories>>,
+}
+
+impl Judge {
+    /// Begins after what is here already of `log`.
+    pub fn new(me: &UserName, log: &LogName, room: Option<RoomState>) -> Judge {
+        Judge { me: me.clone(), log: log.clone(), room, changed: false, keys: None }
+    }
+
+    /// The members after the last entry.
+    pub fn members(&self) -> Option<&Members> {
+        self.room.as_ref()?.members.as_deref()
+    }
+
+    /// What an invitation has vouched for.
+    pub fn vouched(&self) -> Option<(u64, Hash)> {
+        self.room.as_ref()?.vouched
+    }
+
+    /// The members, if the last entry has changed them.
+    pub fn changed_members(&self) -> Option<&Members> {
+        self.members().filter(|_| self.changed)
+    }
+
+    /// Judges the next entry. `is_own` knows the hashes of drafts that this profile has made.
+    pub fn next(&mut self, people: &People, entry: &Entry, is_own: &dyn Fn(&Hash) -> bool) -> Found {
+        self.changed = false;
+        let is_own = is_own(&entry.draft_hash());
+        let found = match (&entry.payload, &self.log) {
+            (Payload::Stub(_), LogName::Inbox(_)) => Found::Silent,
+            (Payload::Stub(_), LogName::Room(_)) if entry.seq == 1 => return self.wrong_beginning(),
+            (Payload::Stub(_), LogName::Room(_)) if !self.is_mine(entry.seq) => Found::Silent,
+            (Payload::Stub(_), _) => Found::Unreadable("this was erased".into()),
+            (Payload::Draft(draft), LogName::Room(_)) if entry.seq == 1 => self.first(people, draft),
+            (Payload::Draft(draft), _) => self.draft(people, entry.seq, draft),
+        };
+        // Also one's own drafts change the members, and are nothing if they may not be here.
+        let stands = matches!(found, Found::Opens(_) | Found::Text(_) | Found::Event | Found::Erases(_));
+        if is_own && stands { Found::Own } else { found }
+    }
+
+    /// Whether what stands at `seq` was written while this user was in.
+    fn is_mine(&self, seq: u64) -> bool {
+        self.members().and_then(|members| members.reads(&self.me)).is_some_and(|reads| reads.covers(seq))
+    }
+
+    fn wrong_beginning(&self) -> Found {
+        Found::Stop("its first entry is not the one that the conversation is named after".into())
+    }
+
+    /// Entry 1 of a room: of a direct one a function of its name, of a group its creator's.
+    fn first(&mut self, people: &People, draft: &Encoded<Draft>) -> Found {
+        let Some(room) = &self.room else { return self.wrong_beginning() };
+        let group = match &room.genesis {
+            Genesis::Direct(direct) if direct.draft().hash() == draft.hash() => return Found::Silent,
+            Genesis::Direct(_) => return self.wrong_beginning(),
+            Genesis::Group(group) => group.clone(),
+        };
+        let Some(creator) = people.state(&group.creator) else { return Found::Lacks(group.creator) };
+        let begun = match check_past(&self.log, draft, &creator) {
+            Ok(()) => Members::begin(&group, draft, &creator),
+            Err(DraftError::NotYet) => return Found::Lacks(group.creator),
+            Err(_) => return self.wrong_beginning(),
+        };
+        match begun {
+            Ok(members) => self.become_of(members),
+            Err(MembersError::NotYet(user)) => Found::Lacks(user),
+            Err(_) => self.wrong_beginning(),
+        }
+    }
+
+    fn become_of(&mut self, members: Members) -> Found {
+        if let Some(room) = &mut self.room {
+            room.members = Some(Arc::new(members));
+        }
+        (self.changed, self.keys) = (true, None);
+        Found::Event
+    }
+
+    fn draft(&mut self, people: &People, seq: u64, draft: &Encoded<Draft>) -> Found {
+        let Some(author) = people.state(&draft.author) else {
+            return Found::Unreadable(format!("it names {} as its author, whose keys are not known", draft.author));
+        };
+        if draft.kind != Kind::Sealed {
+            match check_past(&self.log, draft, &author) {
+                Ok(()) => {}
+                Err(DraftError::NotYet) => return Found::Lacks(draft.author.clone()),
+                // Nobody may put what is not theirs onto this screen by way of the inbox.
+                Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
+                Err(error) => return Found::Unreadable(error.to_string()),
+            }
+        }
+        match (&self.log, draft.kind) {
+            (LogName::Public(server), Kind::Post | Kind::Erase) if draft.author.server() != server => {
+                Found::Unreadable("its author is not one of that server's users".into())
+            }
+            (LogName::Public(_), Kind::Post) => match cbor::decode::<Content>(&draft.body, limits::DRAFT) {
+                Ok(_) => Found::Text(draft.body.to_vec()),
+                Err(error) => Found::Unreadable(error.to_string()),
+            },
+            (LogName::Public(_) | LogName::Room(_), Kind::Erase) => match self.erases_as(draft, &author) {
+                Some(erased) => Found::Erases(erased),
+                None => Found::Unreadable("it would erase what it may not".into()),
+            },
+            (LogName::Inbox(_), Kind::Notice) => self.pointer(draft).map_or(Found::Silent, Found::Pointer),
+            (LogName::Inbox(_), Kind::Invitation) => self.invitation(draft, author),
+            (LogName::Inbox(_), _) => Found::Silent,
+            (LogName::Room(_), Kind::Sealed) => self.sealed(people, seq, author),
+            (LogName::Room(_), kind) if kind.is_membership() => self.membership(people, seq, draft, &author),
+            (_, Kind::Later(_)) => Found::Unreadable("it was written by a newer version of this program".into()),
+            (_, kind) => Found::Unreadable(format!("a {kind:?} has no place here")),
+        }
+    }
+
+    fn membership(&mut self, people: &People, seq: u64, draft: &Encoded<Draft>, author: &KeyState) -> Found {
+        let Some(members) = self.members() else { return self.wrong_beginning() };
+        match members.apply(seq, draft, author, |user| people.state(user)) {
+            Ok(members) => self.become_of(members),
+            Err(MembersError::NotYet(user)) => Found::Lacks(user),
+            Err(error) => Found::Unreadable(format!("{} has tried to change the group: {error}", draft.author)),
+        }
+    }
+
+    fn sealed(&mut self, people: &People, seq: u64, author: Arc<KeyState>) -> Found {
+        let Some(room) = &self.room else { return self.wrong_beginning() };
+        let Some(members) = room.members.clone() else { return self.wrong_beginning() };
+        if !self.is_mine(seq) {
+            // It could not be opened, and is nothing of this user's.
+            return Found::Silent;
+        }
+        let keys = self
+            .keys
+            .get_or_insert_with(|| Arc::new(members.members().filter_map(|(user, _)| Some((user.clone(), people.state(user)?))).collect()));
+        Found::Opens(Some(Closed::Message { author, genesis: room.genesis.clone(), members, keys: keys.clone() }))
+    }
+
+    /// Where a notice points to, if its author may point there.
+    fn pointer(&self, draft: &Encoded<Draft>) -> Option<Genesis> {
+        let room: RoomRef = cbor::decode(&draft.body, limits::DRAFT).ok()?;
+        let direct = room.genesis.as_direct()?;
+        (direct.has(&self.me) && direct.has(&draft.author)).then_some(room.genesis)
+    }
+
+    fn invitation(&self, draft: &Encoded<Draft>, author: Arc<KeyState>) -> Found {
+        match cbor::decode::<Invitation>(&draft.body, limits::DRAFT) {
+            Ok(invitation) if invitation.room.genesis.as_group().is_some() => Found::Opens(Some(Closed::Invitation { author, invitation })),
+            _ => Found::Silent,
+        }
+    }
+
+    fn erases_as(&self, draft: &Draft, author: &KeyState) -> Option<Erased> {
+        if let Some(members) = self.members() {
+            members.may_write(draft, author).ok()?;
+        }
+        self.erases(draft)
+    }
+
+    /// What an erasure erases.
+    pub fn erases(&self, draft: &Draft) -> Option<Erased> {
+        let erase: Erase = (draft.kind == Kind::Erase).then(|| cbor::decode(&draft.body, limits::DRAFT).ok())??;
+        let is_group = self.room.as_ref().is_some_and(|room| room.genesis.as_group().is_some());
+        let role = self.members().and_then(|members| members.person(&draft.author)).map(|person| person.role);
+        let anybodys = is_group && role.is_some_and(|role| role != Role::Member);
+        Some(Erased { seq: erase.seq, by: draft.author.clone(), anybodys })
+    }
+
+    /// Whom an invitation asks into which group.
+    pub fn invites(&self, draft: &Draft) -> Option<(Genesis, UserName)> {
+        let invite: Invite = (draft.kind == Kind::Invite).then(|| cbor::decode(&draft.body, limits::DRAFT).ok())??;
+        Some((self.room.as_ref()?.genesis.clone(), invite.user))
+    }
+}

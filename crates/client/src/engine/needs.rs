@@ -1,0 +1,224 @@
+//! What a row of the outbox becomes now, or what is in its way. A row is an intent: keys, epoch and members are those of the
+//! moment in which it is sealed, and of a later one if the room has changed meanwhile.
+
+use super::Engine;
+use super::followed::Followed;
+use crate::ClientError;
+use crate::crypto::{Histories, Readers, What};
+use crate::platform::now;
+use crate::store::{OutboxRow, Store, Written};
+use crate::view::KEY_CHANGED;
+use std::sync::Arc;
+use tidings_e2ee::invitation::Note;
+use tidings_proto::frame::RoomRef;
+use tidings_proto::membership::{BODY_LIMIT, Invite, Join, Leave, Remove, SetRole};
+use tidings_proto::{Code, Genesis, Hash, Kind, LogName, UserName, cbor};
+use tidings_trust::members::Standing;
+use tidings_trust::roster::RosterError;
+use tidings_trust::{KeyState, Members, Roster};
+
+/// What keeps a row from being sealed.
+pub(super) enum Hindrance {
+    /// Keys or entries that are on their way.
+    Later,
+    /// It can never be sent: the sentence and the code for the timeline.
+    Never(String, &'static str),
+}
+
+impl From<ClientError> for Hindrance {
+    fn from(error: ClientError) -> Hindrance {
+        let code = if matches!(error, ClientError::KeyChanged { .. }) { KEY_CHANGED } else { Code::Internal.name() };
+        Hindrance::Never(error.to_string(), code)
+    }
+}
+
+impl Engine {
+    /// The version of this user's device list, and what the row becomes.
+    pub(super) fn ready(&mut self, row: &OutboxRow) -> Result<(u64, What), Hindrance> {
+        let me = self.me().clone();
+        let mine = self.core.people().state(&me);
+        let Some(mine) = mine.filter(|mine| mine.device(&self.core.crypto.device()).is_some()) else {
+            let version = self.core.people().version(&me);
+            if !self.keys.has_answered(&me, version + 1) {
+                self.ask_newest(vec![me]);
+            }
+            return Err(Hindrance::Later);
+        };
+        let what = match row.kind {
+            Kind::Sealed => self.message(row)?,
+            Kind::Invitation => self.invitation(row)?,
+            kind if kind.is_membership() => self.change(row)?,
+            _ => What::Open { epoch: None, body: row.body.clone() },
+        };
+        Ok((mine.list.version, what))
+    }
+
+    fn message(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
+        let (genesis, members, tip) = self.room_of(row)?;
+        let me = self.me().clone();
+        match members.person(&me).map(|person| person.standing) {
+            Some(Standing::In) => {}
+            Some(Standing::Invited) => return Err(forbidden("this invitation has to be accepted first")),
+            _ => return Err(forbidden("you are not in this group any more")),
+        }
+        let users: Vec<UserName> = members.members().map(|(user, _)| user.clone()).collect();
+        if genesis.as_direct().is_some() {
+            self.core.people().refuse_changed(&users)?;
+        }
+        let keys = self.newest_keys(&users)?;
+        match Readers::of(&genesis, &members, &keys) {
+            Ok(readers) => Ok(What::Sealed(Box::new(readers), tip)),
+            Err(RosterError::NotYet(_)) => Err(Hindrance::Later),
+            // Whoever the account belongs to now never came into this group; the first who notices puts the name out.
+            Err(RosterError::Lost(user)) => {
+                self.maybe_lost.insert(user);
+                Err(Hindrance::Later)
+            }
+            Err(error) => Err(Hindrance::Never(error.to_string(), Code::Conflict.name())),
+        }
+    }
+
+    /// The room that a row is for, its members, and its tip. Later while it is about to change by this device.
+    fn room_of(&self, row: &OutboxRow) -> Result<(Genesis, Arc<Members>, (u64, Hash)), Hindrance> {
+        let followed = self.logs.get(&row.log).ok_or(Hindrance::Later)?;
+        if let Some(why) = followed.stopped() {
+            return Err(Hindrance::Never(format!("this conversation is stopped: {why}"), Code::Conflict.name()));
+        }
+        if followed.changing {
+            return Err(Hindrance::Later);
+        }
+        let room = followed.room.as_ref().ok_or(Hindrance::Later)?;
+        let members = room.members.clone().ok_or(Hindrance::Later)?;
+        let tip = followed.tip();
+        Ok((room.genesis.clone(), members, (tip.seq, tip.hash)))
+    }
+
+    /// Everybody's keys, of whom the server has told the same story on this link as before.
+    fn newest_keys(&mut self, users: &[UserName]) -> Result<Histories, Hindrance> {
+        let mut keys = Histories::new();
+        let mut waits = false;
+        for user in users {
+            if !self.keys.has_answered(user, 0) {
+                self.ask_keys(user.clone(), 0, 0);
+                waits = true;
+                continue;
+            }
+            let state = self.core.people().state(user);
+            match state {
+                Some(state) => drop(keys.insert(user.clone(), state)),
+                None => return Err(self.no_keys(user)),
+            }
+        }
+        // Asked for all at once, and only then waited for.
+        if waits { Err(Hindrance::Later) } else { Ok(keys) }
+    }
+
+    fn no_keys(&mut self, user: &UserName) -> Hindrance {
+        if self.keys.is_unknown(user) {
+            return Hindrance::Never(format!("nobody is known here as {user}"), Code::NotFound.name());
+        }
+        if !self.keys.has_answered(user, 1) {
+            self.ask_newest(vec![user.clone()]);
+        }
+        Hindrance::Later
+    }
+
+    /// A change of a group's members, made of what the row wants and of how the group stands.
+    fn change(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
+        let (_, members, _) = self.room_of(row)?;
+        let prev = members.last();
+        let body = match row.kind {
+            Kind::Invite => {
+                let wanted: Invite = read(&row.body)?;
+                let user = [wanted.user.clone()];
+                self.core.people().refuse_changed(&user)?;
+                let keys = self.newest_keys(&user)?;
+                let identity = keys.get(&wanted.user).map(|state| state.list.identity.fingerprint().0).ok_or(Hindrance::Later)?;
+                cbor::encode(&Invite { prev, identity, ..wanted })
+            }
+            Kind::Join => cbor::encode(&Join { prev }),
+            Kind::Leave => cbor::encode(&Leave { prev }),
+            Kind::Remove => cbor::encode(&Remove { prev, ..read(&row.body)? }),
+            _ => cbor::encode(&SetRole { prev, ..read(&row.body)? }),
+        };
+        Ok(What::Open { epoch: Some(members.epoch()), body })
+    }
+
+    /// An invitation to a group in which the owner of the inbox is asked in.
+    fn invitation(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
+        let genesis = Genesis::read(&row.body).map_err(|error| Hindrance::Never(error.to_string(), Code::Malformed.name()))?;
+        let LogName::Inbox(to) = &row.log else { return Err(forbidden("an invitation goes into an inbox")) };
+        let followed = self.logs.get(&genesis.log()).ok_or(Hindrance::Later)?;
+        let members = followed.room.as_ref().and_then(|room| room.members.clone()).ok_or(Hindrance::Later)?;
+        let tip = followed.tip();
+        if members.person(to).is_none_or(|person| person.standing != Standing::Invited) {
+            return Err(forbidden("this invitation does not stand any more"));
+        }
+        let mut users: Vec<UserName> = members.members().map(|(user, _)| user.clone()).collect();
+        users.push(to.clone());
+        let keys = self.newest_keys(&users)?;
+        let roster = Roster::to_seal(&members, &|user| keys.get(user).cloned()).map_err(|_| Hindrance::Later)?.0;
+        let key = keys.get(to).map(|state| state.newest().encryption.clone()).ok_or(Hindrance::Later)?;
+        let note = Note {
+            room: genesis.room(),
+            suite: genesis.suite(),
+            from: self.me().clone(),
+            to: to.clone(),
+            title: self.titles.get(&genesis.log()).cloned().unwrap_or_default(),
+            seq: tip.seq,
+            hash: tip.hash,
+            epoch: members.epoch(),
+            roster: roster.hash(),
+        };
+        let room = RoomRef { hub: genesis.hub().clone(), genesis };
+        Ok(What::Invitation(room, Box::new(note), key))
+    }
+
+    /// Somebody's keys were answered for: perhaps the account is not the person's any more who came into a group.
+    pub(super) fn look_for_lost(&mut self, user: &UserName) {
+        let state = self.core.people().state(user);
+        if state.is_some_and(|state| state.closed || state.newest().person > 1) {
+            self.maybe_lost.insert(user.clone());
+        }
+    }
+
+    /// Puts out of this user's groups whom they have lost, by rows of the outbox like any other.
+    pub(super) async fn put_out_lost(&mut self) -> Result<(), ClientError> {
+        for user in std::mem::take(&mut self.maybe_lost) {
+            let state = self.core.people().state(&user);
+            let keys = |about: &UserName| state.clone().filter(|_| *about == user);
+            let rooms: Vec<Genesis> = self.logs.values().filter_map(|followed| lost_in(followed, self.me(), &user, &keys)).collect();
+            for genesis in rooms {
+                if self.removing.insert((genesis.log(), user.clone())) {
+                    let (me, user) = (self.me().clone(), user.clone());
+                    self.core.stored(move |store| remove(store, &me, &genesis, &user)).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The group, if this user is in it and `user` is lost to it.
+fn lost_in(followed: &Followed, me: &UserName, user: &UserName, keys: &dyn Fn(&UserName) -> Option<Arc<KeyState>>) -> Option<Genesis> {
+    let room = followed.room.as_ref()?;
+    let members = room.members.as_ref().filter(|members| members.has(me) && user != me)?;
+    members.person(user)?;
+    members.lost(keys).any(|lost| lost == user).then(|| room.genesis.clone())
+}
+
+fn remove(store: &Store, me: &UserName, genesis: &Genesis, user: &UserName) -> Result<(), ClientError> {
+    let content = cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() });
+    let target = crate::view::Target::Group { id: genesis.room() };
+    let log = genesis.log();
+    let row = Written { target: &target, log: &log, kind: Kind::Remove, author: me, at: now(), content: &content, tag: None, room: None };
+    store.written(row).map(|_| ())
+}
+
+fn read<'b, T: minicbor::Decode<'b, ()>>(body: &'b [u8]) -> Result<T, Hindrance> {
+    cbor::decode(body, BODY_LIMIT).map_err(|error| Hindrance::Never(error.to_string(), Code::Malformed.name()))
+}
+
+fn forbidden(why: &str) -> Hindrance {
+    Hindrance::Never(why.into(), Code::Forbidden.name())
+}
