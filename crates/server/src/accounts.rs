@@ -20,6 +20,11 @@ use tidings_trust::login::{OpaqueSuite, credential_id, opaque_context};
 /// Local parts that would read like something else than a person.
 const KEPT_BACK: &[&str] = &["public", "keys", "inbox", "room"];
 
+/// Whether `user` would read like something else than a person.
+pub fn is_kept_from_people(user: &UserName) -> bool {
+    KEPT_BACK.contains(&user.local())
+}
+
 /// The rules of registering and logging in.
 pub struct Accounts {
     registration: Registration,
@@ -49,10 +54,15 @@ impl Accounts {
         }
     }
 
+    /// Who may register.
+    pub fn registration(&self) -> Registration {
+        self.registration
+    }
+
     /// Whether `user` may be registered from `address`, as far as can be said before a code is used up.
     pub fn may_register(&self, logs: &Logs, user: &UserName, code: Option<&str>, address: IpAddr) -> Result<(), Refusal> {
         self.registrations.take(network(address), Instant::now()).map_err(too_fast)?;
-        if KEPT_BACK.contains(&user.local()) {
+        if is_kept_from_people(user) {
             return Err(Code::NameRefused.into());
         }
         self.admission(logs, user, code.map(str::to_owned))?;

@@ -1,30 +1,31 @@
 //! Links between servers. Each side dials the other where it can; either side may follow and submit on any link, so a
 //! server that cannot be dialled takes part as well.
 //!
-//! On every link both sides *serve* (`serve`: what the peer asks for). Of the links there are to one peer, one at a time
-//! *asks* (`ask`: follow the peer's logs, empty the outbox); when it ends another takes over.
+//! On every link both sides *serve* (`serve`: what the peer asks for). Of the links there are to one peer (`peer`), one at a
+//! time *asks* (`ask`: follow the peer's logs, empty the outbox): the newest, since of an older one nobody knows whether
+//! it is still there.
 
 mod ask;
+mod peer;
 mod place;
 mod replicate;
 mod serve;
 
-use crate::config::{Config, Peer};
+use crate::config::Config;
 use crate::host::Host;
 use crate::link::accept::{AUTHENTICATE_WITHIN, Arrival};
 use crate::link::dial::{Dial, dial};
 use crate::link::handshake;
-use crate::link::wire::LinkError;
+use crate::link::wire::Wire;
 use rand_core::{OsRng, RngCore};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::Ready;
 use tidings_proto::handshake::Party;
-use tidings_proto::{Code, Hash, Refusal, ServerKey, ServerName, limits};
-use tokio::sync::{Notify, oneshot, watch};
+use tidings_proto::{Code, Refusal, ServerKey, ServerName, limits};
 
+pub use peer::{PeerState, Standing};
 pub use place::{Outgoing, place};
 
 /// A peer's users are shown offline so long after its last link was lost.
@@ -35,33 +36,15 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fr
 /// The servers this one knows.
 pub struct Peers(BTreeMap<ServerName, Arc<PeerState>>);
 
-/// One known server, and how things stand with it.
-pub struct PeerState {
-    peer: Peer,
-    links: AtomicUsize,
-    up: watch::Sender<bool>,
-    /// There are rows in its outbox that may not have been read.
-    outbox: Notify,
-    /// Held by the one link that asks.
-    asker: Arc<tokio::sync::Mutex<()>>,
-    /// Who waits for the answer to a draft, by the draft's hash.
-    waiting: Mutex<HashMap<Hash, Vec<oneshot::Sender<crate::logs::Settled>>>>,
-}
-
 impl Peers {
     /// The peers that `config` names.
     pub fn new(config: &Config) -> Peers {
-        let state = |peer: &Peer| {
-            Arc::new(PeerState {
-                peer: peer.clone(),
-                links: AtomicUsize::new(0),
-                up: watch::channel(false).0,
-                outbox: Notify::new(),
-                asker: Arc::default(),
-                waiting: Mutex::default(),
-            })
-        };
-        Peers(config.peers.iter().map(|peer| (peer.name.clone(), state(peer))).collect())
+        Peers(config.peers.iter().map(|peer| (peer.name.clone(), Arc::new(PeerState::new(peer.clone())))).collect())
+    }
+
+    /// All of them, in order of name.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<PeerState>> {
+        self.0.values()
     }
 
     /// Their names, in order.
@@ -111,9 +94,12 @@ async fn keep_dialling(host: Arc<Host>, peer: Arc<PeerState>, key: ServerKey, tl
             Ok(wire) => {
                 wait = BACK_OFF.0;
                 tracing::info!(peer = %peer.peer.name, "linked");
-                log_end(&peer, run(&host, wire, &peer).await);
+                run(&host, wire, &peer).await;
             }
-            Err(error) => tracing::debug!(peer = %peer.peer.name, %error, "cannot be reached"),
+            Err(error) => {
+                tracing::debug!(peer = %peer.peer.name, %error, "cannot be reached");
+                peer.failed(&error);
+            }
         }
         // Half fixed, half random: servers that lost the same peer must not come back in step.
         let pause = wait / 2 + wait.mul_f64(f64::from(OsRng.next_u32()) / f64::from(u32::MAX) / 2.0);
@@ -149,34 +135,28 @@ pub async fn serve(host: Arc<Host>, arrival: Arrival) {
     wire.allowance.lift();
     drop(place);
     let tasks = host.tasks.clone();
-    tasks.spawn(async move {
-        log_end(&peer, run(&host, wire, &peer).await);
-    });
+    tasks.spawn(async move { run(&host, wire, &peer).await });
 }
 
 /// One link's life, whoever dialled it.
-async fn run(host: &Arc<Host>, wire: crate::link::wire::Wire, peer: &Arc<PeerState>) -> Result<(), LinkError> {
-    peer.links.fetch_add(1, Ordering::SeqCst);
-    peer.up.send_replace(true);
-    let ended = serve::serve(host, wire, peer).await;
-    if peer.links.fetch_sub(1, Ordering::SeqCst) == 1 {
-        peer.up.send_replace(false);
+async fn run(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) {
+    let link = peer.link_up();
+    let ended = link.unless_replaced(serve::serve(host, wire, peer, &link)).await;
+    if let Err(error) = ended {
+        tracing::info!(peer = %peer.peer.name, %error, "link lost");
+        peer.failed(&error);
+    }
+    drop(link);
+    if !peer.is_up() {
         let (host, peer) = (host.clone(), peer.clone());
         host.clone().tasks.spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep(OFFLINE_AFTER) => {}
                 () = host.stopping.cancelled() => return,
             }
-            if peer.links.load(Ordering::SeqCst) == 0 {
+            if !peer.is_up() {
                 host.presence.peer_lost(&peer.peer.name);
             }
         });
-    }
-    ended
-}
-
-fn log_end(peer: &PeerState, ended: Result<(), LinkError>) {
-    if let Err(error) = ended {
-        tracing::info!(peer = %peer.peer.name, %error, "link lost");
     }
 }

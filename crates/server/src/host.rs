@@ -7,6 +7,7 @@ use crate::identity::Identity;
 use crate::link::accept::{GuestLimits, Guests};
 use crate::logs::Logs;
 use crate::presence::Presence;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tidings_proto::ServerName;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,8 @@ use tokio_util::task::TaskTracker;
 pub struct Host {
     /// Its name.
     pub name: ServerName,
+    /// Where people and peers reach it, as far as can be told.
+    pub address: Option<String>,
     /// Its keys.
     pub identity: Identity,
     /// Whether its links are encrypted.
@@ -40,9 +43,12 @@ pub struct Host {
 
 impl Host {
     /// Puts the parts together.
-    pub fn new(config: &Config, identity: Identity, logs: Arc<Logs>) -> Host {
+    pub fn new(config: &Config, identity: Identity, logs: Arc<Logs>, listening: SocketAddr) -> Host {
+        logs.keep_back(config.reserved.iter().cloned());
+        let own = || Some(listening).filter(|listening| !listening.ip().is_unspecified()).map(|listening| listening.to_string());
         Host {
             name: config.name.clone(),
+            address: config.advertise.clone().or_else(own),
             identity,
             transport: config.transport,
             accounts: Accounts::new(config),
@@ -56,9 +62,9 @@ impl Host {
         }
     }
 
-    /// Whether links are served: the logs are open as soon as there is a host, until it stops.
+    /// Whether links are served: the logs are open as soon as there is a host, until it stops or they fail.
     pub fn is_ready(&self) -> bool {
-        !self.stopping.is_cancelled()
+        !self.stopping.is_cancelled() && self.logs.is_open()
     }
 
     /// The servers whose public chats and people make up this network, this one first.

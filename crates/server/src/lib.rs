@@ -11,6 +11,7 @@ pub mod host;
 pub mod identity;
 pub mod link;
 pub mod logs;
+pub mod operator;
 pub mod presence;
 mod rate;
 mod run;

@@ -30,12 +30,13 @@ use tidings_proto::chain::Tip;
 use tidings_proto::frame::{Item, RoomRef};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use crate::store::{AccountRecord, NewCode, OutboxRow, OutboxState, Queue, Settled};
 pub use batch::claim_needed;
 pub use directory::Directory;
-pub use follow::{FollowFrame, Follower};
+pub use follow::{Ahead, FollowFrame, Follower};
 pub use replica::ReplicaError;
 
 /// Entries in a page at most, whatever is asked for.
@@ -123,7 +124,9 @@ pub struct Logs {
     new_rooms: broadcast::Sender<RoomRef>,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     tasks: TaskTracker,
-    closing: tokio_util::sync::CancellationToken,
+    closing: CancellationToken,
+    /// Cancelled when the sequencer has ended, whatever the reason.
+    ended: CancellationToken,
 }
 
 impl Logs {
@@ -139,6 +142,16 @@ impl Logs {
         self.tasks.close();
         self.tasks.wait().await;
         self.store.close().await;
+    }
+
+    /// Whether anything can be made durable: until they are closed, or something has gone wrong beyond repair.
+    pub fn is_open(&self) -> bool {
+        !self.ended.is_cancelled()
+    }
+
+    /// Waits until nothing can be made durable any more.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
     }
 
     /// From now on the public chat and the keys of `name` are kept here.

@@ -7,12 +7,13 @@ use crate::host::Host;
 use crate::identity::{Identity, IdentityError};
 use crate::link::{accept, tls};
 use crate::logs::Logs;
+use crate::operator::{self, Answer, Ask};
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use crate::{federation, setup};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tidings_proto::ServerKey;
+use tidings_proto::{Refusal, ServerKey};
 use tokio::net::TcpListener;
 
 /// Why a server cannot start. Each says what to do.
@@ -74,7 +75,13 @@ impl Server {
         for peer in config.peers.iter().filter(|peer| peer.key.is_some()) {
             logs.know_peer(&peer.name).await?;
         }
-        let host = Arc::new(Host::new(&config, identity, logs));
+        let host = Arc::new(Host::new(&config, identity, logs, address));
+        match operator::listen(&config.data) {
+            Ok(listener) => drop(host.tasks.spawn(operator::serve(host.clone(), listener, config.data.clone()))),
+            Err(error) => {
+                tracing::warn!(%error, folder = %config.data.display(), "the commands user, invite and peer list cannot be answered")
+            }
+        }
         host.tasks.spawn(accept::serve(host.clone(), listener, server_tls));
         federation::start(&host, client_tls);
         tracing::info!(name = %host.name, %address, key = %setup::write_key(&host.identity.key()), "serving");
@@ -91,6 +98,16 @@ impl Running {
     /// The key that peers and clients pin.
     pub fn key(&self) -> ServerKey {
         self.host.identity.key()
+    }
+
+    /// Answers an operator's question, as the socket in the folder does.
+    pub async fn ask(&self, ask: Ask) -> Result<Vec<Answer>, Refusal> {
+        operator::answer(&self.host, ask).await
+    }
+
+    /// Waits until the server can take nothing any more, which is a mistake in it or in the machine. It should be stopped then.
+    pub async fn failed(&self) {
+        self.host.logs.ended().await;
     }
 
     /// Stops: links are closed, what is under way is finished. Everything acknowledged was durable before.

@@ -36,14 +36,7 @@ pub(super) struct Asking {
     rooms: broadcast::Receiver<RoomRef>,
     outbox: Outbox,
     /// Answers on their way into the store: many share a commit, and the link goes on meanwhile.
-    settling: FuturesUnordered<BoxFuture<'static, SettledRow>>,
-}
-
-/// A row's answer, once it is durable.
-pub(super) struct SettledRow {
-    hash: Hash,
-    settled: Settled,
-    kept: Result<(), Refusal>,
+    settling: FuturesUnordered<BoxFuture<'static, Result<(), Refusal>>>,
 }
 
 /// Something that the asking half has to do.
@@ -54,8 +47,8 @@ pub(super) enum Step {
     Due,
     /// Entries of a log were dealt with.
     Replicated(Outcome),
-    /// An answer of the peer's is durable here.
-    Settled(SettledRow),
+    /// An answer of the peer's is durable here, or could not be made so.
+    Settled(Result<(), Refusal>),
     /// A room of our users has become known.
     Room(Option<RoomRef>),
 }
@@ -107,7 +100,7 @@ impl Asking {
         let due = [self.outbox.again, self.replicas.next_due()].into_iter().flatten().min();
         tokio::select! {
             () = self.peer.outbox.notified(), if self.window() > 0 => Step::Rows,
-            Some(row) = self.settling.next(), if !self.settling.is_empty() => Step::Settled(row),
+            Some(kept) = self.settling.next(), if !self.settling.is_empty() => Step::Settled(kept),
             outcome = self.replicas.next() => Step::Replicated(outcome),
             room = self.rooms.recv() => Step::Room(room.ok()),
             () = sleep_until(due) => Step::Due,
@@ -128,9 +121,8 @@ impl Asking {
                 let due = self.replicas.take_due(now);
                 self.follow(pump, &due);
             }
-            Step::Settled(SettledRow { hash, settled, kept }) => {
+            Step::Settled(kept) => {
                 kept?;
-                self.peer.answered(&hash, &settled);
                 if self.window() == 1 {
                     self.peer.outbox.notify_one(); // rows that were left can be read now
                 }
@@ -242,17 +234,23 @@ impl Asking {
         self.outbox.again = Some(self.outbox.again.map_or(again, |at| at.min(again)));
     }
 
+    /// Keeps an answer, and tells who waits for it. Both happen even if this link loses the right to ask meanwhile: the row
+    /// would not be sent again, and so its answer not be heard again.
     fn settle(&mut self, Sent { row, hash, .. }: Sent, settled: Settled) {
-        let host = self.host.clone();
+        let (host, peer) = (self.host.clone(), self.peer.clone());
         let mut settling = async move {
-            let kept = host.logs.settle(row, settled.clone()).await;
-            SettledRow { hash, settled, kept }
+            host.logs.settle(row, settled.clone()).await?;
+            peer.answered(&hash, &settled);
+            Ok(())
         }
         .boxed();
         // Polled once, so answers are in line for the store in the order in which they came; ready at once only on failure.
         match (&mut settling).now_or_never() {
-            Some(row) => self.settling.push(std::future::ready(row).boxed()),
-            None => self.settling.push(settling),
+            Some(kept) => self.settling.push(std::future::ready(kept).boxed()),
+            None => {
+                let beside = self.host.tasks.spawn(settling);
+                self.settling.push(async { beside.await.unwrap_or_else(|_| Err(Code::Internal.into())) }.boxed());
+            }
         }
     }
 }

@@ -90,10 +90,10 @@ pub async fn place(
         OutboxState::Refused(why) => return Err(why),
         OutboxState::Waiting => peer.outbox.notify_one(),
     }
-    let mut up = peer.up.subscribe();
+    let mut newest = peer.newest.subscribe();
     tokio::select! {
         settled = &mut waiter.answer => Ok(answer(req, settled)),
-        () = is_down(&mut up) => {
+        () = is_down(&mut newest) => {
             // The wait goes on beside the link's requests: a peer that is away for days must not use up their number.
             tokio::spawn(async move {
                 tokio::select! {
@@ -117,8 +117,8 @@ fn answer(req: u32, settled: Result<Settled, oneshot::error::RecvError>) -> Fram
     }
 }
 
-/// Waits until the peer cannot be reached. The value that is watched is not held on to, so the wait may move between threads.
-async fn is_down(up: &mut watch::Receiver<bool>) {
+/// Waits until there is no link to the peer. The value that is watched is not held on to, so the wait may move between threads.
+async fn is_down(newest: &mut watch::Receiver<Option<u64>>) {
     // An error only says that the server is stopping.
-    let _ = up.wait_for(|up| !up).await;
+    let _ = newest.wait_for(Option::is_none).await;
 }

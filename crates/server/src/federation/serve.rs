@@ -3,6 +3,7 @@
 
 use super::PeerState;
 use super::ask::Asking;
+use super::peer::Link;
 use crate::api::device::{follow, page};
 use crate::host::Host;
 use crate::link::pump::Pump;
@@ -21,17 +22,16 @@ const PRESENCE_EVERY: Duration = Duration::from_secs(2);
 /// People in one presence frame.
 const LISTED_AT_ONCE: usize = 2000;
 /// A link on which nothing was asked for so long is asked for a sign of life.
-const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_EVERY: Duration = Duration::from_secs(15);
 
 /// Serves the link until it ends.
-pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) -> Result<(), LinkError> {
+pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, link: &Link) -> Result<(), LinkError> {
     let mut pump = Pump::new(wire, &host.logs);
     let mut presence = host.presence.changes();
     tell_everybody(host, &mut pump);
     let mut changed: BTreeSet<UserName> = BTreeSet::new();
     let mut told = Instant::now();
-    let claim = peer.asker.clone().lock_owned();
-    tokio::pin!(claim);
+    let mut newest = peer.newest.subscribe();
     let mut asking: Option<(Asking, tokio::sync::OwnedMutexGuard<()>)> = None;
     let mut ping = tokio::time::interval(PING_EVERY);
     loop {
@@ -56,9 +56,13 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) -
                     asking.answer(answer)?;
                 }
             }
-            guard = &mut claim, if asking.is_none() => {
+            guard = link.claim(), if asking.is_none() && link.is_newest() => {
                 asking = Some((Asking::begin(host, peer, &mut pump).await?, guard));
             }
+            // An error only says that the server is stopping.
+            _ = newest.changed() => if !link.is_newest() {
+                asking = None;
+            },
             done = async { match &mut asking { Some((asking, _)) => asking.step().await, None => std::future::pending().await } } => {
                 if let Some((asking, _)) = &mut asking {
                     asking.act(&mut pump, done).await?;
@@ -74,7 +78,7 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) -
                 let people = std::mem::take(&mut changed);
                 pump.send(Presence { whole: false, people: people.iter().map(|user| state(host, user)).collect() });
             }
-            _ = ping.tick() => pump.send(Ping { req: 0 }),
+            _ = ping.tick() => pump.ping(),
             () = host.stopping.cancelled() => {
                 pump.close().await;
                 return Ok(());

@@ -5,7 +5,7 @@
 //! flush is what fan-out pays most for.
 
 use super::wire::{LinkError, Wire};
-use crate::logs::{Follower, Logs};
+use crate::logs::{Ahead, Follower, Logs};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::Frame;
-use tidings_proto::frame::{Named, Pong};
+use tidings_proto::frame::{Named, Ping, Pong};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -22,8 +22,17 @@ use tokio::time::Instant;
 pub const IN_FLIGHT: usize = 64 * 1024;
 /// Requests of one link that may be under way; more are not read until some are answered.
 const JOBS: usize = 256;
-/// A link from which nothing came for so long is cut; the other side pings more often than that.
-pub const SILENT: Duration = Duration::from_secs(60);
+/// How long a silent link is left alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// A link from which nothing came for so long is cut; the other side pings more often than that.
+    pub silent: Duration,
+    /// A link on which a ping was sent, and nothing came for so long, is cut.
+    pub pong_within: Duration,
+}
+
+/// The pace of every link but those of tests.
+const PACE: Pace = Pace { silent: Duration::from_secs(60), pong_within: Duration::from_secs(10) };
 /// What the other side does not take for so long at the end of a link is dropped.
 const CLOSE: Duration = Duration::from_secs(5);
 
@@ -35,14 +44,33 @@ pub struct Pump {
     follower: Follower,
     jobs: FuturesUnordered<BoxFuture<'static, Frame>>,
     late: (mpsc::Sender<Frame>, mpsc::Receiver<Frame>),
-    pongs: Vec<u32>,
-    heard: Instant,
+    pongs: Pongs,
+    pace: Pace,
+    /// When the link is cut, unless something comes.
+    cut_at: Instant,
+    /// A ping is queued that is not written yet.
+    pinged: bool,
+    reading: bool,
     held: bool,
+}
+
+/// Pings that are to be answered once what was there to be sent when they came has been queued. That is looked up for some
+/// at a time: those that come meanwhile are answered with the next look, so pings without end take no memory, and news
+/// without end keep no pong back.
+#[derive(Default)]
+struct Pongs {
+    now: Option<(Vec<u32>, Ahead)>,
+    next: Vec<u32>,
 }
 
 impl Pump {
     /// Takes over an authenticated link.
     pub fn new(wire: Wire, logs: &Arc<Logs>) -> Pump {
+        Pump::paced(wire, logs, PACE)
+    }
+
+    /// The same at another pace.
+    pub fn paced(wire: Wire, logs: &Arc<Logs>, pace: Pace) -> Pump {
         Pump {
             wire,
             out: VecDeque::new(),
@@ -50,8 +78,11 @@ impl Pump {
             follower: Follower::new(logs),
             jobs: FuturesUnordered::new(),
             late: mpsc::channel(JOBS),
-            pongs: Vec::new(),
-            heard: Instant::now(),
+            pongs: Pongs::default(),
+            pace,
+            cut_at: Instant::now() + pace.silent,
+            pinged: false,
+            reading: true,
             held: false,
         }
     }
@@ -68,9 +99,6 @@ impl Pump {
 
     /// While held, nothing is read: what was read is still being dealt with.
     pub fn hold(&mut self, held: bool) {
-        if self.held && !held {
-            self.heard = Instant::now(); // the silence was ours
-        }
         self.held = held;
     }
 
@@ -96,26 +124,39 @@ impl Pump {
 
     /// Answers a ping once everything that was there to be sent when it came has been queued before the pong.
     pub fn pong(&mut self, req: u32) {
-        self.pongs.push(req);
+        match self.pongs.now {
+            Some(_) => self.pongs.next.push(req),
+            None => self.pongs.now = Some((vec![req], self.follower.ahead())),
+        }
+    }
+
+    /// Asks for a sign of life. Anything that comes is one.
+    pub fn ping(&mut self) {
+        self.send(Ping { req: 0 });
+        self.pinged = true;
     }
 
     /// Moves frames until one comes in, and returns its bytes. Cancel-safe.
     pub async fn next(&mut self) -> Result<Bytes, LinkError> {
         loop {
-            if !self.pongs.is_empty() && self.follower.is_idle() {
-                for req in std::mem::take(&mut self.pongs) {
-                    self.send(Pong { req });
-                }
-            }
+            self.answer_pings();
             self.fill()?;
-            let may_read = self.jobs.len() < JOBS && self.has_room() && !self.held;
+            let may_read = self.jobs.len() < JOBS && self.has_room() && self.pongs.next.len() < JOBS && !self.held;
+            if may_read && !self.reading {
+                self.cut_at = Instant::now() + self.pace.silent; // the silence was ours
+            }
+            self.reading = may_read;
             tokio::select! {
                 flushed = self.wire.writer.flush(), if self.flushing => {
                     flushed?;
                     self.flushing = false;
+                    if self.pinged && self.out.is_empty() {
+                        self.pinged = false;
+                        self.cut_at = self.cut_at.min(Instant::now() + self.pace.pong_within);
+                    }
                 }
                 bytes = self.wire.reader.next(), if may_read => {
-                    self.heard = Instant::now();
+                    self.cut_at = Instant::now() + self.pace.silent;
                     return bytes;
                 }
                 Some(frame) = self.jobs.next(), if !self.jobs.is_empty() => self.send(frame),
@@ -123,7 +164,7 @@ impl Pump {
                 news = self.follower.next(), if !self.flushing && self.out.is_empty() => {
                     self.news(news);
                 }
-                () = tokio::time::sleep_until(self.heard + SILENT), if may_read => return Err(LinkError::TimedOut),
+                () = tokio::time::sleep_until(self.cut_at), if may_read => return Err(LinkError::TimedOut),
             }
         }
     }
@@ -138,6 +179,18 @@ impl Pump {
         };
         if let Ok(Ok(())) = tokio::time::timeout(CLOSE, last_words).await {
             self.wire.writer.close().await;
+        }
+    }
+
+    fn answer_pings(&mut self) {
+        while let Some((reqs, ahead)) = self.pongs.now.take() {
+            if !self.follower.has_passed(&ahead) {
+                self.pongs.now = Some((reqs, ahead));
+                return;
+            }
+            reqs.into_iter().for_each(|req| self.send(Pong { req }));
+            let next = std::mem::take(&mut self.pongs.next);
+            self.pongs.now = (!next.is_empty()).then(|| (next, self.follower.ahead()));
         }
     }
 

@@ -38,6 +38,16 @@ struct Reading {
     page: BoxFuture<'static, Result<Page, StoreError>>,
 }
 
+/// The logs that a follower was behind in at some time, and where each stood.
+pub struct Ahead(Vec<(u64, u64)>);
+
+impl Ahead {
+    /// Whether everything that was known to be there had been given out.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// News of one log.
 #[derive(Debug, Clone)]
 pub struct FollowFrame {
@@ -68,9 +78,23 @@ impl Follower {
         Ok(())
     }
 
-    /// Whether everything that is known to be there has been given out.
-    pub fn is_idle(&self) -> bool {
-        self.reading.is_none() && self.mailbox.all(|log| !self.is_behind(log))
+    /// What is known to be there now and has not been given out.
+    pub fn ahead(&self) -> Ahead {
+        let mut ahead = Vec::new();
+        let mut look = |log: u64| {
+            let tip = self.logs.book.tip(log).map_or(0, |tip| tip.seq);
+            if self.cursors.get(&log).is_some_and(|cursor| cursor.after < tip) {
+                ahead.push((log, tip));
+            }
+        };
+        self.reading.iter().for_each(|reading| look(reading.log));
+        self.mailbox.each(look);
+        Ahead(ahead)
+    }
+
+    /// Whether all of that has been given out by now.
+    pub fn has_passed(&self, ahead: &Ahead) -> bool {
+        ahead.0.iter().all(|(log, tip)| self.cursors.get(log).is_none_or(|cursor| cursor.after >= *tip))
     }
 
     /// Waits for news. Cancel-safe; never ends.
@@ -91,11 +115,6 @@ impl Follower {
                 self.mailbox.wait().await;
             }
         }
-    }
-
-    fn is_behind(&self, log: u64) -> bool {
-        let cursor = self.cursors.get(&log);
-        cursor.is_some_and(|cursor| self.logs.book.tip(log).is_some_and(|tip| tip.seq > cursor.after))
     }
 
     /// Gives what the tail has of `log`, or starts to read.

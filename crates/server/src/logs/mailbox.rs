@@ -38,9 +38,9 @@ impl Mailbox {
         Some(log)
     }
 
-    /// Whether `fits` is true of every log that has to be looked at.
-    pub fn all(&self, fits: impl Fn(u64) -> bool) -> bool {
-        self.locked().queue.iter().all(|log| fits(*log))
+    /// Shows every log that has to be looked at.
+    pub fn each(&self, look: impl FnMut(u64)) {
+        self.locked().queue.iter().copied().for_each(look);
     }
 
     /// Waits until something may be there.

@@ -43,6 +43,7 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> R
         jobs: Mutex::new(Some(jobs)),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),
+        ended: CancellationToken::new(),
         store,
         me,
     });
@@ -60,7 +61,12 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> R
         cache,
         forgotten: 0,
     };
-    logs.tasks.spawn(sequencer.run(waiting));
+    let ended = logs.ended.clone().drop_guard();
+    logs.tasks.spawn(async move {
+        // Dropped by a panic too.
+        let _ended = ended;
+        sequencer.run(waiting).await;
+    });
     let poll = Sequencer::poll(logs.store.clone(), logs.mailboxes.clone(), loaded.changed);
     let closing = logs.closing.clone();
     logs.tasks.spawn(async move {

@@ -10,7 +10,7 @@ use super::replica::Checked;
 use super::tail::Tail;
 use super::{NewAccount, Placed};
 use crate::bus::Bus;
-use crate::store::{Change, NewCode, OutboxRow, Questions, Settled, Store};
+use crate::store::{Change, NewCode, OutboxRow, Questions, Settled, Store, StoreError};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_proto::chain::Tip;
@@ -107,15 +107,18 @@ pub struct Sequencer {
 }
 
 impl Sequencer {
-    /// Takes jobs until nobody can give any more.
+    /// Takes jobs until nobody can give any more, or the store is gone.
     pub async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut batch = Vec::new();
         while jobs.recv_many(&mut batch, BATCH).await > 0 {
-            self.turn(std::mem::take(&mut batch)).await;
+            if let Err(gone) = self.turn(std::mem::take(&mut batch)).await {
+                return tracing::error!(%gone, "nothing can be made durable any more");
+            }
         }
     }
 
-    async fn turn(&mut self, jobs: Vec<Job>) {
+    /// An error when the store will never take anything again.
+    async fn turn(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let questions = self.questions(&jobs);
         let asks =
@@ -123,7 +126,10 @@ impl Sequencer {
         let answers = if asks { self.store.look_up(questions.clone()).await } else { Ok(Default::default()) };
         let answers = match answers {
             Ok(answers) => answers,
-            Err(error) => return refuse_all(jobs, &error.into()),
+            Err(error) => {
+                refuse_all(jobs, &error.clone().into());
+                return if matches!(error, StoreError::Closed) { Err(error) } else { Ok(()) };
+            }
         };
         let mut batch = Batch::new(&self.me, (&self.book, &self.directory, &self.kept), &self.cache, at);
         batch.learn(questions, answers);
@@ -136,10 +142,11 @@ impl Sequencer {
             done.changes.push(Change::ForgetSettled { before: at.saturating_sub(KEEP_SETTLED_MS) });
             done.changes.push(Change::ForgetCodes { at });
         }
-        let failed = match done.changes.is_empty() {
+        let failure = match done.changes.is_empty() {
             true => None,
-            false => self.store.commit(std::mem::take(&mut done.changes)).await.err().map(Refusal::from),
+            false => self.store.commit(std::mem::take(&mut done.changes)).await.err(),
         };
+        let failed = failure.clone().map(Refusal::from);
         let mut woken = Vec::new();
         if failed.is_none() {
             self.cache.keep(done.cache);
@@ -168,6 +175,7 @@ impl Sequencer {
         for answer in done.answers {
             answer(failed.as_ref());
         }
+        failure.filter(|failure| matches!(failure, StoreError::Closed)).map_or(Ok(()), Err)
     }
 
     /// What has to be known of the store before these jobs can be decided.

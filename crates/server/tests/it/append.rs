@@ -132,7 +132,7 @@ async fn what_is_not_durable_is_neither_answered_nor_shown() {
     let mut bob = Person::new("bob@s1");
     assert_eq!(code(bob.join(&logs).await), Code::Full);
     assert_eq!(logs.tip(&log).unwrap().seq, 1);
-    assert!(follower.is_idle() && follower.next().now_or_never().is_none(), "nobody hears of it");
+    assert!(follower.ahead().is_empty() && follower.next().now_or_never().is_none(), "nobody hears of it");
     assert!(logs.directory().state(&bob.name).is_none());
 
     faulty.fail_commits(false);

@@ -70,13 +70,13 @@ async fn what_was_there_comes_first_and_then_what_is_new() {
     }
     let home = home.restart().await; // nothing is in the tail
     let mut reading = Reading::new(&home.logs, &[(&log, Tip::EMPTY)]);
-    assert!(!reading.follower.is_idle());
+    assert!(!reading.follower.ahead().is_empty());
     reading.until(&log, 3).await;
     assert_eq!(reading.frames, 1, "one page");
-    assert!(reading.follower.is_idle());
+    assert!(reading.follower.ahead().is_empty());
     assert!(reading.follower.next().now_or_never().is_none());
     home.append(&alice, &log, &alice.post(4, "after")).await.unwrap();
-    assert!(!reading.follower.is_idle(), "known as soon as it was answered");
+    assert!(!reading.follower.ahead().is_empty(), "known as soon as it was answered");
     reading.until(&log, 4).await;
     assert_eq!(Some(reading.tips[&log]), home.logs.tip(&log));
     // From the middle.
@@ -87,7 +87,7 @@ async fn what_was_there_comes_first_and_then_what_is_new() {
     for after in [4, 5] {
         let mut follower = Follower::new(&home.logs);
         follower.follow(log.clone(), after).unwrap();
-        assert!(follower.next().now_or_never().is_none() && follower.is_idle());
+        assert!(follower.next().now_or_never().is_none() && follower.ahead().is_empty());
     }
     assert_eq!(Follower::new(&home.logs).follow(public("s9"), 0).unwrap_err().code, Code::NotFound);
 }
@@ -218,7 +218,7 @@ async fn five_thousand_quiet_logs_cost_nothing() {
         follower.follow(LogName::Keys(name.clone()), 0).unwrap();
     }
     follower.follow(public("s1"), 0).unwrap();
-    assert!(follower.is_idle() && follower.next().now_or_never().is_none(), "nothing is asked where there is no news");
+    assert!(follower.ahead().is_empty() && follower.next().now_or_never().is_none(), "nothing is asked where there is no news");
     home.append(&alice, &public("s1"), &alice.post(1, "hello")).await.unwrap();
     let news = tokio::time::timeout(SOON, follower.next()).await.unwrap();
     assert_eq!(news.first_named, Some(public("s1")));
@@ -261,7 +261,7 @@ async fn a_page_that_was_asked_for_before_is_not_what_is_wanted_now() {
     store.hold_pages(false);
     reading.until(&log, 3).await;
     assert_eq!(reading.frames, 1);
-    assert!(reading.follower.is_idle() && reading.follower.next().now_or_never().is_none());
+    assert!(reading.follower.ahead().is_empty() && reading.follower.next().now_or_never().is_none());
     logs.close().await;
 }
 

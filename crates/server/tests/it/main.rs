@@ -3,7 +3,9 @@
 mod append;
 mod follow;
 mod handshake;
+mod operator;
 mod outbox;
+mod pump;
 mod register;
 mod replica;
 mod rules;

@@ -1,0 +1,304 @@
+//! What an operator asks of a running server: names and invitations to give out, and how things stand with people and peers.
+//!
+//! The questions come over a socket in the server's folder (`socket`). Whoever can open that folder is the operator; nothing
+//! here authenticates anybody further.
+
+mod codes;
+mod socket;
+
+pub use codes::new_code;
+pub use socket::{AskError, SOCKET, ask};
+pub(crate) use socket::{listen, serve};
+
+use crate::accounts::is_kept_from_people;
+use crate::config::Registration;
+use crate::host::Host;
+use crate::setup::write_key;
+use codes::{id_of, now};
+use serde::{Deserialize, Serialize};
+use tidings_proto::frame::Online;
+use tidings_proto::{Code, Hash, Refusal, UserName};
+
+/// The most people that one invitation can let in.
+pub const MOST_USES: u32 = 10_000;
+/// The longest that an invitation can be good, in seconds: a year.
+pub const LONGEST: u64 = 366 * 24 * 60 * 60;
+/// A claim code is good until it is used or another is made.
+const NEVER: u64 = i64::MAX as u64;
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Keeps a name back for somebody, and makes the claim code; an earlier one is no good any more.
+    AddUser {
+        /// The local part, or the whole name.
+        name: String,
+    },
+    /// Everybody who has an account here, or a name kept back.
+    Users,
+    /// Makes an invitation.
+    Invite {
+        /// How many people it lets in.
+        uses: u32,
+        /// For how long.
+        seconds: u64,
+    },
+    /// The invitations and claim codes that are good.
+    Codes,
+    /// A code that shall be no good any more.
+    Revoke {
+        /// Which; see [`CodeRow::id`].
+        id: String,
+    },
+    /// The servers that this one knows.
+    Peers,
+}
+
+/// One line of an answer. The last one is `End` or `Refused`.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// A code that was made. It is nowhere else.
+    Issued(Issued),
+    /// Somebody.
+    User(UserRow),
+    /// A code that is good.
+    Code(CodeRow),
+    /// A server.
+    Peer(PeerRow),
+    /// No.
+    Refused {
+        /// The number of the [`Code`].
+        code: u16,
+        /// Why, and what to do.
+        text: String,
+    },
+    /// That was all.
+    End,
+}
+
+/// A new code, and what else its owner needs to know.
+#[derive(Serialize, Deserialize)]
+pub struct Issued {
+    /// The secret.
+    pub code: String,
+    /// What to call it in `revoke`.
+    pub id: String,
+    /// This server.
+    pub server: String,
+    /// Its key, base64url.
+    pub key: String,
+    /// Where to dial it, if that can be told.
+    pub address: Option<String>,
+    /// Claim codes: for whom.
+    pub user: Option<String>,
+    /// How many people it lets in.
+    pub uses: u32,
+    /// Until when, in milliseconds since 1970.
+    pub expires: Option<u64>,
+    /// Whether anybody may register here even without.
+    pub open: bool,
+}
+
+/// Somebody who has an account here, or whose name is kept back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRow {
+    /// The name.
+    pub user: String,
+    /// How things stand.
+    pub state: UserState,
+    /// Whether one of the devices is linked.
+    pub online: bool,
+    /// Devices in the newest list.
+    pub devices: usize,
+}
+
+/// How things stand with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserState {
+    /// There is an account.
+    Account,
+    /// There was one; nobody gets the name again.
+    Closed,
+    /// Kept back for whoever has the claim code.
+    Claimable,
+    /// Kept back, and there is no claim code.
+    Reserved,
+}
+
+/// A code that is good. What it is, nobody can tell any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeRow {
+    /// Its name: the first characters of its hash.
+    pub id: String,
+    /// Claim codes: for whom.
+    pub user: Option<String>,
+    /// How many people it still lets in.
+    pub uses: u32,
+    /// Until when, in milliseconds since 1970.
+    pub expires: Option<u64>,
+}
+
+/// A server that this one knows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// Its name.
+    pub name: String,
+    /// Where it is dialled.
+    pub address: String,
+    /// How things stand.
+    pub state: PeerStanding,
+    /// Since when, in milliseconds since 1970.
+    pub since: u64,
+    /// Drafts that wait for it.
+    pub waiting: u64,
+    /// Their bytes.
+    pub waiting_bytes: u64,
+    /// Since when the oldest waits, in milliseconds since 1970.
+    pub oldest: Option<u64>,
+    /// What went wrong last. May quote the other server.
+    pub last_error: Option<String>,
+    /// When, in milliseconds since 1970.
+    pub last_error_at: Option<u64>,
+}
+
+/// How things stand with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerStanding {
+    /// There is a link.
+    Linked,
+    /// There is none now.
+    Unreachable,
+    /// There will never be one: `mailing_address` has no key for it.
+    NoKey,
+}
+
+/// Answers a question, but for the last line.
+pub async fn answer(host: &Host, ask: Ask) -> Result<Vec<Answer>, Refusal> {
+    match ask {
+        Ask::AddUser { name } => Ok(vec![Answer::Issued(add_user(host, &name).await?)]),
+        Ask::Users => Ok(users(host).into_iter().map(Answer::User).collect()),
+        Ask::Invite { uses, seconds } => Ok(vec![Answer::Issued(invite(host, uses, seconds).await?)]),
+        Ask::Codes => Ok(codes(host).await?.into_iter().map(|(_, row)| Answer::Code(row)).collect()),
+        Ask::Revoke { id } => Ok(vec![Answer::Code(revoke(host, &id).await?)]),
+        Ask::Peers => Ok(peers(host).await?.into_iter().map(Answer::Peer).collect()),
+    }
+}
+
+async fn add_user(host: &Host, name: &str) -> Result<Issued, Refusal> {
+    let whole = if name.contains('@') { name.to_owned() } else { format!("{name}@{}", host.name) };
+    let user: UserName = whole.parse().map_err(|error| Refusal::new(Code::NameRefused, format!("{name:?}: {error}")))?;
+    if user.server() != &host.name {
+        return Err(Refusal::new(Code::NameRefused, format!("this server is {}, and {user} belongs to another", host.name)));
+    }
+    if is_kept_from_people(&user) {
+        return Err(Refusal::new(Code::NameRefused, format!("{user} would read like something else than a person")));
+    }
+    issue(host, Some(user), 1, NEVER).await
+}
+
+async fn invite(host: &Host, uses: u32, seconds: u64) -> Result<Issued, Refusal> {
+    let wrong = |text: String| Err(Refusal::new(Code::Malformed, text));
+    if !(1..=MOST_USES).contains(&uses) {
+        return wrong(format!("an invitation lets in 1 to {MOST_USES} people, not {uses}"));
+    }
+    if !(1..=LONGEST).contains(&seconds) {
+        return wrong(format!("an invitation is good for 1 second to {} days", LONGEST / 86400));
+    }
+    if host.accounts.registration() == Registration::Closed {
+        let way = "\"registration\" is \"closed\" in setup.json, so an invitation lets nobody in: change that, or keep a name for somebody \
+            with `tidings user add`";
+        return Err(Refusal::new(Code::RegistrationClosed, way));
+    }
+    issue(host, None, uses, now() + seconds * 1000).await
+}
+
+async fn issue(host: &Host, user: Option<UserName>, uses: u32, expires: u64) -> Result<Issued, Refusal> {
+    let code = new_code();
+    let hash = Hash::of(code.as_bytes());
+    host.logs.add_code(hash, user.clone(), uses, expires).await.map_err(|why| match (why.code, &user) {
+        (Code::NameTaken, Some(user)) => Refusal::new(Code::NameTaken, format!("{user} has an account already")),
+        _ => why,
+    })?;
+    Ok(Issued {
+        code: code.to_string(),
+        id: id_of(&hash),
+        server: host.name.to_string(),
+        key: write_key(&host.identity.key()),
+        address: host.address.clone(),
+        user: user.map(|user| user.to_string()),
+        uses,
+        expires: until(expires),
+        open: host.accounts.registration() == Registration::Open,
+    })
+}
+
+fn until(expires: u64) -> Option<u64> {
+    (expires != NEVER).then_some(expires)
+}
+
+/// Everybody, in order of name.
+fn users(host: &Host) -> Vec<UserRow> {
+    let directory = host.logs.directory();
+    let account = |user: UserName| {
+        let state = directory.state(&user)?;
+        let online = host.presence.of(&user) != Online::Offline;
+        let (state, devices) = if state.closed { (UserState::Closed, 0) } else { (UserState::Account, state.list.devices.len()) };
+        Some(UserRow { user: user.to_string(), state, online, devices })
+    };
+    let mut users: Vec<UserRow> = directory.users().into_iter().filter(|user| user.server() == &host.name).filter_map(account).collect();
+    users.extend(host.logs.unclaimed().into_iter().map(|(user, has_code)| {
+        let state = if has_code { UserState::Claimable } else { UserState::Reserved };
+        UserRow { user: user.to_string(), state, online: false, devices: 0 }
+    }));
+    users.sort_by(|a, b| a.user.cmp(&b.user));
+    users
+}
+
+/// The codes that are good now.
+async fn codes(host: &Host) -> Result<Vec<(Hash, CodeRow)>, Refusal> {
+    let now = now();
+    let good = host.logs.codes().await?.into_iter().filter(|code| code.expires > now);
+    Ok(good
+        .map(|code| {
+            let user = code.user.map(|user| user.to_string());
+            (code.hash, CodeRow { id: id_of(&code.hash), user, uses: code.uses, expires: until(code.expires) })
+        })
+        .collect())
+}
+
+async fn revoke(host: &Host, id: &str) -> Result<CodeRow, Refusal> {
+    let mut found = codes(host).await?.into_iter().filter(|(_, row)| row.id == id);
+    let Some((hash, row)) = found.next() else {
+        return Err(Refusal::new(Code::NotFound, format!("no invitation is called {id:?}: `tidings invite list` shows those there are")));
+    };
+    host.logs.revoke_code(hash).await?;
+    Ok(row)
+}
+
+async fn peers(host: &Host) -> Result<Vec<PeerRow>, Refusal> {
+    let mut rows = Vec::new();
+    for peer in host.peers.all() {
+        let queue = host.logs.queue(peer.name()).await?;
+        let how = peer.standing();
+        rows.push(PeerRow {
+            name: peer.name().to_string(),
+            address: peer.address().to_owned(),
+            state: match () {
+                () if !peer.has_key() => PeerStanding::NoKey,
+                () if how.linked => PeerStanding::Linked,
+                () => PeerStanding::Unreachable,
+            },
+            since: how.since,
+            waiting: queue.entries,
+            waiting_bytes: queue.bytes,
+            oldest: queue.oldest,
+            last_error_at: how.last_error.as_ref().map(|(at, _)| *at),
+            last_error: how.last_error.map(|(_, text)| text),
+        });
+    }
+    Ok(rows)
+}
