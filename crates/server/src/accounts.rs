@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Registration};
 use crate::identity::Identity;
-use crate::link::accept::network;
+use crate::link::guests::network;
 use crate::logs::{AccountRecord, Admission, Logs, claim_needed};
 use crate::rate::Rate;
 use bytes::Bytes;

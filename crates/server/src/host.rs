@@ -4,7 +4,7 @@ use crate::accounts::Accounts;
 use crate::config::{Config, Transport};
 use crate::federation::Peers;
 use crate::identity::Identity;
-use crate::link::accept::{GuestLimits, Guests};
+use crate::link::guests::{self, GuestLimits, GuestPace, Guests};
 use crate::logs::Logs;
 use crate::presence::Presence;
 use std::net::SocketAddr;
@@ -33,8 +33,8 @@ pub struct Host {
     pub peers: Peers,
     /// The links that have not authenticated.
     pub guests: Arc<Guests>,
-    /// How many of those there may be.
-    pub guest_limits: GuestLimits,
+    /// How long each of them may take.
+    pub guest_pace: GuestPace,
     /// Cancelled when the server stops; every task listens to it.
     pub stopping: CancellationToken,
     /// Every task, so that stopping waits for them.
@@ -54,8 +54,11 @@ impl Host {
             accounts: Accounts::new(config),
             presence: Presence::new(config.name.clone()),
             peers: Peers::new(config),
-            guests: Arc::default(),
-            guest_limits: GuestLimits::default(),
+            guests: Arc::new(Guests::new(GuestLimits {
+                per_address: config.limits.guests_per_address as usize,
+                in_all: config.limits.guests as usize,
+            })),
+            guest_pace: guests::PACE,
             logs,
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -1,10 +1,11 @@
 //! A link: frames over a WebSocket over TLS, with both ends proved. The same for clients and peers.
 //!
-//! `accept` lets links in, `dial` reaches out, `handshake` proves both ends, `wire` moves frames. What the frames mean is
-//! the business of `api` and `federation`.
+//! `accept` lets links in, `guests` counts those that nobody knows yet, `dial` reaches out, `handshake` proves both ends,
+//! `wire` moves frames. What the frames mean is the business of `api` and `federation`.
 
 pub mod accept;
 pub mod dial;
+pub mod guests;
 pub mod handshake;
 pub mod pump;
 pub mod tls;

@@ -6,14 +6,11 @@ use crate::host::Host;
 use crate::link::handshake::refuse;
 use crate::link::wire::{LinkError, Wire};
 use crate::logs::{NewAccount, Origin};
-use std::time::Duration;
 use tidings_proto::frame::{
     Accepted, Chain, LoginFinish, LoginReply, LoginStart, Refused, RegisterFinish, RegisterReply, RegisterStart, Secret, Submit, Vault,
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, limits};
 
-/// How long a person may take from the first frame to a listed device: they may be typing a password.
-const WITHIN: Duration = Duration::from_secs(120);
 /// How many frames a guest may send; a registration takes two, a login four.
 const FRAMES: usize = 32;
 
@@ -39,10 +36,12 @@ pub async fn serve(host: &Host, wire: &mut Wire, caller: &Caller) -> Result<bool
                 Progress::Registering { .. } | Progress::LoggedIn => limits::REGISTER_FRAME,
             };
             wire.allowance.one_more(limit);
-            let bytes = match wire.reader.next().await {
-                Ok(bytes) => bytes,
-                Err(LinkError::Closed) => return Ok(false),
-                Err(error) => return Err(error),
+            // Whoever does nothing gives the place to somebody else.
+            let bytes = match tokio::time::timeout(host.guest_pace.step, wire.reader.next()).await {
+                Ok(Ok(bytes)) => bytes,
+                Ok(Err(LinkError::Closed)) => return Ok(false),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(LinkError::TimedOut),
             };
             let frame = match Frame::read(&bytes, limit) {
                 Ok(frame) => frame,
@@ -64,7 +63,7 @@ pub async fn serve(host: &Host, wire: &mut Wire, caller: &Caller) -> Result<bool
         refuse(wire, Refusal::new(Code::TooFast, "too many frames before authentication")).await;
         Ok(false)
     };
-    match tokio::time::timeout(WITHIN, talk).await {
+    match tokio::time::timeout(host.guest_pace.within, talk).await {
         Ok(done) => done,
         Err(_) => Err(LinkError::TimedOut),
     }
@@ -139,5 +138,77 @@ fn request_number(frame: &Frame) -> u32 {
         | Frame::Chain(Chain { req, .. })
         | Frame::Submit(Submit { req, .. }) => *req,
         _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::local::LocalBus;
+    use crate::config::{Config, Limits, Registration, Transport};
+    use crate::identity::Identity;
+    use crate::link::guests::GuestPace;
+    use crate::logs::Logs;
+    use crate::store::sqlite::SqliteStore;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+    use tidings_proto::frame::Ping;
+    use tidings_proto::{DeviceKey, Hash};
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    async fn host(folder: &std::path::Path, guest_pace: GuestPace) -> Host {
+        let config = Config {
+            name: "s1".parse().unwrap(),
+            data: folder.into(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            advertise: None,
+            transport: Transport::PlainLoopback,
+            registration: Registration::Open,
+            reserved: Vec::new(),
+            peers: Vec::new(),
+            limits: Limits::default(),
+        };
+        let identity = Identity::load_or_create(folder, &config.name).unwrap();
+        let store = Arc::new(SqliteStore::open(&folder.join("db")).unwrap());
+        let logs = Logs::open(store, Arc::new(LocalBus::default()), config.name.clone()).await.unwrap();
+        Host { guest_pace, ..Host::new(&config, identity, logs, config.listen) }
+    }
+
+    /// How long a guest is served that sends a frame every so often.
+    async fn served(guest_pace: GuestPace, every: Duration) -> Duration {
+        let folder = tempfile::tempdir().unwrap();
+        let host = host(folder.path(), guest_pace).await;
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let mut wire = Wire::new(Box::new(near), Role::Server, limits::CLIENT_FRAME).await;
+        let mut far = Wire::new(Box::new(far), Role::Client, limits::CLIENT_FRAME).await;
+        far.allowance.lift();
+        let caller =
+            Caller { user: "alice@s1".parse().unwrap(), device: DeviceKey([1; 32]), transcript: Hash::ZERO, address: [10, 0, 0, 1].into() };
+        let start = Instant::now();
+        let talking = async {
+            loop {
+                tokio::time::sleep(every).await;
+                // It is refused, but it is a frame.
+                let _ = far.writer.send(Frame::from(Ping { req: 1 }).encode()).await;
+            }
+        };
+        let ended = tokio::select! {
+            ended = serve(&host, &mut wire, &caller) => ended,
+            () = talking => unreachable!("it talks for ever"),
+        };
+        assert!(matches!(ended, Err(LinkError::TimedOut)));
+        let took = start.elapsed();
+        host.logs.close().await;
+        took
+    }
+
+    #[tokio::test]
+    async fn a_guest_keeps_its_place_only_while_it_goes_on_and_not_for_ever() {
+        const LONG: Duration = Duration::from_secs(600);
+        let (step, within) = (Duration::from_millis(200), Duration::from_millis(700));
+        let silent = tokio::time::timeout(LONG / 10, served(GuestPace { step, within: LONG }, LONG)).await;
+        assert!(silent.expect("silence ends it") >= step);
+        let busy = tokio::time::timeout(LONG / 10, served(GuestPace { step: LONG, within }, step / 2)).await;
+        assert!(busy.expect("so does time") >= within);
     }
 }

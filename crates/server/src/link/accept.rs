@@ -1,8 +1,8 @@
 //! The accept loop: TCP, TLS, HTTP, and from there `/client`, `/federation` or a health check.
 //!
-//! Links that have not authenticated are counted, per address and in all, and have ten seconds. One bad connection never
-//! ends the loop.
+//! Links that have not authenticated have places (`guests`), and ten seconds. One bad connection never ends the loop.
 
+use super::guests::GuestPlace;
 use super::handshake::Session;
 use super::wire::{Io, Wire};
 use crate::host::Host;
@@ -12,9 +12,8 @@ use hyper::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEB
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidings_proto::limits;
@@ -24,66 +23,6 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// How long a link may take to authenticate, from TCP on.
 pub const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(10);
-
-/// How many links may be unauthenticated at once: from one address, and in all.
-#[derive(Debug, Clone, Copy)]
-pub struct GuestLimits {
-    /// Per IPv4 address or IPv6 /64.
-    pub per_address: usize,
-    /// In all.
-    pub in_all: usize,
-}
-
-impl Default for GuestLimits {
-    fn default() -> Self {
-        GuestLimits { per_address: 20, in_all: 1000 }
-    }
-}
-
-/// Counts the links that have not authenticated yet.
-#[derive(Default)]
-pub struct Guests(Mutex<HashMap<IpAddr, usize>>);
-
-/// One unauthenticated link's place; given back when dropped.
-pub struct GuestPlace {
-    guests: Arc<Guests>,
-    address: IpAddr,
-}
-
-impl Guests {
-    /// A place for a link from `address`, if there is one.
-    pub fn enter(self: &Arc<Self>, address: IpAddr, limits: GuestLimits) -> Option<GuestPlace> {
-        let address = network(address);
-        let mut counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let in_all: usize = counts.values().sum();
-        let here = counts.entry(address).or_default();
-        if *here >= limits.per_address || in_all >= limits.in_all {
-            return None;
-        }
-        *here += 1;
-        Some(GuestPlace { guests: self.clone(), address })
-    }
-}
-
-impl Drop for GuestPlace {
-    fn drop(&mut self) {
-        let mut counts = self.guests.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// What is counted as one address: an IPv4 address, or an IPv6 /64.
-pub fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
-        v4 => v4,
-    }
-}
 
 /// A link on its way to a handshake.
 pub struct Arrival {
@@ -106,11 +45,13 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, tls: Option<Arc<rustl
         };
         match accepted {
             Ok((tcp, address)) => {
-                let Some(place) = host.guests.enter(address.ip(), host.guest_limits) else { continue };
-                let (host, tls) = (host.clone(), tls.clone());
+                let place = host.guests.enter(address.ip());
+                let (host, tls, lost) = (host.clone(), tls.clone(), place.lost());
                 host.clone().tasks.spawn(async move {
-                    if let Err(error) = connection(host, tcp, address, tls, place).await {
-                        tracing::debug!(%address, %error, "a connection ended before it was a link");
+                    match lost.run_until_cancelled(connection(host, tcp, address, tls, place)).await {
+                        Some(Ok(())) => {}
+                        Some(Err(error)) => tracing::debug!(%address, %error, "a connection ended before it was a link"),
+                        None => tracing::debug!(%address, "a connection lost its place to a newcomer"),
                     }
                 });
             }
@@ -213,11 +154,17 @@ fn upgrade(
         let io: Io = Box::new(TokioIo::new(upgraded));
         let max = if is_client { limits::CLIENT_FRAME } else { limits::PEER_FRAME };
         let wire = Wire::new(io, Role::Server, max).await;
+        let lost = place.lost();
         let arrival = Arrival { wire, session, address, place };
-        if is_client {
-            crate::api::serve(link_host, arrival).await;
-        } else {
-            crate::federation::serve(link_host, arrival).await;
+        let served = async {
+            if is_client {
+                crate::api::serve(link_host, arrival).await;
+            } else {
+                crate::federation::serve(link_host, arrival).await;
+            }
+        };
+        if lost.run_until_cancelled(served).await.is_none() {
+            tracing::debug!(%address, "a link lost its place to a newcomer before it had authenticated");
         }
     });
     let mut response = plain(StatusCode::SWITCHING_PROTOCOLS, "");
@@ -235,31 +182,4 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Full<bytes::Bytes>>
     let mut response = Response::new(Full::new(bytes::Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn guests_are_counted_per_address_and_in_all() {
-        let guests = Arc::new(Guests::default());
-        let limits = GuestLimits { per_address: 2, in_all: 3 };
-        let (a, b): (IpAddr, IpAddr) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-        let first = guests.enter(a, limits).unwrap();
-        let _second = guests.enter(a, limits).unwrap();
-        assert!(guests.enter(a, limits).is_none(), "a third from one address");
-        let _third = guests.enter(b, limits).unwrap();
-        assert!(guests.enter(b, limits).is_none(), "a fourth in all");
-        drop(first);
-        assert!(guests.enter(b, limits).is_some());
-    }
-
-    #[test]
-    fn one_ipv6_network_counts_as_one_address() {
-        let network = |text: &str| super::network(text.parse().unwrap());
-        assert_eq!(network("2001:db8::1"), network("2001:db8::ffff:1"));
-        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
-        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
-    }
 }

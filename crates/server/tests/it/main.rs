@@ -2,6 +2,7 @@
 
 mod append;
 mod follow;
+mod guests;
 mod handshake;
 mod operator;
 mod outbox;

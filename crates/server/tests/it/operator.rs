@@ -1,32 +1,23 @@
 //! The operator's socket: a running server answers its operator, whatever is asked, and nobody else.
 
-use crate::support::{SOON, server};
+use crate::support::{SOON, config, server};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use tempfile::TempDir;
 use tidings_proto::Code;
 use tidings_server::operator::{Answer, Ask, AskError, Issued, LONGEST, MOST_USES, PeerStanding, SOCKET, UserState, ask};
-use tidings_server::{Config, Limits, Peer, Registration, Running, Server, Transport};
+use tidings_server::{Config, Peer, Registration, Running, Server};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-fn config(folder: &Path, registration: Registration) -> Config {
-    Config {
-        name: server("s1"),
-        data: folder.into(),
-        listen: "127.0.0.1:0".parse().unwrap(),
-        advertise: None,
-        transport: Transport::PlainLoopback,
-        registration,
-        reserved: vec!["admin@s1".parse().unwrap()],
-        peers: vec![Peer { name: server("s2"), address: "10.0.0.7:5555".into(), key: None }],
-        limits: Limits::default(),
-    }
+fn with_names(folder: &Path, registration: Registration) -> Config {
+    let peer = Peer { name: server("s2"), address: "10.0.0.7:5555".into(), key: None };
+    Config { reserved: vec!["admin@s1".parse().unwrap()], peers: vec![peer], ..config(folder, registration) }
 }
 
 async fn running(registration: Registration) -> (TempDir, Running) {
     let folder = tempfile::tempdir().unwrap();
-    let running = Server::start(config(folder.path(), registration)).await.unwrap();
+    let running = Server::start(with_names(folder.path(), registration)).await.unwrap();
     (folder, running)
 }
 

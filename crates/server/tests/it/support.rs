@@ -19,6 +19,7 @@ use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
     AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored,
 };
+use tidings_server::{Config, Limits, Registration, Transport};
 use tidings_trust::device_list::{self, Device, DeviceList, SignedList, VaultRef};
 use tidings_trust::rsa::RsaPublicKey;
 use tokio::sync::watch;
@@ -360,6 +361,21 @@ async fn open(folder: &Path, name: &str, bus: Arc<dyn Bus>) -> (Arc<SqliteStore>
     let store = Arc::new(SqliteStore::open(&folder.join("tidings.db")).unwrap());
     let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, server(name)).await.unwrap();
     (store, logs)
+}
+
+/// A server of its own on a free port, without TLS.
+pub fn config(folder: &Path, registration: Registration) -> Config {
+    Config {
+        name: server("s1"),
+        data: folder.into(),
+        listen: "127.0.0.1:0".parse().unwrap(),
+        advertise: None,
+        transport: Transport::PlainLoopback,
+        registration,
+        reserved: Vec::new(),
+        peers: Vec::new(),
+        limits: Limits::default(),
+    }
 }
 
 /// The code that something was refused with.
