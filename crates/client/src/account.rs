@@ -18,7 +18,7 @@ use tidings_e2ee::opaque::{self, ExportKey, OpaqueError};
 use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::{DeviceSecret, RecoveryCode as Words, Unlocked};
 use tidings_proto::frame::{Accepted, Chain, LoginFinish, LoginStart, RegisterFinish, RegisterStart, Secret, Submit};
-use tidings_proto::{Code, Draft, Encoded, Entry, Frame, LogName, Refusal, UserName};
+use tidings_proto::{Code, Draft, Encoded, Entry, Frame, Kind, LogName, Refusal, UserName};
 use tidings_trust::KeyState;
 use tidings_trust::login::opaque_context;
 use zeroize::Zeroizing;
@@ -114,7 +114,9 @@ pub async fn register(request: Register<'_>) -> Result<RecoveryCode, ClientError
     };
     match link.ask(finish).await {
         Ok(Frame::Accepted(Accepted { seq, .. })) => {
-            guard.listed(vec![(seq, made.account.draft)]).await?;
+            // What came before a reset is asked for when the profile is first linked.
+            let first = made.account.draft.kind == Kind::First;
+            guard.listed(first.then_some((seq, made.account.draft)).into_iter().collect()).await?;
             link.writer.close().await;
             Ok(RecoveryCode(words))
         }
@@ -203,7 +205,12 @@ async fn new_account(
         let server = user.server();
         let (password, password_key) = for_password.finish(password.as_bytes(), &reply.password, &user, server).map_err(of_opaque)?;
         let (recovery, recovery_key) = for_recovery.finish(secret.as_bytes(), &reply.recovery, &user, server).map_err(of_opaque)?;
-        let account = account::create(&AwsLcKeys, &user, &device, &password_key, &recovery_key).await.map_err(of_account)?;
+        let account = match &reply.grant {
+            None => account::create(&AwsLcKeys, &user, &device, &password_key, &recovery_key).await,
+            // The operator's code was for an account that is there and begins anew.
+            Some(grant) => account::reset(&AwsLcKeys, &user, &device, grant, &password_key, &recovery_key, grant.vault).await,
+        };
+        let account = account.map_err(of_account)?;
         Ok::<_, ClientError>(Made { password: password.into(), recovery: recovery.into(), account })
     });
     Ok((made.await??, words))

@@ -5,7 +5,7 @@ use crate::wire::Wire;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use tidings_client::view::{self, Message, MessageId, Status, Target};
+use tidings_client::view::{self, Message, MessageId, Part, Role, Room, Status, Target};
 use tidings_client::{Client, ClientError, Endpoint, Login, LoginSecret, Register, Zeroizing, login, register};
 use tidings_proto::{ServerKey, UserName};
 
@@ -82,6 +82,73 @@ impl Person {
     /// Writes to everybody.
     pub async fn announces(&self, text: &str) -> MessageId {
         self.client.send(&Target::Public, text).await.expect("a message that can be written")
+    }
+
+    /// Writes into a conversation.
+    pub async fn writes(&self, target: &Target, text: &str) -> MessageId {
+        self.client.send(target, text).await.expect("a message that can be written")
+    }
+
+    /// Makes a group, which stands when this returns.
+    pub async fn makes_group(&self, title: &str) -> Target {
+        let (group, made) = self.client.create_group(title).await.expect("a group that can be made");
+        self.is_sent(made).await;
+        self.until("is in the new group", async || self.room(&group).await.is_some_and(|room| room.part == Part::In)).await;
+        group
+    }
+
+    /// Asks somebody into a group; the invitation stands when this returns.
+    pub async fn invites(&self, group: &Target, user: &UserName) {
+        let invited = self.client.invite(group, user, Role::Member).await.expect("an invitation that can be written");
+        self.is_sent(invited).await;
+    }
+
+    /// Waits for an invitation to a group and accepts it; is in when this returns.
+    pub async fn joins(&self, group: &Target) {
+        self.is_asked_into(group).await;
+        let joined = self.client.join(group).await.expect("an invitation that can be accepted");
+        self.is_sent(joined).await;
+        self.until("is in the group", async || self.room(group).await.is_some_and(|room| room.part == Part::In)).await;
+    }
+
+    /// Waits until this person is asked into a group.
+    pub async fn is_asked_into(&self, group: &Target) {
+        self.until("is asked into the group", async || {
+            self.room(group).await.is_some_and(|room| matches!(room.part, Part::Invited { .. }))
+        })
+        .await;
+    }
+
+    /// Waits until these are the people of a group who are in.
+    pub async fn sees_members(&self, group: &Target, wanted: &[&UserName]) {
+        self.until(&format!("sees {wanted:?} in the group"), async || {
+            let members = self.client.members(group).await.unwrap_or_default();
+            let joined: Vec<&UserName> = members.iter().filter(|member| member.joined).map(|member| &member.user).collect();
+            joined.len() == wanted.len() && wanted.iter().all(|user| joined.contains(user))
+        })
+        .await;
+    }
+
+    /// A conversation as this person has it.
+    pub async fn room(&self, target: &Target) -> Option<Room> {
+        self.client.rooms().await.expect("rooms").into_iter().find(|room| room.target == *target)
+    }
+
+    /// Author and text of the messages that could be read of a conversation: no events, nothing unreadable.
+    pub async fn hears(&self, target: &Target) -> Vec<(String, String)> {
+        let messages = self.messages(target).await.into_iter().filter(|message| message.event.is_none() && !message.text.is_empty());
+        messages.map(|m| (m.author.map(|author| author.to_string()).unwrap_or_default(), m.text)).collect()
+    }
+
+    /// Waits until the messages of a conversation are exactly these.
+    pub async fn hears_exactly(&self, target: &Target, wanted: &[(&str, &str)]) {
+        let wanted: Vec<(String, String)> = wanted.iter().map(|(author, text)| ((*author).into(), (*text).into())).collect();
+        self.until(&format!("hears exactly {wanted:?}"), async || self.hears(target).await == wanted).await;
+    }
+
+    /// Waits until this person knows somebody by a verified key.
+    pub async fn knows(&self, who: &Person) {
+        self.finds(&who.name, "known by their key", |person| person.fingerprint.is_some()).await;
     }
 
     /// Waits until a message is on its hub.

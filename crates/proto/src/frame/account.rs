@@ -57,6 +57,9 @@ pub struct Grant {
     /// Ed25519 by the server's key over [`Grant::signed_bytes`].
     #[n(3)]
     pub sig: Signature,
+    /// The version that the next vault has. Between this server and its user only, and so not signed.
+    #[n(4)]
+    pub vault: u64,
 }
 
 impl Grant {

@@ -88,7 +88,7 @@ pub fn acceptor() -> Hello {
 }
 
 pub fn grant() -> Grant {
-    Grant { server: ServerKey([0x1e; 32]), version: 3, prev: Hash([0x9e; 32]), sig: Signature([0x51; 64]) }
+    Grant { server: ServerKey([0x1e; 32]), version: 3, prev: Hash([0x9e; 32]), sig: Signature([0x51; 64]), vault: 4 }
 }
 
 /// One of each frame, in the order of their numbers.

@@ -2,6 +2,8 @@
 
 mod chat;
 mod faults;
+mod groups;
+mod keys;
 mod login;
 mod operator;
 mod strangers;

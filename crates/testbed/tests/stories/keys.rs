@@ -1,0 +1,143 @@
+//! Keys that change, and what that looks like to others: nothing, a notice, or a stop until a person has looked.
+
+use tidings_client::view::{Target, Trust};
+use tidings_client::{ClientError, Endpoint, LoginSecret, Recover, Zeroizing, recover};
+use tidings_testbed::person::{PASSWORD, Person};
+use tidings_testbed::world::World;
+
+fn password() -> Zeroizing<String> {
+    Zeroizing::new(PASSWORD.into())
+}
+
+async fn two(world: &World) -> (Person, Person) {
+    let (alice, bob) = (world.person("alice@s1").await, world.person("bob@s2").await);
+    alice.knows(&bob).await;
+    bob.knows(&alice).await;
+    (alice, bob)
+}
+
+async fn talk(from: &Person, to: &Person, text: &str) {
+    let message = from.says(&to.name, text).await;
+    from.is_sent(message).await;
+    to.sees(&Target::from(&from.name), &from.name, text).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_is_taken_off_is_out_at_once_and_reads_nothing_more() {
+    let world = World::two_servers().await;
+    let (alice, bob) = two(&world).await;
+    let stolen = alice.another_device(world.address("s1"), world.profile("stolen")).await;
+    talk(&bob, &alice, "before").await;
+    stolen.sees(&Target::from(&bob.name), &bob.name, "before").await;
+    alice.until("has two devices", async || alice.client.devices().await.unwrap().len() == 2).await;
+    let device = alice.client.devices().await.unwrap().into_iter().find(|device| !device.this).unwrap();
+    alice.client.name_device(&device.key[..8], "lost phone").await.unwrap();
+    assert!(alice.client.devices().await.unwrap().iter().any(|device| device.name.as_deref() == Some("lost phone")));
+    let wrong = alice.client.revoke(&device.key, Zeroizing::new("a guess".into())).await;
+    assert!(matches!(wrong, Err(ClientError::LoginFailed)), "{wrong:?}");
+    let old_words = alice.recovery.clone().unwrap();
+    let new_words = alice.client.revoke(&device.key, password()).await.unwrap();
+    assert_ne!(new_words.words(), old_words, "a new recovery code");
+
+    let ended = stolen.client.linked(std::time::Duration::from_secs(20)).await;
+    stolen.until("is told that it is out", async || {
+        matches!(stolen.client.linked(std::time::Duration::ZERO).await, Err(ClientError::NotListed(_)))
+    })
+    .await;
+    drop(ended);
+    // What is written from now on is locked with a key that the device never had.
+    bob.until("has heard of the new keys", async || {
+        bob.client.people().await.unwrap().iter().any(|person| person.user == alice.name && person.devices == 1)
+    })
+    .await;
+    talk(&bob, &alice, "after").await;
+    talk(&alice, &bob, "still me").await;
+    assert!(!stolen.hears(&Target::from(&bob.name)).await.iter().any(|(_, text)| text == "after"));
+    // The old code is worth nothing, the new one opens the account.
+    let by_code = |words: &str, profile: &str| {
+        let with = LoginSecret::Recovery(Zeroizing::new(words.to_owned()));
+        Person::log_in(&alice.name, world.address("s1"), world.key("s1"), world.profile(profile), with)
+    };
+    assert!(matches!(by_code(&old_words, "old-code").await, Err(ClientError::LoginFailed)));
+    let back = by_code(new_words.words(), "new-code").await.unwrap();
+    back.hears_exactly(&Target::from(&bob.name), &[("bob@s2", "before"), ("bob@s2", "after"), ("alice@s1", "still me")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_own_device_waits_for_the_password_after_the_keys_were_changed() {
+    let world = World::two_servers().await;
+    let (alice, bob) = two(&world).await;
+    let laptop = alice.another_device(world.address("s1"), world.profile("laptop")).await;
+    let old = alice.another_device(world.address("s1"), world.profile("old")).await;
+    old.client.close().await;
+    alice.until("has three devices", async || alice.client.devices().await.unwrap().len() == 3).await;
+    let third = alice.client.devices().await.unwrap().into_iter().filter(|device| !device.this).map(|device| device.key);
+    let laptops: Vec<String> = laptop.client.devices().await.unwrap().into_iter().filter(|device| device.this).map(|device| device.key).collect();
+    let gone = third.into_iter().find(|key| !laptops.contains(key)).unwrap();
+    alice.client.revoke(&gone, password()).await.unwrap();
+    bob.until("has heard of the new keys", async || {
+        bob.client.people().await.unwrap().iter().any(|person| person.user == alice.name && person.devices == 2)
+    })
+    .await;
+    talk(&bob, &alice, "under the new key").await;
+    laptop.until("is locked", async || laptop.client.is_locked()).await;
+    assert!(laptop.hears(&Target::from(&bob.name)).await.is_empty());
+    assert!(!laptop.client.notices(0).await.unwrap().is_empty(), "and says what has happened");
+    laptop.client.unlock(password()).await.unwrap();
+    laptop.hears_exactly(&Target::from(&bob.name), &[("bob@s2", "under the new key")]).await;
+    assert!(!laptop.client.is_locked());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_identity_goes_on_and_has_to_be_compared_anew() {
+    let world = World::two_servers().await;
+    let (alice, bob) = two(&world).await;
+    talk(&alice, &bob, "under the first key").await;
+    let (mine, theirs) = (alice.client.compare(&bob.name).await.unwrap(), bob.client.compare(&alice.name).await.unwrap());
+    assert_eq!(mine.number, theirs.number);
+    bob.client.set_verified(&alice.name, true).await.unwrap();
+    bob.finds(&alice.name, "verified", |person| person.trust == Trust::Verified).await;
+    // The comparison follows bob to his other devices.
+    let tablet = bob.another_device(world.address("s2"), world.profile("tablet")).await;
+    tablet.finds(&alice.name, "verified there too", |person| person.trust == Trust::Verified).await;
+
+    alice.client.rotate(password()).await.unwrap();
+    bob.finds(&alice.name, "not compared any more", |person| person.trust == Trust::Pinned).await;
+    assert!(bob.client.notices(0).await.unwrap().iter().any(|notice| notice.user == alice.name), "bob is told");
+    assert_ne!(bob.client.compare(&alice.name).await.unwrap().number, theirs.number);
+    talk(&bob, &alice, "to the new key").await;
+    talk(&alice, &bob, "from the new key").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_recovery_code_brings_an_account_back_with_another_password() {
+    let world = World::two_servers().await;
+    let (alice, bob) = two(&world).await;
+    talk(&bob, &alice, "before the disk broke").await;
+    let words = alice.recovery.clone().unwrap();
+    alice.client.close().await;
+    let endpoint = Endpoint {
+        name: alice.name.server().clone(),
+        address: world.address("s1").to_string(),
+        key: Some(world.key("s1")),
+        plain: false,
+    };
+    let profile = world.profile("recovered");
+    let request = Recover {
+        profile: &profile,
+        endpoint,
+        user: alice.name.clone(),
+        words: Zeroizing::new(words.clone()),
+        password: Zeroizing::new("quite another one".into()),
+    };
+    let new_words = recover(request).await.unwrap();
+    assert_ne!(new_words.words(), words);
+    let log_in = |secret: LoginSecret, profile: &str| {
+        Person::log_in(&alice.name, world.address("s1"), world.key("s1"), world.profile(profile), secret)
+    };
+    assert!(matches!(log_in(LoginSecret::Password(password()), "old").await, Err(ClientError::LoginFailed)));
+    let back = log_in(LoginSecret::Password(Zeroizing::new("quite another one".into())), "new").await.unwrap();
+    back.hears_exactly(&Target::from(&bob.name), &[("bob@s2", "before the disk broke")]).await;
+    bob.finds(&alice.name, "the same as before", |person| person.trust == Trust::Pinned).await;
+    talk(&back, &bob, "I am back").await;
+}
