@@ -4,7 +4,7 @@
 
 use ed25519_dalek::{Signer, SigningKey};
 use rand_core::OsRng;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use tidings_proto::{Hash, ServerKey, ServerName, Signature};
 use tidings_trust::login::OpaqueSuite;
@@ -26,7 +26,7 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// A file of it cannot be read or written.
-    #[error("{path} cannot be read or written: {source}. The folder must belong to this account; --data chooses another one")]
+    #[error("{path} cannot be used: {}", unusable(source))]
     File {
         /// The file.
         path: String,
@@ -117,6 +117,18 @@ fn read_name(bytes: &[u8]) -> Option<ServerName> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
+/// What to do about a folder that cannot be used.
+fn unusable(source: &std::io::Error) -> String {
+    let choose = "choose another folder with --data, or with \"data\" in setup.json";
+    match source.kind() {
+        ErrorKind::PermissionDenied => format!("this account may not read and write there. Make it this account's own, or {choose}"),
+        ErrorKind::ReadOnlyFilesystem => format!("that disk is read-only; {choose}"),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => format!("there is a file where a folder is needed; {choose}"),
+        ErrorKind::StorageFull => format!("the disk is full. Make room, or {choose}"),
+        _ => format!("{source}; {choose}"),
+    }
+}
+
 fn shown(path: &Path) -> String {
     path.display().to_string()
 }
@@ -133,7 +145,7 @@ fn kept(path: &Path, make: impl FnOnce() -> Result<Vec<u8>, IdentityError>) -> R
     let file = |source| IdentityError::File { path: shown(path), source };
     match std::fs::read(path) {
         Ok(bytes) => return Ok(Zeroizing::new(bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(file(error)),
     }
     let bytes = Zeroizing::new(make()?);

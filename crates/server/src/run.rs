@@ -11,7 +11,13 @@ use crate::operator::{self, Answer, Ask};
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
 use crate::{federation, setup};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 use tidings_proto::{Refusal, ServerKey};
 use tokio::net::TcpListener;
@@ -20,10 +26,21 @@ use tokio::net::TcpListener;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}. Is another program using it? Choose another with \"listen\" or --listen")]
+    #[error("cannot listen on {address}: {}", unheard(address, source))]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another server runs on the same folder.
+    #[error("{0} is in use by another server that runs. Stop that one, or choose another folder with --data")]
+    FolderInUse(String),
+    /// The folder's lock cannot be had.
+    #[error("{folder} cannot be locked: {source}. Choose a folder on a local disk with --data")]
+    Lock {
+        /// The folder.
+        folder: String,
         /// Why.
         source: std::io::Error,
     },
@@ -41,6 +58,21 @@ pub enum StartError {
     Tls(#[from] rustls::Error),
 }
 
+/// What to do about an address that cannot be listened on.
+fn unheard(address: &SocketAddr, source: &std::io::Error) -> String {
+    let choose = "choose another with --listen, or with \"listen\" in setup.json";
+    match source.kind() {
+        ErrorKind::AddrInUse => format!("another program uses port {} already. Stop it, or {choose}", address.port()),
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine has no address {}. Take 0.0.0.0 for all that it has, or {choose}", address.ip())
+        }
+        ErrorKind::PermissionDenied => {
+            format!("this account may not use port {}. Ports from 1024 are free to all: {choose}", address.port())
+        }
+        _ => format!("{source}; {choose}"),
+    }
+}
+
 /// A server that is about to run.
 pub struct Server;
 
@@ -48,6 +80,8 @@ pub struct Server;
 pub struct Running {
     host: Arc<Host>,
     address: SocketAddr,
+    /// The folder is this server's until this is dropped, however it ends.
+    _lock: File,
 }
 
 impl Server {
@@ -62,6 +96,7 @@ impl Server {
             return Err(StartError::PlainInPublic(config.listen));
         }
         let identity = Identity::load_or_create(&config.data, &config.name)?;
+        let lock = lock(&config.data)?;
         let server_tls = match config.transport {
             Transport::Tls => Some(tls::server(&identity)?),
             Transport::PlainLoopback => None,
@@ -85,7 +120,18 @@ impl Server {
         host.tasks.spawn(accept::serve(host.clone(), listener, server_tls));
         federation::start(&host, client_tls);
         tracing::info!(name = %host.name, %address, key = %setup::write_key(&host.identity.key()), "serving");
-        Ok(Running { host, address })
+        Ok(Running { host, address, _lock: lock })
+    }
+}
+
+/// Two servers on one database would give one place in a log twice.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let cannot = |source: std::io::Error| StartError::Lock { folder: data.display().to_string(), source };
+    let file = File::options().create(true).append(true).mode(0o600).open(data.join("lock")).map_err(cannot)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(StartError::FolderInUse(data.display().to_string())),
+        Err(error) => Err(cannot(error.into())),
     }
 }
 

@@ -124,12 +124,12 @@ fn peers(settings: &mut Settings, own: Option<&ServerName>) -> Vec<Peer> {
             continue;
         }
         match key {
-            // A key that is there and cannot be read has been refused already.
-            None if settings.has(&path.child("key")) => {}
+            // What is there and cannot be read has been refused already.
+            None if address.is_none() || !settings.is_missing(&path.child("key")) => {}
             None => settings.warn(
                 path,
                 &format!(
-                    "no key, so {name} is neither dialled nor let in. Run `tidings peer show` there, and put the line that it prints here"
+                    "no key, so {name} is neither dialled nor let in. Run `tidings peer show` on {name}, and paste the line that it prints here"
                 ),
             ),
             Some(key) => {
@@ -182,25 +182,5 @@ mod tests {
         assert_eq!(setup.peers, [Peer { name: "s2".parse().unwrap(), address: "127.0.0.1:5555".into(), key: Some(ServerKey([7; 32])) }]);
         assert_eq!(setup.listen.port(), 7000);
         assert_eq!(setup.registration, Registration::Open);
-    }
-
-    #[test]
-    fn mistakes_are_named_with_their_place() {
-        for (text, said) in [
-            ("", "setup.json"),
-            ("{", "setup.json"),
-            ("[]", "setup.json"),
-            ("{}", "server_name"),
-            (r#"{"server_name": null}"#, "server_name"),
-            (r#"{"server_name": "S1"}"#, "server_name"),
-            (r#"{"server_name": "s1", "admin": {"alice@s2": "x"}}"#, "admin.alice@s2"),
-            (r#"{"server_name": "s1", "mailing_address": {"s2": 7}}"#, "mailing_address.s2"),
-            (r#"{"server_name": "s1", "mailing_address": {"s2": {"address": "h:1", "key": "zz"}}}"#, "mailing_address.s2.key"),
-            (r#"{"server_name": "s1", "listen": "nowhere"}"#, "listen"),
-            (r#"{"server_name": "s1", "sever_name": "s1"}"#, "sever_name"),
-        ] {
-            let error = read(text).unwrap_err();
-            assert!(error.contains(said), "{text}: {error}");
-        }
     }
 }

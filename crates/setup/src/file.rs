@@ -1,6 +1,6 @@
 //! A setup file: JSON with comments and trailing commas, and nothing else beyond JSON. Every mistake in it is found in one reading.
 
-use crate::meant::hint;
+use crate::meant::nearest;
 use crate::settings::Value as Setting;
 use crate::{Key, KeyPath, Origin, Place, Preset, Problem, Settings, Shape};
 use jsonc_parser::ast::{Object, Value};
@@ -19,6 +19,8 @@ pub(crate) fn read(settings: &mut Settings, file: &Path, bytes: &[u8]) -> Option
         Ok(text) => text,
         Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
     };
+    // Some editors begin every file with a byte order mark (RFC 8259 §8.1 lets us pass over it).
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader { settings, file, text };
     if whole.is_err() {
         return reader.unread(text.len(), "this is not UTF-8; save the file as UTF-8");
@@ -47,7 +49,7 @@ pub(crate) fn read(settings: &mut Settings, file: &Path, bytes: &[u8]) -> Option
             Some(reader.place(object.range.start))
         }
         Some(other) => reader.unread(other.range().start, &format!("an object is expected, not {}: {{ {example} }}", kind(&other))),
-        None => reader.unread(0, &format!("the file is empty; write at least {{ {example} }}")),
+        None => reader.unread(0, &format!("there is nothing in the file; write at least {{ {example} }}")),
     }
 }
 
@@ -122,11 +124,16 @@ impl Reader<'_> {
     fn unknown(&mut self, at: usize, path: KeyPath, name: &str, keys: &'static [Key], top: bool) {
         let table = self.settings.table();
         let elsewhere = table.elsewhere.iter().find(|(key, _)| top && *key == name);
-        let what = match elsewhere {
-            Some((_, file)) => format!("this key belongs in {file}, not in {}", table.file),
-            None => {
-                let all = keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", ");
-                format!("there is no such key{}", hint(name, keys.iter().map(|key| key.name), &format!("; there are {all}")))
+        let inside = table.keys.iter().find(|key| matches!(key.shape, Shape::Object(keys) if keys.iter().any(|key| key.name == name)));
+        let what = match (elsewhere, inside, nearest(name, keys.iter().map(|key| key.name))) {
+            (Some((_, file)), ..) => format!("this key belongs in {file}, not in {}", table.file),
+            (None, Some(object), _) => format!("this key belongs inside of \"{}\"", object.name),
+            (None, None, Some(meant)) => {
+                self.settings.misspelt(KeyPath([&path.0[..path.0.len() - 1], &[meant.to_owned()]].concat()));
+                format!("there is no such key; did you mean \"{meant}\"?")
+            }
+            (None, None, None) => {
+                format!("there is no such key; there are {}", keys.iter().map(|key| key.name).collect::<Vec<_>>().join(", "))
             }
         };
         self.refuse(at, path, &what);
@@ -164,10 +171,12 @@ impl Reader<'_> {
                 (Value::Object(member), _) => {
                     self.object(member, keys, &path);
                     let place = self.place(member.range.start);
-                    let there = |key: &Key| member.properties.iter().any(|property| property.name.as_str() == key.name);
-                    for key in keys.iter().filter(|key| matches!(key.preset, Preset::Needed) && !there(key)) {
-                        let Problem { origin, path, what } = missing(key, path.child(key.name), place.clone());
-                        self.settings.refuse_at(origin, path, &what);
+                    for key in keys.iter().filter(|key| matches!(key.preset, Preset::Needed)) {
+                        let path = path.child(key.name);
+                        if self.settings.is_missing(&path) {
+                            let Problem { origin, path, what } = missing(key, path, place.clone());
+                            self.settings.refuse_at(origin, path, &what);
+                        }
                     }
                 }
                 (Value::StringLit(_), [first, ..]) => self.value(value, first, path.child(first.name)),
@@ -188,7 +197,7 @@ fn expected(shape: &Shape) -> String {
         Shape::Number { least, .. } => format!("a whole number of at least {least}"),
         Shape::Names { like, .. } => format!("an object of names, {{ \"{like}\": \"\", … }},"),
         Shape::Members { like, .. } => format!("an object, {{ \"{like}\": … }},"),
-        Shape::Object(_) => "an object, { … },".into(),
+        Shape::Object(keys) => format!("an object, {{ \"{}\": … }},", keys.first().map_or("", |key| key.name)),
     }
 }
 
@@ -218,10 +227,17 @@ fn syntax(kind: &ParseErrorKind) -> String {
         Kind::UnterminatedArray => "this [ has no ] that closes it",
         Kind::UnterminatedCommentBlock => "this /* has no */ that closes it",
         Kind::String(ParseStringErrorKind::UnterminatedStringLiteral) => "this text has no \" that closes it",
-        Kind::UnexpectedCloseBrace => "there is nothing that this } closes",
-        Kind::UnexpectedCloseBracket => "there is nothing that this ] closes",
-        Kind::UnexpectedComma => "there is nothing before this comma",
-        Kind::UnexpectedColon => "there is no key before this colon",
+        Kind::String(ParseStringErrorKind::InvalidEscape) => "JSON has no such escape; a backslash itself is written \\\\",
+        Kind::UnexpectedCloseBrace => "this } does not belong here; is a value or a ] missing before it?",
+        Kind::UnexpectedCloseBracket => "this ] does not belong here; is a value or a } missing before it?",
+        Kind::UnexpectedComma => "this comma does not belong here; is a value missing before it?",
+        Kind::UnexpectedColon => "this colon does not belong here; is a key missing before it?",
+        Kind::HexadecimalNumbersNotAllowed
+        | Kind::UnaryPlusNumbersNotAllowed
+        | Kind::BareDecimalPointNumbersNotAllowed
+        | Kind::ExpectedDigit
+        | Kind::ExpectedDigitFollowingNegativeSign
+        | Kind::ExpectedPlusMinusOrDigitInNumberLiteral => "a number is written in digits, like 10",
         Kind::UnexpectedToken | Kind::UnexpectedTokenInObject => "this does not belong here",
         Kind::MultipleRootJsonValues => "the file ends with the } before this; nothing may follow",
         Kind::NestingDepthExceeded => "too many objects inside of each other",

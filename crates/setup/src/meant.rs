@@ -1,6 +1,7 @@
 //! "Did you mean": the known name that is nearest to the one that was written.
 
-use crate::Table;
+use crate::{KeyPath, Origin, Problem, Table};
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 /// The candidate that differs from `name` in few letters, however they are capitalised. None where none is near.
@@ -12,28 +13,32 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     candidates.into_iter().map(|candidate| (distance(candidate), candidate)).filter(near).min().map(|(_, candidate)| candidate)
 }
 
-/// `"; did you mean X?"` with the nearest of `candidates`, or else `otherwise`.
-pub(crate) fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
-    nearest(name, candidates).map_or_else(|| otherwise.to_owned(), |meant| format!("; did you mean \"{meant}\"?"))
-}
+/// What our variables begin with.
+const OURS: &str = "TIDINGS_";
 
-/// A sentence about each variable that begins like ours and is none: of none of the `tables`, and not among `others`.
-pub fn unknown_variables(tables: &[&Table], others: &[&str], variables: &[(OsString, OsString)]) -> Vec<String> {
+/// A warning about each variable that begins like ours and is none: of none of the `tables`, and not among `others`.
+pub fn unknown_variables(tables: &[&Table], others: &[&str], variables: &[(OsString, OsString)]) -> Vec<Problem> {
     let plain = tables.iter().flat_map(|table| table.plain().into_iter().map(|(path, _)| table.variable(&path)));
     let known: Vec<String> = plain.chain(others.iter().map(|&other| other.to_owned())).collect();
-    let composed = |name: &str| {
-        let of = |table: &&&Table| table.keys.iter().any(|key| !key.is_plain() && table.variable(&key.name.into()) == name);
-        tables.iter().find(of).map(|table| format!("{name} has no effect: this is said in {} only", table.file))
+    // What all of them begin with makes none of them nearer.
+    let ends: Vec<&str> = known.iter().filter_map(|known| known.strip_prefix(OURS)).collect();
+    let meant = |name: &str| nearest(&name[OURS.len()..], ends.iter().copied()).map(|end| format!("{OURS}{end}"));
+    let judge = |name: &str| {
+        let composed = |table: &&&Table| table.keys.iter().any(|key| !key.is_plain() && table.variable(&key.name.into()) == name);
+        // Its end may be right: TIDINGS_SERVER_IP for TIDINGS_CLIENT_SERVER_IP.
+        let longer = known.iter().find(|known| known.ends_with(&name[OURS.len() - 1..])).cloned();
+        match (longer.or_else(|| meant(name)), tables.iter().find(composed)) {
+            (_, Some(table)) => format!("this has no effect: it can be said in {} only", table.file),
+            (Some(meant), _) => format!("there is no such variable; did you mean {meant}?"),
+            (None, None) => "there is no such variable".into(),
+        }
     };
-    let sentence = |name: &str| {
-        let meant = nearest(name, known.iter().map(String::as_str));
-        let otherwise = || composed(name).unwrap_or_else(|| format!("{name} has no effect: there is no such variable"));
-        meant.map_or_else(otherwise, |meant| format!("{name} has no effect: there is no such variable; did you mean {meant}?"))
-    };
-    let ours = variables.iter().map(|(name, _)| name.to_string_lossy()).filter(|name| name.starts_with("TIDINGS_"));
-    let mut sentences: Vec<String> = ours.filter(|name| !known.iter().any(|known| known == name)).map(|name| sentence(&name)).collect();
-    sentences.sort();
-    sentences
+    let unknown = variables.iter().map(|(name, _)| name.to_string_lossy()).filter(|name| name.starts_with(OURS));
+    let unknown = unknown.filter(|name| !known.iter().any(|known| known == name));
+    let warning = |name: Cow<str>| Problem { what: judge(&name), origin: Origin::Variable(name.into_owned()), path: KeyPath::default() };
+    let mut warnings: Vec<Problem> = unknown.map(warning).collect();
+    warnings.sort();
+    warnings
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Settings by layers, each above the ones before: presets, file, variables, flags. Every value knows where it comes from, and every
 //! mistake is kept, so that all of them can be told at once.
 
-use crate::meant::hint;
+use crate::meant::nearest;
 use crate::{Key, KeyPath, Origin, Place, Preset, Problem, Problems, Shape, Table, file};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub struct Settings {
     found: BTreeMap<KeyPath, Found>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// The keys that somebody meant and misspelt: those are not missing as well.
+    misspelt: BTreeSet<KeyPath>,
     source: Source,
 }
 
@@ -71,7 +73,7 @@ impl Settings {
             Preset::Needed | Preset::Said(_) => None,
         };
         let found = table.plain().into_iter().filter_map(preset).collect();
-        Settings { table, found, problems: Vec::new(), warnings: Vec::new(), source: Source::NoFile }
+        Settings { table, found, problems: Vec::new(), warnings: Vec::new(), misspelt: BTreeSet::new(), source: Source::NoFile }
     }
 
     /// A file, if it can be read.
@@ -139,7 +141,8 @@ impl Settings {
             Shape::Choice(words) if !words.iter().any(|word| word.word == text) => {
                 let words = words.iter().map(|word| word.word);
                 let all = words.clone().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
-                let what = format!("one of {all} is expected{}", hint(text, words, ""));
+                let meant = nearest(text, words).map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
+                let what = format!("one of {all} is expected{meant}");
                 self.refuse_at(origin, path, &what);
             }
             _ => self.put(path, Value::Text(text.into()), origin),
@@ -156,7 +159,7 @@ impl Settings {
             read if all_digits && read.as_ref().map_or(true, |number| *number > most) => {
                 self.refuse_at(origin, path, &format!("at most {most} is expected"));
             }
-            _ => self.refuse_at(origin, path, &format!("a whole number is expected, at least {least}")),
+            _ => self.refuse_at(origin, path, &format!("a whole number of at least {least} is expected")),
         }
     }
 
@@ -170,6 +173,15 @@ impl Settings {
 
     pub(crate) fn refuse_at(&mut self, origin: Origin, path: KeyPath, what: &str) {
         self.problems.push(Problem { origin, path, what: what.into() });
+    }
+
+    pub(crate) fn misspelt(&mut self, path: KeyPath) {
+        self.misspelt.insert(path);
+    }
+
+    /// Whether there is nothing at `path`, and nothing has been said about it either.
+    pub fn is_missing(&self, path: &KeyPath) -> bool {
+        !self.found.contains_key(path) && !self.misspelt.contains(path) && !self.problems.iter().any(|problem| problem.path == *path)
     }
 
     pub(crate) fn warn_at(&mut self, origin: Origin, path: KeyPath, what: &str) {
@@ -186,11 +198,6 @@ impl Settings {
     pub fn warn(&mut self, path: impl Into<KeyPath>, what: &str) {
         let path = path.into();
         self.warn_at(self.origin(&path), path, what);
-    }
-
-    /// Whether anybody has said the value at `path`, or it is preset.
-    pub fn has(&self, path: &KeyPath) -> bool {
-        self.found.contains_key(path)
     }
 
     /// Where the value at `path` comes from.
@@ -229,15 +236,8 @@ impl Settings {
     pub fn problems(&self) -> Option<Problems> {
         let mut problems = self.problems.clone();
         if let Source::Read(place) = &self.source {
-            let missing = |key: &&Key| {
-                let path = key.name.into();
-                matches!(key.preset, Preset::Needed)
-                    && !self.found.contains_key(&path)
-                    && !problems.iter().any(|problem| problem.path == path)
-            };
-            let missing: Vec<_> =
-                self.table.keys.iter().filter(missing).map(|key| file::missing(key, key.name.into(), place.clone())).collect();
-            problems.extend(missing);
+            let missing = self.table.keys.iter().filter(|key| matches!(key.preset, Preset::Needed) && self.is_missing(&key.name.into()));
+            problems.extend(missing.map(|key| file::missing(key, key.name.into(), place.clone())));
         }
         problems.sort();
         (!problems.is_empty()).then_some(Problems(problems))
@@ -260,12 +260,14 @@ impl Settings {
     fn rows_of(&self, key: &Key, path: KeyPath, rows: &mut Vec<Row>) {
         match key.shape {
             Shape::Object(keys) => keys.iter().for_each(|key| self.rows_of(key, path.child(key.name), rows)),
-            Shape::Names { .. } | Shape::Members { .. } => {
-                let under = |found: &(&KeyPath, &Found)| found.0.0.len() > path.0.len() && found.0.0.starts_with(&path.0);
-                rows.extend(self.found.iter().filter(under).filter_map(|(path, found)| {
-                    let said = matches!(key.shape, Shape::Names { .. }).then_some(Shown::Said("kept back"));
-                    Some(Row { path: path.clone(), value: shown(&found.value).or(said)?, origin: found.origin.clone() })
-                }));
+            Shape::Names { .. } => rows.extend(self.names(key.name).iter().map(|name| {
+                let path = path.child(name);
+                Row { origin: self.origin(&path), path, value: Shown::Said("kept back") }
+            })),
+            Shape::Members { keys, .. } => {
+                for name in self.names(key.name) {
+                    keys.iter().for_each(|key| self.rows_of(key, path.child(&name).child(key.name), rows));
+                }
             }
             _ => {
                 let said = match key.preset {

@@ -11,6 +11,9 @@ pub const DEFAULT_PORT: u16 = 5555;
 /// Reads where to dial: `host` or `host:port`; an IPv6 address that has a port is in brackets. Gives `host:port`.
 pub fn address(text: &str) -> Result<String, &'static str> {
     const EXPECTED: &str = "a host or host:port is expected, such as 192.168.1.10 or chat.example.org:5555";
+    if text.contains('/') {
+        return Err("a host or host:port is expected, without anything like https:// before it and without a path after it");
+    }
     if text.parse::<Ipv6Addr>().is_ok() {
         return Ok(format!("[{text}]:{DEFAULT_PORT}"));
     }

@@ -67,9 +67,12 @@ fn check(all: Vec<Read>, look: Look) -> Result<u8, Failure> {
         verdicts.push(format!("{file}: {}, {}", count(problems.len(), "problem"), count(warnings.len(), "warning")));
         fine &= problems.is_empty();
     }
-    for sentence in layers::unknown_variables() {
-        let warning = Problem { origin: Origin::Default, path: Default::default(), what: sentence };
-        writeln!(out, "{}", said("warning", look::YELLOW, &warning, look))?;
+    let unknown = layers::unknown_variables();
+    for warning in &unknown {
+        writeln!(out, "{}", said("warning", look::YELLOW, warning, look))?;
+    }
+    if !unknown.is_empty() {
+        verdicts.push(format!("environment: {}", count(unknown.len(), "warning")));
     }
     if !fine {
         return Err(Failure::config(verdicts.join("\n")));
@@ -135,7 +138,7 @@ fn print(settings: &Settings, with_origin: bool, look: Look) -> Result<(), Failu
         let (value, colour) = match row.value {
             Shown::Text(text) => (inert::line(&text), ""),
             Shown::Number(number) => (number.to_string(), ""),
-            Shown::Said(said) => (format!("({said})"), look::DIM),
+            Shown::Said(said) => (format!("({})", said.replace('`', "")), look::DIM),
         };
         let from = with_origin.then(|| (inert::line(&row.origin.to_string()), look::DIM));
         [Some((row.path.to_string(), look::BOLD)), Some((value, colour)), from].into_iter().flatten().collect::<Vec<_>>()

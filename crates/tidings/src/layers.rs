@@ -10,19 +10,23 @@ use tidings_client::setup::TABLE as CLIENT;
 use tidings_proto::ServerName;
 use tidings_server::identity::Identity;
 use tidings_server::setup::{Setup, TABLE as SERVER};
-use tidings_setup::{Settings, Table};
+use tidings_setup::{Problem, Settings, Table};
 
 /// The variables that stand for no key of a file, and what they do.
-pub const OTHER_VARIABLES: [(&str, &str); 5] = [
+pub const OTHER_VARIABLES: [(&str, &str); 6] = [
     ("TIDINGS_SETUP", "the setup file, as `--setup`"),
     ("TIDINGS_PROFILE", "the folder of your account on this device, as `--profile`"),
     (secret::VARIABLE, "your password, where neither `--password-file` nor `--password-stdin` is given"),
+    (
+        secret::NEW_VARIABLE,
+        "the new password, where `password` and `recover` are given neither `--new-password-file` nor `--new-password-stdin`",
+    ),
     ("TIDINGS_LOG", "what is logged to standard error, like `debug` or `tidings_server=trace`; JSON where that is no terminal"),
     ("NO_COLOR", "no colours, whatever it is set to"),
 ];
 
-/// A sentence about each variable that begins like ours and is none.
-pub fn unknown_variables() -> Vec<String> {
+/// A warning about each variable that begins like ours and is none.
+pub fn unknown_variables() -> Vec<Problem> {
     tidings_setup::unknown_variables(&[&SERVER, &CLIENT], &OTHER_VARIABLES.map(|(name, _)| name), &variables())
 }
 

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::{layers, look};
 use serde_json::json;
 use std::io::Write;
+use std::net::SocketAddr;
 use tidings_proto::{ServerKey, ServerName};
 use tidings_server::identity::Identity;
 use tidings_server::setup::write_key;
@@ -15,23 +16,34 @@ pub fn show(global: &Global, arguments: &PeerShowArguments) -> Result<u8, Failur
     let (setup, _) = layers::server(global, &arguments.server)?;
     let data = layers::data(&setup)?;
     let identity = Identity::load_or_create(&data, &setup.name).map_err(|error| Failure::config(error.to_string()))?;
-    let listen = Some(setup.listen).filter(|listen| !listen.ip().is_unspecified() && listen.port() != 0);
     let address = match &arguments.address {
-        Some(address) => Some(value::address(address).map_err(|expected| Failure::usage(format!("--address: {expected}")))?),
-        None => setup.advertise.or_else(|| listen.map(|listen| listen.to_string())),
+        Some(address) => Ok(value::address(address).map_err(|expected| Failure::usage(format!("--address: {expected}")))?),
+        None => reached_at(setup.advertise.as_deref(), setup.listen),
     };
     if global.json {
-        let peer = json!({ "name": setup.name.as_str(), "address": address, "key": write_key(&identity.key()) });
+        let peer = json!({ "name": setup.name.as_str(), "address": address.ok(), "key": write_key(&identity.key()) });
         writeln!(std::io::stdout(), "{}", look::object("peer", &peer))?;
         return Ok(0);
     }
-    if address.is_none() {
-        let hint = "put the address at which others reach this server in the place of HOST, or say it with --address";
-        writeln!(std::io::stderr(), "{hint}")?;
-    }
-    let address = address.unwrap_or_else(|| format!("HOST:{}", setup.listen.port()));
+    let address = address.or_else(|unknown| {
+        writeln!(
+            std::io::stderr(),
+            "put the address at which others reach this server in the place of {unknown}, or say it with --address"
+        )?;
+        Ok::<_, Failure>(unknown)
+    })?;
     writeln!(std::io::stdout(), "{}", line(&setup.name, &address, &identity.key()))?;
     Ok(0)
+}
+
+/// Where others reach a server, as far as that is known here; or else what to put it in the place of.
+pub fn reached_at(advertise: Option<&str>, listen: SocketAddr) -> Result<String, String> {
+    match (advertise, listen.port()) {
+        (Some(advertise), _) => Ok(advertise.to_owned()),
+        (None, 0) => Err("HOST:PORT".into()),
+        (None, port) if listen.ip().is_unspecified() => Err(format!("HOST:{port}")),
+        (None, _) => Ok(listen.to_string()),
+    }
 }
 
 /// What is pasted into `mailing_address`.

@@ -70,37 +70,38 @@ fn introduce(config: &Config, settings: &Settings, running: &Running, look: Look
         row("address", format!("{address} (TLS 1.3)")),
         row("key", write_key(&key)),
         row("data", data.display().to_string()),
+        row("setup", settings.path().map_or_else(|| "no setup.json in this folder".into(), |file| file.display().to_string())),
         row("registration", registration.into()),
     ];
     for peer in &config.peers {
         let state = if peer.key.is_some() { "" } else { " (no key, so not used)" };
         rows.push(row("peer", format!("{} at {}{state}", peer.name, peer.address)));
     }
-    let at = config.advertise.clone().unwrap_or_else(|| address.to_string());
+    let at = peer::reached_at(config.advertise.as_deref(), address).unwrap_or_else(|unknown| unknown);
     rows.push(row("for peers", peer::line(&config.name, &at, &key)));
     writeln!(out, "Tidings server {} is running.", look.paint(look::BOLD, config.name.as_str()))?;
     for line in look::columns(&rows, look) {
         writeln!(out, "{line}")?;
     }
-    if settings.path().is_none() {
-        writeln!(out, "{}", without_file(config, settings))?;
+    for line in assumed(config, settings) {
+        writeln!(out, "{line}")?;
     }
     out.flush()
 }
 
 /// What was assumed for want of a `setup.json`, and how to say it otherwise.
-fn without_file(config: &Config, settings: &Settings) -> String {
-    let is_assumed = |key: &str| settings.origin(&key.into()) == Origin::Default;
-    let mut assumed = Vec::new();
+fn assumed(config: &Config, settings: &Settings) -> Vec<String> {
+    let is_assumed = |key: &str| settings.path().is_none() && settings.origin(&key.into()) == Origin::Default;
+    let mut lines = Vec::new();
     if is_assumed("server_name") {
-        assumed.push(format!("the name {} (--name says another)", config.name));
+        lines.push(format!("  the name {}, which stays with the data folder; another one takes --name and a new --data", config.name));
     }
     if is_assumed("listen") {
-        assumed.push("an address that only this machine can reach (--listen 0.0.0.0:5555 is for all)".into());
+        lines.push("  to serve this machine only; --listen 0.0.0.0:5555 serves all".into());
     }
-    let assumed =
-        if assumed.is_empty() { "nothing had to be assumed but its defaults".into() } else { format!("assumed: {}", assumed.join(", ")) };
-    format!(
-        "There is no setup.json in this folder; {assumed}.\n`tidings config show --origin` shows all settings and where they come from."
-    )
+    if !lines.is_empty() {
+        lines.insert(0, "Since there is no setup.json, this was assumed:".into());
+        lines.push("`tidings config show --origin` shows all settings, and where each comes from.".into());
+    }
+    lines
 }

@@ -1,4 +1,4 @@
-//! Tests of what lasts: the store's contract, and the logs above it, on real files and with real keys.
+//! Tests of what lasts: the store's contract, and the logs above it, on real files and with real keys. And of what an operator writes.
 
 mod append;
 mod follow;
@@ -10,5 +10,6 @@ mod pump;
 mod register;
 mod replica;
 mod rules;
+mod setup;
 mod store_contract;
 mod support;
