@@ -65,6 +65,10 @@ impl Peers {
 
 /// Dials every peer that has a pinned key, for as long as `host` runs.
 pub fn start(host: &Arc<Host>, tls: Arc<rustls::ClientConfig>) {
+    let late = host.clone();
+    host.tasks.spawn(async move {
+        late.stopping.run_until_cancelled(late.presence.tell_late()).await;
+    });
     for peer in host.peers.0.values() {
         match peer.peer.key {
             Some(key) => {

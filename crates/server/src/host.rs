@@ -9,7 +9,7 @@ use crate::logs::Logs;
 use crate::presence::Presence;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tidings_proto::ServerName;
+use tidings_proto::{ServerName, UserName};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -52,7 +52,7 @@ impl Host {
             identity,
             transport: config.transport,
             accounts: Accounts::new(config),
-            presence: Presence::new(config.name.clone()),
+            presence: Presence::new(config.name.clone(), knows_keys(&logs)),
             peers: Peers::new(config),
             guests: Arc::new(Guests::new(GuestLimits {
                 per_address: config.limits.guests_per_address as usize,
@@ -74,4 +74,9 @@ impl Host {
     pub fn network(&self) -> Vec<ServerName> {
         std::iter::once(self.name.clone()).chain(self.peers.names()).collect()
     }
+}
+
+fn knows_keys(logs: &Arc<Logs>) -> impl Fn(&UserName) -> bool + Send + Sync + 'static {
+    let logs = logs.clone();
+    move |user| logs.directory().state(user).is_some()
 }

@@ -2,28 +2,49 @@
 //!
 //! Never stored, and nothing durable depends on it: it may be lost, late or wrong.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 use tidings_proto::frame::{Online, PersonState};
 use tidings_proto::{ServerName, UserName};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// How many changes a slow listener may be behind before it is told to look at everybody anew.
 const BEHIND: usize = 1024;
+/// Of a peer's user at most one change is told in so long.
+const EVERY: Duration = Duration::from_secs(2);
+/// A peer may speak of so many users before their keys are here; when those arrive, what was said is shown with them.
+const EARLY: usize = 1000;
+
+/// Whether the keys of a user are here.
+type Known = Box<dyn Fn(&UserName) -> bool + Send + Sync>;
 
 /// The state of everybody known.
 pub struct Presence {
     me: ServerName,
+    known: Known,
     state: Arc<Mutex<State>>,
     changes: broadcast::Sender<PersonState>,
+    late: Notify,
 }
 
 #[derive(Default)]
 struct State {
     /// Links per user of this server.
     links: HashMap<UserName, usize>,
-    /// What each peer says of its own users; only those who are not offline.
-    peers: HashMap<ServerName, HashMap<UserName, Online>>,
+    peers: HashMap<ServerName, Said>,
+    /// Changes of peers' users that were told lately, and when.
+    told: HashMap<UserName, Instant>,
+    /// Peers' users whose change is told later.
+    late: HashSet<UserName>,
+}
+
+/// What a peer says of its own users; only those who are not offline.
+#[derive(Default)]
+struct Said {
+    online: HashMap<UserName, Online>,
+    /// The same of users whose keys were not here yet.
+    early: HashMap<UserName, Online>,
 }
 
 /// One device's link; its user is offline again when the last of them is dropped.
@@ -33,10 +54,31 @@ pub struct Here {
     changes: broadcast::Sender<PersonState>,
 }
 
+impl Said {
+    fn of(&self, user: &UserName) -> Online {
+        self.online.get(user).or_else(|| self.early.get(user)).copied().unwrap_or(Online::Offline)
+    }
+
+    /// Takes over what is said of one user. Of whom nothing is known, only so much is kept.
+    fn put(&mut self, user: UserName, online: Online, known: bool) {
+        self.online.remove(&user);
+        self.early.remove(&user);
+        if online == Online::Offline {
+            return;
+        }
+        if known {
+            self.online.insert(user, online);
+        } else if self.early.len() < EARLY {
+            self.early.insert(user, online);
+        }
+    }
+}
+
 impl Presence {
-    /// Nobody is online yet.
-    pub fn new(me: ServerName) -> Presence {
-        Presence { me, state: Arc::default(), changes: broadcast::channel(BEHIND).0 }
+    /// Nobody is online yet. Only users who are `known` are shown.
+    pub fn new(me: ServerName, known: impl Fn(&UserName) -> bool + Send + Sync + 'static) -> Presence {
+        let (known, changes) = (Box::new(known), broadcast::channel(BEHIND).0);
+        Presence { me, known, state: Arc::default(), changes, late: Notify::new() }
     }
 
     /// A device of `user`, who is of this server, is here until the value is dropped.
@@ -50,28 +92,57 @@ impl Presence {
         Here { user: user.clone(), state: self.state.clone(), changes: self.changes.clone() }
     }
 
-    /// What `peer` says of its users. It is believed about its own users only.
+    /// What `peer` says of its users. It is believed about its own users only, and heard of no others.
     pub fn peer_says(&self, peer: &ServerName, whole: bool, people: Vec<PersonState>) {
+        self.peer_says_at(peer, whole, people, Instant::now());
+    }
+
+    fn peer_says_at(&self, peer: &ServerName, whole: bool, people: Vec<PersonState>, now: Instant) {
         let mut state = locked(&self.state);
-        let known = state.peers.entry(peer.clone()).or_default();
-        let said: HashMap<UserName, Online> =
+        let mut said: HashMap<UserName, Online> =
             people.into_iter().filter(|person| person.user.server() == peer).map(|person| (person.user, person.online)).collect();
+        let before = state.peers.entry(peer.clone()).or_default();
         if whole {
-            for user in known.keys().filter(|user| !said.contains_key(*user)) {
-                tell(&self.changes, user, Online::Offline);
+            // Whoever is not mentioned is gone.
+            for user in before.online.keys().chain(before.early.keys()) {
+                said.entry(user.clone()).or_insert(Online::Offline);
             }
-            known.retain(|user, _| said.contains_key(user));
         }
+        let mut changed = Vec::new();
         for (user, online) in said {
-            let before = known.get(&user).copied().unwrap_or(Online::Offline);
-            if before != online {
+            let known = (self.known)(&user);
+            if known && before.of(&user) != online {
+                changed.push((user.clone(), online));
+            }
+            before.put(user, online, known);
+        }
+        for (user, online) in changed {
+            if state.told.get(&user).is_some_and(|at| now.duration_since(*at) < EVERY) {
+                state.late.insert(user);
+                self.late.notify_one();
+            } else {
+                state.told.insert(user.clone(), now);
                 tell(&self.changes, &user, online);
             }
-            if online == Online::Offline {
-                known.remove(&user);
-            } else {
-                known.insert(user, online);
-            }
+        }
+    }
+
+    /// Tells what had to wait, for as long as it is polled.
+    pub async fn tell_late(&self) {
+        loop {
+            self.late.notified().await;
+            tokio::time::sleep(EVERY).await;
+            self.tell_late_at(Instant::now());
+        }
+    }
+
+    fn tell_late_at(&self, now: Instant) {
+        let mut state = locked(&self.state);
+        state.told.retain(|_, at| now.duration_since(*at) < EVERY);
+        for user in std::mem::take(&mut state.late) {
+            let online = state.peers.get(user.server()).map_or(Online::Offline, |said| said.of(&user));
+            tell(&self.changes, &user, online);
+            state.told.insert(user, now);
         }
     }
 
@@ -80,13 +151,13 @@ impl Presence {
         self.peer_says(peer, true, Vec::new());
     }
 
-    /// Whether `user` can be reached.
+    /// Whether `user`, who is known, can be reached.
     pub fn of(&self, user: &UserName) -> Online {
         let state = locked(&self.state);
         if user.server() == &self.me {
             if state.links.contains_key(user) { Online::Online } else { Online::Offline }
         } else {
-            state.peers.get(user.server()).and_then(|peer| peer.get(user)).copied().unwrap_or(Online::Offline)
+            state.peers.get(user.server()).map_or(Online::Offline, |said| said.of(user))
         }
     }
 
@@ -99,7 +170,10 @@ impl Presence {
     pub fn everybody(&self) -> Vec<PersonState> {
         let mut people = self.own();
         let state = locked(&self.state);
-        people.extend(state.peers.values().flatten().map(|(user, online)| person(user, *online)));
+        for said in state.peers.values() {
+            let early = said.early.iter().filter(|(user, _)| (self.known)(user));
+            people.extend(said.online.iter().chain(early).map(|(user, online)| person(user, *online)));
+        }
         people
     }
 
@@ -145,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_user_is_online_while_one_link_is_left() {
-        let presence = Presence::new("s1".parse().unwrap());
+        let presence = Presence::new("s1".parse().unwrap(), |_| true);
         let mut changes = presence.changes();
         let phone = presence.arrive(&user("alice@s1"));
         let laptop = presence.arrive(&user("alice@s1"));
@@ -158,16 +232,72 @@ mod tests {
         assert!(changes.try_recv().is_err());
     }
 
+    fn says(name: &str, online: Online) -> PersonState {
+        person(&user(name), online)
+    }
+
+    fn told(changes: &mut broadcast::Receiver<PersonState>) -> Vec<(String, Online)> {
+        std::iter::from_fn(|| changes.try_recv().ok()).map(|person| (person.user.to_string(), person.online)).collect()
+    }
+
     #[test]
     fn a_peer_speaks_only_for_its_own_users() {
-        let presence = Presence::new("s1".parse().unwrap());
+        let presence = Presence::new("s1".parse().unwrap(), |_| true);
         let s2: ServerName = "s2".parse().unwrap();
-        let says = |name: &str| person(&user(name), Online::Online);
-        presence.peer_says(&s2, true, vec![says("bob@s2"), says("alice@s1"), says("carol@s3")]);
+        let people = ["bob@s2", "alice@s1", "carol@s3"].map(|name| says(name, Online::Online));
+        presence.peer_says(&s2, true, people.to_vec());
         assert_eq!(presence.of(&user("bob@s2")), Online::Online);
         assert_eq!(presence.of(&user("alice@s1")), Online::Offline);
         assert_eq!(presence.of(&user("carol@s3")), Online::Offline);
         presence.peer_lost(&s2);
         assert_eq!(presence.of(&user("bob@s2")), Online::Offline);
+    }
+
+    #[test]
+    fn of_users_whom_nobody_knows_nothing_is_shown_and_little_kept() {
+        let keys = Arc::new(Mutex::new(HashSet::from([user("bob@s2")])));
+        let known = keys.clone();
+        let presence = Presence::new("s1".parse().unwrap(), move |user| known.lock().unwrap().contains(user));
+        let s2: ServerName = "s2".parse().unwrap();
+        let mut changes = presence.changes();
+        let ghosts = |count: usize| (0..count).map(|i| says(&format!("ghost{i}@s2"), Online::Online)).collect::<Vec<_>>();
+        let kept = || presence.state.lock().unwrap().peers[&s2].early.len();
+        for (count, wanted) in [(EARLY - 1, EARLY - 1), (EARLY, EARLY), (EARLY + 1, EARLY)] {
+            presence.peer_says(&s2, false, ghosts(count));
+            assert_eq!(kept(), wanted);
+        }
+        presence.peer_says(&s2, false, vec![says("bob@s2", Online::Online)]);
+        assert_eq!(told(&mut changes), [("bob@s2".into(), Online::Online)], "whoever is known has room all the same");
+        assert_eq!(presence.everybody().len(), 1);
+        // The keys of one of them arrive: what was said before holds.
+        keys.lock().unwrap().insert(user("ghost7@s2"));
+        assert_eq!((presence.of(&user("ghost7@s2")), presence.everybody().len()), (Online::Online, 2));
+        presence.peer_says(&s2, true, vec![says("ghost7@s2", Online::Away)]);
+        assert_eq!((presence.of(&user("ghost7@s2")), presence.everybody().len(), kept()), (Online::Away, 1, 0));
+    }
+
+    #[test]
+    fn one_change_of_a_user_is_told_in_two_seconds_and_the_last_one_holds() {
+        let presence = Presence::new("s1".parse().unwrap(), |_| true);
+        let s2: ServerName = "s2".parse().unwrap();
+        let mut changes = presence.changes();
+        let start = Instant::now();
+        let at = |millis: u64| start + Duration::from_millis(millis);
+        let say = |name: &str, online, now| presence.peer_says_at(&s2, false, vec![says(name, online)], now);
+        for i in 0..100 {
+            say("bob@s2", if i % 2 == 0 { Online::Online } else { Online::Offline }, at(i));
+        }
+        say("carol@s2", Online::Online, at(100));
+        let both = [("bob@s2".to_owned(), Online::Online), ("carol@s2".to_owned(), Online::Online)];
+        assert_eq!(told(&mut changes), both);
+        assert_eq!(presence.of(&user("bob@s2")), Online::Offline, "what is asked for is as new as can be");
+        presence.tell_late_at(at(2000));
+        assert_eq!(told(&mut changes), [("bob@s2".into(), Online::Offline)]);
+        say("bob@s2", Online::Online, at(3999));
+        assert!(told(&mut changes).is_empty());
+        presence.tell_late_at(at(4000));
+        assert_eq!(told(&mut changes), [("bob@s2".into(), Online::Online)]);
+        say("bob@s2", Online::Away, at(6000));
+        assert_eq!(told(&mut changes), [("bob@s2".into(), Online::Away)], "after a pause it is told at once");
     }
 }

@@ -195,3 +195,36 @@ async fn nobody_uses_up_anothers_numbers() {
     let again = home.logs.append(Origin::Peer(hub.name.clone()), &genesis.log(), stolen.bytes().clone(), Some(genesis.clone())).await;
     assert_eq!(again, taken, "and the answer to the other stays the same");
 }
+
+/// A bus that falls over its own feet, in the middle of the sequencer's turn.
+struct BadBus;
+
+impl tidings_server::bus::Bus for BadBus {
+    fn wake(&self, _: &[u64]) {
+        panic!("a planted panic");
+    }
+
+    fn listen(&self, _: tidings_server::bus::Listener) {}
+}
+
+#[tokio::test]
+async fn when_nothing_can_be_ordered_any_more_everybody_is_told() {
+    let home = Home::with_bus("s1", std::sync::Arc::new(BadBus)).await;
+    assert!(home.logs.is_open());
+    let mut alice = Person::new("alice@s1");
+    assert_eq!(code(alice.join(&home.logs).await), Code::Internal);
+    tokio::time::timeout(SOON, home.logs.ended()).await.expect("it is noticed");
+    assert!(!home.logs.is_open());
+    assert_eq!(code(Person::new("bob@s1").join(&home.logs).await), Code::Internal, "nobody waits in vain");
+
+    // So it is when the store is gone; a full disk passes.
+    let folder = tempfile::tempdir().unwrap();
+    let (store, logs) = open_on(folder.path(), "s1", std::sync::Arc::new(LocalBus::default())).await;
+    store.fail_commits(true);
+    assert_eq!(code(Person::new("alice@s1").join(&logs).await), Code::Full);
+    assert!(logs.is_open());
+    tidings_server::store::Store::close(&*store).await;
+    store.fail_commits(false);
+    assert_eq!(code(Person::new("alice@s1").join(&logs).await), Code::Internal);
+    tokio::time::timeout(SOON, logs.ended()).await.expect("it is noticed");
+}
