@@ -17,12 +17,13 @@ use tidings_trust::login::OpaqueSuite;
 use tidings_trust::{DeviceList, KeyState, SignedList, VaultRef, device_list};
 use zeroize::Zeroizing;
 
-/// aws-lc-rs, but what it generates is `a` first, then `b`: identity and encryption.
-pub struct FixedKeys(AtomicUsize);
+/// aws-lc-rs, but what it generates is known beforehand.
+pub struct FixedKeys(AtomicUsize, &'static [&'static [u8]]);
 
 impl FixedKeys {
-    pub fn new() -> FixedKeys {
-        FixedKeys(AtomicUsize::new(0))
+    /// One after the other.
+    pub fn of(keys: &'static [&'static [u8]]) -> FixedKeys {
+        FixedKeys(AtomicUsize::new(0), keys)
     }
 }
 
@@ -31,7 +32,7 @@ impl RsaKeys for FixedKeys {
     type Decrypting = Decrypting;
 
     async fn generate(&self) -> Result<Pkcs8, RsaError> {
-        Ok(Zeroizing::new([A, B][self.0.fetch_add(1, Ordering::Relaxed)].to_vec()))
+        Ok(Zeroizing::new(self.1[self.0.fetch_add(1, Ordering::Relaxed)].to_vec()))
     }
     async fn signing(&self, pkcs8: &[u8]) -> Result<(Signing, tidings_trust::RsaPublicKey), RsaError> {
         AwsLcKeys.signing(pkcs8).await
@@ -48,7 +49,7 @@ impl RsaKeys for FixedKeys {
 }
 
 /// An export key as it comes about: out of a registration with a server.
-fn export(secret: &[u8]) -> ExportKey {
+pub fn export(secret: &[u8]) -> ExportKey {
     let mut rng = rand_core::OsRng;
     let server = ServerSetup::<OpaqueSuite>::new(&mut rng);
     let (registration, request) = Registration::start(secret).unwrap();
@@ -60,29 +61,29 @@ fn export(secret: &[u8]) -> ExportKey {
 pub static PASSWORD: LazyLock<ExportKey> = LazyLock::new(|| export(b"correct horse"));
 pub static RECOVERY: LazyLock<ExportKey> = LazyLock::new(|| export(b"twenty-four words"));
 
-fn alice() -> UserName {
+pub fn alice() -> UserName {
     "alice@s1".parse().unwrap()
 }
 
-fn keys_log() -> LogName {
+pub fn keys_log() -> LogName {
     "keys@s1".parse().unwrap()
 }
 
 /// Alice's account on device 1, with the keys `a` and `b`.
 pub fn account() -> NewAccount {
-    wait(create(&FixedKeys::new(), &alice(), &device(1), &PASSWORD, &RECOVERY)).unwrap()
+    wait(create(&FixedKeys::of(&[A, B]), &alice(), &device(1), &PASSWORD, &RECOVERY)).unwrap()
 }
 
-fn first_state(account: &NewAccount) -> KeyState {
+pub fn first_state(account: &NewAccount) -> KeyState {
     KeyState::apply(None, &keys_log(), 1, &account.draft, None).unwrap()
 }
 
-fn unlocked(account: &NewAccount) -> Unlocked {
+pub fn unlocked(account: &NewAccount) -> Unlocked {
     unlock(&alice(), &account.vault, 1, Secret::Password, &PASSWORD).unwrap()
 }
 
 /// What a server would show that has the identity key `a`, which it has not: a next list, changed at will.
-fn shown(before: &KeyState, change: impl FnOnce(&mut DeviceList)) -> KeyState {
+pub fn shown(before: &KeyState, change: impl FnOnce(&mut DeviceList)) -> KeyState {
     let mut list = (*before.list).clone();
     list.version += 1;
     list.prev = Some(before.list_hash);

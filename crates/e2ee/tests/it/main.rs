@@ -4,10 +4,13 @@
 
 mod account;
 mod bindings;
+mod book;
 mod forge;
+mod invitation;
 mod jwk;
 mod limits;
 mod profile;
+mod rekey;
 mod rfc9807;
 mod samples;
 mod secrets;

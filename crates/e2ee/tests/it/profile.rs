@@ -208,7 +208,8 @@ fn nonce_and_tag_have_their_lengths() {
 #[test]
 fn the_recipients_are_the_members_in_order_each_with_their_own_key() {
     let jwe = usual();
-    let with = |fix: bool, change: &dyn Fn(&mut Recipients)| {
+    type Change<'a> = &'a dyn Fn(&mut Recipients);
+    let with = |fix: bool, change: Change| {
         let mut changed = jwe.clone();
         change(&mut changed.recipients);
         if fix {
@@ -219,7 +220,7 @@ fn the_recipients_are_the_members_in_order_each_with_their_own_key() {
     let extra = (CAROL.encryption.kid(), encrypt_oaep(&CAROL.encryption, &jwe.cek).unwrap());
     // A key that is not known to be alice's may be a newer one of hers: nothing is opened before that is known.
     let not_hers = OpenError::NotYet(ALICE.user().clone());
-    let changes: [(&dyn Fn(&mut Recipients), OpenError); 7] = [
+    let changes: [(Change, OpenError); 7] = [
         (&|it| drop(it.pop()), OTHER_MEMBERS),
         (&|it| drop(it.remove(0)), OTHER_MEMBERS),
         (&|it| it.push(extra.clone()), OTHER_MEMBERS),

@@ -37,8 +37,12 @@ fn the_server_gets_no_key() {
         assert_eq!(pieces(A, public, &signing(A).1), 0);
         assert_eq!(pieces(B, public, &signing(B).1), 0);
         let kept = account.secrets.to_bytes();
-        let history = &kept[kept.len() - 32..];
-        assert!(!public.windows(12).any(|window| history.windows(12).any(|piece| piece == window)));
+        // The history key, and the master key of the vault, with what CBOR has before each.
+        let keys = &kept[kept.len() - 70..];
+        assert_eq!((keys[0], &keys[1..3], keys[35], &keys[36..38]), (1, &[0x58, 32][..], 2, &[0x58, 32][..]));
+        for key in [&keys[3..35], &keys[38..]] {
+            assert!(!public.windows(12).any(|window| key.windows(12).any(|piece| piece == window)));
+        }
     }
 }
 
