@@ -38,6 +38,8 @@ pub struct Register<'a> {
     pub password: Zeroizing<String>,
     /// An invitation or claim code, where the server wants one.
     pub code: Option<String>,
+    /// What this device is to be called, for its owner's eyes.
+    pub device_name: Option<String>,
 }
 
 /// With what a login is made.
@@ -58,6 +60,8 @@ pub struct Login<'a> {
     pub user: UserName,
     /// The secret. It never leaves this process.
     pub with: LoginSecret,
+    /// What this device is to be called, for its owner's eyes.
+    pub device_name: Option<String>,
 }
 
 /// The 24 words that open the account when the password is lost. To be shown once and kept nowhere.
@@ -83,7 +87,7 @@ impl fmt::Debug for RecoveryCode {
 /// Makes an account, and a profile for it. One that was cut off is finished by calling this again with the same profile and
 /// user; password and recovery code are then the first call's.
 pub async fn register(request: Register<'_>) -> Result<RecoveryCode, ClientError> {
-    let Register { profile, endpoint, user, password, code } = request;
+    let Register { profile, endpoint, user, password, code, device_name } = request;
     belongs(&user, &endpoint)?;
     if password.is_empty() {
         return Err(ClientError::EmptyPassword);
@@ -117,6 +121,7 @@ pub async fn register(request: Register<'_>) -> Result<RecoveryCode, ClientError
             // What came before a reset is asked for when the profile is first linked.
             let first = made.account.draft.kind == Kind::First;
             guard.listed(first.then_some((seq, made.account.draft)).into_iter().collect()).await?;
+            book::name(&mut link, &made.account.secrets, &user, &device, device_name).await;
             link.writer.close().await;
             Ok(RecoveryCode(words))
         }
@@ -126,7 +131,7 @@ pub async fn register(request: Register<'_>) -> Result<RecoveryCode, ClientError
 
 /// Adds a new device to an account, and makes a profile for it. One that was cut off is finished by calling this again.
 pub async fn login(request: Login<'_>) -> Result<(), ClientError> {
-    let Login { profile, endpoint, user, with } = request;
+    let Login { profile, endpoint, user, with, device_name } = request;
     belongs(&user, &endpoint)?;
     let (secret, text) = match with {
         LoginSecret::Password(password) if password.is_empty() => return Err(ClientError::EmptyPassword),
@@ -174,6 +179,7 @@ pub async fn login(request: Login<'_>) -> Result<(), ClientError> {
         }
     }
     guard.listed(history.links).await?;
+    book::name(&mut link, &unlocked.secrets, &user, &device, device_name).await;
     link.writer.close().await;
     Ok(())
 }

@@ -36,6 +36,7 @@ impl Person {
             user: name.clone(),
             password: Zeroizing::new(PASSWORD.into()),
             code: None,
+            device_name: None,
         };
         let words = register(request).await.expect("a registration").words().to_owned();
         Person::open(name, wire, key, profile, Some(words)).await
@@ -50,7 +51,7 @@ impl Person {
         with: LoginSecret,
     ) -> Result<Person, ClientError> {
         let wire = Wire::to(server).await;
-        login(Login { profile: &profile, endpoint: endpoint(name, &wire, key), user: name.clone(), with }).await?;
+        login(Login { profile: &profile, endpoint: endpoint(name, &wire, key), user: name.clone(), with, device_name: None }).await?;
         Ok(Person::open(name.clone(), wire, key, profile, None).await)
     }
 

@@ -5,7 +5,7 @@ use crate::ClientError;
 use crate::engine::Core;
 use crate::link::Link;
 use crate::store::Trusted;
-use tidings_e2ee::AccountSecrets;
+use tidings_e2ee::{AccountSecrets, DeviceSecret};
 use tidings_e2ee::account::{AccountError, VaultBook};
 use tidings_proto::frame::{Vault, VaultGet, VaultPut};
 use tidings_proto::{Code, Frame, UserName};
@@ -78,6 +78,14 @@ pub async fn update(
         }
     }
     Err(ClientError::TimedOut)
+}
+
+/// Calls a new device something. Not worth failing for: it can be named later.
+pub async fn name(link: &mut Link, secrets: &AccountSecrets, me: &UserName, device: &DeviceSecret, name: Option<String>) {
+    let Some(name) = name else { return };
+    if let Err(error) = update(link, secrets, me, |book| book.name(device.public(), &name)).await {
+        tracing::debug!(%error, "the device has no name yet");
+    }
 }
 
 /// The same for an open client: what is changed is kept here too.

@@ -1,6 +1,6 @@
 //! Changes of an account that take one of its secrets: on a link of their own, on which the secret is proved first.
 
-use super::{History, Profile, belongs, dial, joined, misbehaved, of_account, of_opaque, unlock};
+use super::{History, Profile, book, belongs, dial, joined, misbehaved, of_account, of_opaque, unlock};
 use crate::link::Link;
 use crate::platform::heavy;
 use crate::store::{Account, Stage};
@@ -83,12 +83,14 @@ pub struct Recover<'a> {
     pub words: Zeroizing<String>,
     /// The password from now on.
     pub password: Zeroizing<String>,
+    /// What this device is to be called, for its owner's eyes.
+    pub device_name: Option<String>,
 }
 
 /// Gets back into an account with its recovery code, from a new device and with a new password. The code is used up: the new
 /// one is given back.
 pub async fn recover(request: Recover<'_>) -> Result<RecoveryCode, ClientError> {
-    let Recover { profile, endpoint, user, words, password } = request;
+    let Recover { profile, endpoint, user, words, password, device_name } = request;
     belongs(&user, &endpoint)?;
     if password.is_empty() {
         return Err(ClientError::EmptyPassword);
@@ -116,10 +118,12 @@ pub async fn recover(request: Recover<'_>) -> Result<RecoveryCode, ClientError> 
         stage: Stage::Asked,
     };
     guard.begin(account, Some(new_words.clone())).await?;
+    let secrets = rekeyed.secrets.clone();
     match ask(&mut link, records, rekeyed).await {
         Ok((seq, draft)) => guard.listed(links.into_iter().chain([(seq, draft)]).collect()).await?,
         Err(error) => return Err(guard.not_listed(Err(error)).await),
     };
+    book::name(&mut link, &secrets, &user, &device, device_name).await;
     link.writer.close().await;
     Ok(RecoveryCode::new(new_words))
 }

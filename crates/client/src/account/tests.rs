@@ -218,11 +218,11 @@ impl Server {
 
     async fn register(&self, folder: &TempDir) -> Result<RecoveryCode, ClientError> {
         let (endpoint, password) = (self.endpoint.clone(), Zeroizing::new("correct horse".to_owned()));
-        register(Register { profile: folder.path(), endpoint, user: alice(), password, code: None }).await
+        register(Register { profile: folder.path(), endpoint, user: alice(), password, code: None, device_name: None }).await
     }
 
     async fn login(&self, folder: &TempDir, with: LoginSecret) -> Result<(), ClientError> {
-        login(Login { profile: folder.path(), endpoint: self.endpoint.clone(), user: alice(), with }).await
+        login(Login { profile: folder.path(), endpoint: self.endpoint.clone(), user: alice(), with, device_name: None }).await
     }
 }
 
@@ -335,7 +335,7 @@ async fn what_cannot_work_is_said_before_anything_is_dialled_or_made() {
     let code = LoginSecret::Recovery(Zeroizing::new("not a code".into()));
     assert!(matches!(server.login(&profile, code).await, Err(ClientError::BadRecoveryCode)));
     let elsewhere = Endpoint { name: "s2".parse().unwrap(), ..server.endpoint.clone() };
-    let request = Login { profile: profile.path(), endpoint: elsewhere, user: alice(), with: password("x") };
+    let request = Login { profile: profile.path(), endpoint: elsewhere, user: alice(), with: password("x"), device_name: None };
     assert!(matches!(login(request).await, Err(ClientError::Usage(_))));
     assert!(profile.path().read_dir().unwrap().next().is_none(), "nothing was made");
 }

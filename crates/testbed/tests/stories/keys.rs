@@ -129,6 +129,7 @@ async fn the_recovery_code_brings_an_account_back_with_another_password() {
         user: alice.name.clone(),
         words: Zeroizing::new(words.clone()),
         password: Zeroizing::new("quite another one".into()),
+        device_name: Some("new disk".into()),
     };
     let new_words = recover(request).await.unwrap();
     assert_ne!(new_words.words(), words);

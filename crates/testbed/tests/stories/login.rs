@@ -69,6 +69,7 @@ async fn a_name_is_issued_once() {
         user: alice.name.clone(),
         password: Zeroizing::new("mine now".into()),
         code: None,
+        device_name: None,
     };
     let error = tidings_client::register(request).await.unwrap_err();
     assert!(matches!(&error, ClientError::Refused(why) if why.code == Code::NameTaken), "{error}");

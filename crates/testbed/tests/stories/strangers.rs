@@ -64,6 +64,7 @@ async fn a_server_with_another_key_is_not_the_pinned_one() {
         endpoint: Endpoint { key: Some(ServerKey([9; 32])), ..alice.client.endpoint() },
         user: alice.name.clone(),
         with: LoginSecret::Password(Zeroizing::new(PASSWORD.into())),
+        device_name: None,
     };
     let error = login(request).await.unwrap_err();
     assert!(matches!(error, ClientError::ServerKeyChanged { .. }), "{error}");
