@@ -37,7 +37,7 @@ pub use crate::store::{AccountRecord, NewCode, OutboxRow, OutboxState, Queue, Se
 pub use batch::claim_needed;
 pub use directory::Directory;
 pub use follow::{Ahead, FollowFrame, Follower};
-pub use replica::ReplicaError;
+pub use replica::{Page, ReplicaError};
 
 /// Entries in a page at most, whatever is asked for.
 const PAGE_ENTRIES: usize = 1000;
@@ -238,7 +238,12 @@ impl Logs {
 
     /// Takes a page of a log that `hub` orders: what is new in it is checked, made durable and given to followers.
     pub async fn replicate(&self, hub: &ServerName, log: &LogName, prev: Hash, items: Vec<Bytes>) -> Result<Tip, ReplicaError> {
-        replica::replicate(self, hub, log, prev, items).await
+        self.replicate_pages(hub, log, &[(prev, items)]).await
+    }
+
+    /// The same with pages that follow each other: they share a commit.
+    pub async fn replicate_pages(&self, hub: &ServerName, log: &LogName, pages: &[Page]) -> Result<Tip, ReplicaError> {
+        replica::replicate(self, hub, log, pages).await
     }
 
     /// The logs of `hub` that are to be followed, and where each stands here.

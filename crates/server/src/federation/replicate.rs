@@ -1,6 +1,6 @@
 //! Entries of a peer's logs on their way into our replicas: in order within a log, side by side between logs.
 
-use crate::logs::{Logs, ReplicaError};
+use crate::logs::{Logs, Page, ReplicaError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::Item;
-use tidings_proto::{Hash, LogName, ServerName};
+use tidings_proto::{Entry, Hash, LogName, ServerName};
 use tokio::time::Instant;
 
 /// What became of one page.
@@ -19,17 +19,21 @@ pub(super) enum Outcome {
     Later(LogName),
 }
 
-type Page = (Hash, Vec<Bytes>);
+/// A page, and the place of its first entry, where that can be told.
+struct Queued {
+    page: Page,
+    first: Option<u64>,
+}
 
-/// What became of a page, and how many bytes it had.
+/// What became of pages, and how many bytes they had.
 type Replicated = (LogName, usize, Result<(), ReplicaError>);
 
 /// The replicas that one link feeds.
 pub(super) struct Replicas {
     logs: Arc<Logs>,
     hub: ServerName,
-    /// Pages that wait for the page before them. A log has a queue exactly while a page of it is under way.
-    queues: HashMap<LogName, VecDeque<Page>>,
+    /// Pages that wait for the pages before them. A log has a queue exactly while pages of it are under way.
+    queues: HashMap<LogName, VecDeque<Queued>>,
     under_way: FuturesUnordered<BoxFuture<'static, Replicated>>,
     put_off: HashMap<LogName, Instant>,
     /// How often in a row a log was refused.
@@ -42,6 +46,8 @@ pub(super) struct Replicas {
 
 /// Bytes of entries that may wait for their commit; far more than what keeps the writer busy.
 const HELD_AT_MOST: usize = 4 * 1024 * 1024;
+/// Bytes of entries of one log that share a commit.
+const JOINED_AT_MOST: usize = 1024 * 1024;
 /// So long after a log was followed again, a gap in it is taken for the old story's end.
 const OLD_PAGES: Duration = Duration::from_secs(5);
 
@@ -68,13 +74,13 @@ impl Replicas {
             return;
         }
         self.refusals.remove(&log);
-        let page: Page = (prev, items.into_iter().map(|item| item.entry).collect());
-        self.held += size(&page);
+        let queued = Queued::new((prev, items.into_iter().map(|item| item.entry).collect()));
+        self.held += queued.size();
         match self.queues.get_mut(&log) {
-            Some(queue) => queue.push_back(page),
+            Some(queue) => queue.push_back(queued),
             None => {
                 self.queues.insert(log.clone(), VecDeque::new());
-                self.start(log, page);
+                self.start(log, vec![queued]);
             }
         }
     }
@@ -110,11 +116,11 @@ impl Replicas {
         self.held > HELD_AT_MOST
     }
 
-    /// The next page of a log.
+    /// The next pages of a log.
     fn go_on(&mut self, log: LogName) {
-        match self.queues.get_mut(&log).and_then(VecDeque::pop_front) {
-            Some(page) => self.start(log, page),
-            None => {
+        match self.queues.get_mut(&log).map(joined) {
+            Some(pages) if !pages.is_empty() => self.start(log, pages),
+            _ => {
                 self.queues.remove(&log);
             }
         }
@@ -122,7 +128,7 @@ impl Replicas {
 
     fn drop_queue(&mut self, log: &LogName) {
         let dropped = self.queues.remove(log).unwrap_or_default();
-        self.held -= dropped.iter().map(size).sum::<usize>();
+        self.held -= dropped.iter().map(Queued::size).sum::<usize>();
     }
 
     pub(super) fn put_off(&mut self, log: LogName, until: Instant) {
@@ -151,15 +157,80 @@ impl Replicas {
         due
     }
 
-    fn start(&mut self, log: LogName, page: Page) {
-        let (logs, hub, size) = (self.logs.clone(), self.hub.clone(), size(&page));
+    fn start(&mut self, log: LogName, pages: Vec<Queued>) {
+        let (logs, hub, size) = (self.logs.clone(), self.hub.clone(), pages.iter().map(Queued::size).sum());
+        let pages: Vec<Page> = pages.into_iter().map(|queued| queued.page).collect();
         self.under_way.push(Box::pin(async move {
-            let result = logs.replicate(&hub, &log, page.0, page.1).await.map(|_| ());
+            let result = logs.replicate_pages(&hub, &log, &pages).await.map(|_| ());
             (log, size, result)
         }));
     }
 }
 
-fn size(page: &Page) -> usize {
-    page.1.iter().map(Bytes::len).sum()
+/// The first page that waits, and with it those that go on where it ends. What does not go on there is dealt with by itself,
+/// as is what comes after a page that is refused.
+fn joined(queue: &mut VecDeque<Queued>) -> Vec<Queued> {
+    let (mut pages, mut next, mut size) = (Vec::new(), None, 0);
+    while let Some(queued) = queue.front() {
+        size += queued.size();
+        let fits = pages.is_empty() || (queued.first.is_some() && queued.first == next && size <= JOINED_AT_MOST);
+        let Some(queued) = fits.then(|| queue.pop_front()).flatten() else { break };
+        next = queued.first.map(|first| first.saturating_add(queued.page.1.len() as u64));
+        pages.push(queued);
+    }
+    pages
+}
+
+impl Queued {
+    fn new(page: Page) -> Queued {
+        let first = page.1.first().and_then(|entry| Entry::read(entry).ok()).map(|entry| entry.seq);
+        Queued { page, first }
+    }
+
+    fn size(&self) -> usize {
+        self.page.1.iter().map(Bytes::len).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidings_proto::Payload;
+
+    fn queued(first: u64, count: u64, size: usize) -> Queued {
+        let entry = |seq| Entry { seq, at: 0, payload: Payload::Stub(Hash::ZERO) }.encode();
+        let mut page: Vec<Bytes> = (first..first + count).map(entry).collect();
+        if size > 0 {
+            page[count as usize - 1] = vec![0; size].into();
+        }
+        Queued::new((Hash::ZERO, page))
+    }
+
+    fn joined_firsts(pages: Vec<Queued>) -> Vec<Vec<Option<u64>>> {
+        let mut queue = VecDeque::from(pages);
+        let firsts = |pages: Vec<Queued>| pages.iter().map(|queued| queued.first).collect();
+        std::iter::from_fn(|| Some(joined(&mut queue)).filter(|pages| !pages.is_empty())).map(firsts).collect()
+    }
+
+    #[test]
+    fn pages_that_go_on_where_the_one_before_ends_share_a_commit() {
+        let pages = [queued(1, 3, 0), queued(4, 1, 0), queued(5, 2, 0), queued(9, 1, 0), queued(10, 1, 0), queued(5, 2, 0)];
+        assert_eq!(joined_firsts(pages.into()), [vec![Some(1), Some(4), Some(5)], vec![Some(9), Some(10)], vec![Some(5)]]);
+        let unreadable = || Queued::new((Hash::ZERO, vec![Bytes::from_static(&[0xff])]));
+        let pages = [queued(1, 1, 0), unreadable(), unreadable(), queued(2, 1, 0)];
+        assert_eq!(joined_firsts(pages.into()), [vec![Some(1)], vec![None], vec![None], vec![Some(2)]]);
+    }
+
+    #[test]
+    fn only_so_many_bytes_share_a_commit() {
+        let first = queued(1, 2, 100);
+        let left = JOINED_AT_MOST - first.size();
+        let entry = queued(3, 2, 100).size() - 100;
+        for (size, together) in [(left - entry - 1, true), (left - entry, true), (left - entry + 1, false)] {
+            let joined = joined_firsts(vec![queued(1, 2, 100), queued(3, 2, size)]);
+            assert_eq!(joined.len() == 1, together, "{size}");
+        }
+        // One page is dealt with whatever its size.
+        assert_eq!(joined_firsts(vec![queued(1, 2, 2 * JOINED_AT_MOST), queued(3, 1, 0)]).len(), 2);
+    }
 }

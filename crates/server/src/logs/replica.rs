@@ -53,15 +53,21 @@ pub struct Checked {
     pub state: Option<Arc<KeyState>>,
 }
 
-/// What a page comes to.
+/// Consecutive entries, and the chain's hash before the first.
+pub type Page = (Hash, Vec<Bytes>);
+
+/// What pages come to.
+#[derive(Default)]
 struct Judged {
     entries: Vec<Checked>,
-    /// Why the rest of the page is not among them.
+    /// `keys@`: the states after them.
+    states: HashMap<UserName, Arc<KeyState>>,
+    /// Why the rest is not among them.
     rest: Option<ReplicaError>,
 }
 
-/// See [`Logs::replicate`].
-pub async fn replicate(logs: &Logs, hub: &ServerName, log: &LogName, prev: Hash, items: Vec<Bytes>) -> Result<Tip, ReplicaError> {
+/// See [`Logs::replicate_pages`].
+pub async fn replicate(logs: &Logs, hub: &ServerName, log: &LogName, pages: &[Page]) -> Result<Tip, ReplicaError> {
     loop {
         let row = logs.book.find(log).filter(|row| hub_of(row) == Some(hub)).ok_or(ReplicaError::NotFollowed)?;
         if *hub == logs.me {
@@ -70,10 +76,18 @@ pub async fn replicate(logs: &Logs, hub: &ServerName, log: &LogName, prev: Hash,
         if row.stopped {
             return Err(ReplicaError::Broken("it was broken before".into()));
         }
-        let judged = match continues(log, row.tip, prev, &items) {
-            Ok(entries) => judge(logs, &row, entries),
-            Err(error) => Judged { entries: Vec::new(), rest: Some(error) },
-        };
+        let mut judged = Judged::default();
+        for (prev, items) in pages {
+            // Each page is held against the one before, as if that were here already.
+            let ours = judged.entries.last().map_or(row.tip, |checked| checked.tip);
+            match continues(log, ours, *prev, items) {
+                Ok(entries) => judge(logs, &row, entries, &mut judged),
+                Err(error) => judged.rest = Some(error),
+            }
+            if judged.rest.is_some() {
+                break;
+            }
+        }
         let mut tip = row.tip;
         if !judged.entries.is_empty() {
             let (number, base, entries) = (row.number, row.tip, judged.entries);
@@ -126,9 +140,7 @@ fn continues(log: &LogName, ours: Tip, prev: Hash, items: &[Bytes]) -> Result<Ve
 }
 
 /// Which entries are kept, and as what.
-fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>) -> Judged {
-    let mut states: HashMap<UserName, Arc<KeyState>> = HashMap::new();
-    let mut judged = Judged { entries: Vec::new(), rest: None };
+fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>, judged: &mut Judged) {
     for (tip, entry) in entries {
         let verdict = match (&row.name, &entry.payload) {
             (LogName::Room(_), _) if entry.seq == 1 => match &row.room {
@@ -140,11 +152,11 @@ fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>) ->
             (_, Payload::Stub(_)) => Verdict::Good(None),
             (LogName::Public(hub), Payload::Draft(draft)) => post(logs, hub, &row.name, draft),
             (LogName::Keys(_), Payload::Draft(draft)) => {
-                let before = states.get(&draft.author).cloned().or_else(|| logs.directory.state(&draft.author));
+                let before = judged.states.get(&draft.author).cloned().or_else(|| logs.directory.state(&draft.author));
                 match KeyState::apply(before.as_deref(), &row.name, entry.seq, draft, None) {
                     Ok(state) => {
                         let state = Arc::new(state);
-                        states.insert(draft.author.clone(), state.clone());
+                        judged.states.insert(draft.author.clone(), state.clone());
                         Verdict::Good(Some(state))
                     }
                     Err(error) => Verdict::Flawed(error.to_string()),
@@ -167,15 +179,14 @@ fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>) ->
             }
             Verdict::NotYet(user) => {
                 judged.rest = Some(ReplicaError::NotYet(user));
-                return judged;
+                return;
             }
             Verdict::Broken(why) => {
                 judged.rest = Some(ReplicaError::Broken(why));
-                return judged;
+                return;
             }
         }
     }
-    judged
 }
 
 enum Verdict {

@@ -358,3 +358,48 @@ async fn only_a_logs_hub_is_believed_about_it() {
     assert!(matches!(unknown, Err(ReplicaError::NotFollowed)));
     drop(hub);
 }
+
+#[tokio::test]
+async fn pages_that_share_a_commit_are_judged_as_if_they_came_one_by_one() {
+    let (home, hub, zoe, yan) = follower().await;
+    let log = public("s0");
+    for n in 1..=6 {
+        hub.append(&zoe, &log, &zoe.post(n, "hello")).await.unwrap();
+    }
+    let page = async |after: u64| {
+        let (prev, items) = hub.logs.page(&log, None, Some(after), 2).await.unwrap();
+        (prev, items.into_iter().map(|item| item.entry).collect::<Vec<_>>())
+    };
+    let hub_name = server("s0");
+    let (one, two, three) = (page(0).await, page(2).await, page(4).await);
+    let before = home.store.transactions();
+    // What comes twice in between is skipped.
+    let tip = home.logs.replicate_pages(&hub_name, &log, &[one.clone(), two.clone(), one.clone(), three.clone()]).await.unwrap();
+    assert_eq!((Some(tip), home.store.transactions()), (hub.logs.tip(&log), before + 1), "all of it in one commit");
+    assert_eq!(home.read(&log).await, hub.read(&log).await);
+
+    // A hole, an author nobody knows, another story at the border: what came before each of them is taken.
+    let second = async || {
+        let other = Home::new("s1").await;
+        other.logs.know_peer(&hub_name).await.unwrap();
+        other.copy(&hub, &keys("s0")).await;
+        other
+    };
+    let home = second().await;
+    let gap = home.logs.replicate_pages(&hub_name, &log, &[one.clone(), three.clone()]).await;
+    assert!(matches!(gap, Err(ReplicaError::Gap { next: 3, found: 5 })), "{gap:?}");
+    assert_eq!(home.logs.tip(&log).unwrap().seq, 2);
+
+    let stranger = Person::new("xan@s0");
+    let (_, unknown) = told(&log, home.logs.tip(&log).unwrap(), [yan.post(1, "known"), stranger.post(1, "unknown")]);
+    let after = home.logs.tip(&log).unwrap().hash;
+    let waits = home.logs.replicate_pages(&hub_name, &log, &[(after, unknown), three.clone()]).await;
+    assert!(matches!(&waits, Err(ReplicaError::NotYet(user)) if *user == stranger.name), "{waits:?}");
+    assert_eq!(home.logs.tip(&log).unwrap().seq, 3);
+
+    let home = second().await;
+    let broken = home.logs.replicate_pages(&hub_name, &log, &[one, (Hash([9; 32]), two.1), three]).await;
+    assert!(matches!(broken, Err(ReplicaError::Broken(_))), "{broken:?}");
+    assert_eq!(home.logs.tip(&log).unwrap().seq, 2);
+    assert!(matches!(home.logs.replicate_pages(&hub_name, &log, &[]).await, Err(ReplicaError::Broken(_))), "it has stopped");
+}
