@@ -4,16 +4,16 @@
 
 mod groups;
 mod keys;
-mod shown;
-mod write;
+pub(crate) mod shown;
+pub(crate) mod write;
 
 use crate::crypto::Crypto;
 use crate::driver::{self, Control, Failure};
 use crate::engine::Core;
 use crate::store::{Stage, Store};
 use crate::view::{Link, Message, MessageId, Person, Room, Status, Target};
-use crate::{ClientError, Endpoint};
-use std::path::Path;
+use crate::{ClientError, Endpoint, platform};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidings_proto::{Content, UserName};
@@ -28,6 +28,7 @@ pub struct Client {
 }
 
 struct Inner {
+    profile: PathBuf,
     core: Arc<Core>,
     control: Arc<Control>,
     task: Mutex<Option<JoinHandle<()>>>,
@@ -56,7 +57,8 @@ impl Client {
             failure: watch::Sender::new(Failure::None),
         };
         let core = Arc::new(Core::new(store, Crypto::new(&account)?)?);
-        let inner = Inner { core, control: Arc::new(control), task: Mutex::new(None), _stop: stop.drop_guard() };
+        let inner =
+            Inner { profile: profile.to_owned(), core, control: Arc::new(control), task: Mutex::new(None), _stop: stop.drop_guard() };
         Ok(Client { inner: Arc::new(inner) })
     }
 
@@ -175,7 +177,7 @@ impl Client {
         loop {
             changes.borrow_and_update();
             let message = self.inner.core.stored(move |store| store.message(id.0)).await?;
-            let status = message.ok_or_else(|| ClientError::Usage("there is no such message".into()))?.status;
+            let status = message.ok_or_else(|| ClientError::NotFound("there is no such message".into()))?.status;
             if status.is_final() {
                 return Ok(status);
             }
@@ -208,13 +210,26 @@ impl Client {
 
     /// Ends the background work, closes the store and frees the profile's lock.
     pub async fn close(&self) {
+        self.stop().await;
+        self.inner.core.store.close();
+        self.inner.core.touch();
+    }
+
+    /// Closes the client and deletes its profile: keys, messages, what was not sent. The account stays as it is.
+    pub async fn forget(&self) -> Result<(), ClientError> {
+        self.stop().await;
+        // Before the lock is freed: nobody else opens what is being deleted.
+        let removed = platform::remove_profile(&self.inner.profile);
+        self.close().await;
+        removed
+    }
+
+    async fn stop(&self) {
         self.inner.control.stop.cancel();
         let task = self.inner.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(task) = task {
             let _ = task.await;
         }
-        self.inner.core.store.close();
-        self.inner.core.touch();
     }
 }
 

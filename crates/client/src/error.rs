@@ -51,6 +51,9 @@ pub enum ClientError {
     /// The user's: what was asked makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// The user's: what was named is not here.
+    #[error("{0}")]
+    NotFound(String),
     /// The user's: no password, no login.
     #[error("the password is empty")]
     EmptyPassword,
@@ -127,7 +130,7 @@ impl ClientError {
             | ClientError::Profile { .. }
             | ClientError::NewerSchema { .. } => 3,
             ClientError::EmptyPassword | ClientError::BadRecoveryCode | ClientError::LoginFailed | ClientError::NotListed(_) => 4,
-            ClientError::UnknownUser(_) => 5,
+            ClientError::UnknownUser(_) | ClientError::NotFound(_) => 5,
             ClientError::Refused(refusal) => refusal_exit_code(refusal.code),
             ClientError::Unreachable { .. } | ClientError::ServerMisbehaved(_) => 7,
             ClientError::ServerKeyChanged { .. } | ClientError::WrongServer(_) | ClientError::KeyChanged { .. } => 8,

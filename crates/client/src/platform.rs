@@ -4,4 +4,4 @@
 
 mod native;
 
-pub use native::{Pipe, PipeReader, PipeWriter, ProfileLock, connect, heavy, now, open_profile};
+pub use native::{Pipe, PipeReader, PipeWriter, ProfileLock, connect, heavy, now, open_profile, remove_profile};

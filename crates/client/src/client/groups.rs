@@ -74,7 +74,7 @@ impl Client {
     /// at least), or a group's title, also with a `#` before it.
     ///
     /// # Errors
-    /// [`ClientError::Usage`] where there is none, or more than one.
+    /// [`ClientError::NotFound`] where there is none, [`ClientError::Usage`] where there is more than one.
     pub async fn find(&self, text: &str) -> Result<Target, ClientError> {
         if text == "public" {
             return Ok(Target::Public);
@@ -89,7 +89,7 @@ impl Client {
         let found = if by_title.is_empty() { groups.iter().filter(by_id).collect() } else { by_title };
         match found[..] {
             [room] => Ok(room.target.clone()),
-            [] => Err(ClientError::Usage(format!(
+            [] => Err(ClientError::NotFound(format!(
                 "{text:?} is neither `public`, nor a person like bob@s2, nor the title or identifier of a group of yours"
             ))),
             [..] => {
@@ -170,7 +170,7 @@ impl Client {
             return Err(not_a_group());
         }
         let room = self.rooms().await?.into_iter().find(|room| room.target == *target);
-        room.map(|room| room.part).ok_or_else(|| ClientError::Usage("there is no such group here".into()))
+        room.map(|room| room.part).ok_or_else(|| ClientError::NotFound("there is no such group here".into()))
     }
 }
 
@@ -186,5 +186,5 @@ fn not_a_group() -> ClientError {
 }
 
 fn stored(store: &crate::store::Store, id: MessageId) -> Result<crate::store::StoredMessage, ClientError> {
-    store.message(id.0)?.ok_or_else(|| ClientError::Usage("there is no such message".into()))
+    store.message(id.0)?.ok_or_else(|| ClientError::NotFound("there is no such message".into()))
 }

@@ -177,7 +177,7 @@ impl Client {
             self.listed()?.into_iter().filter(|key| !text.is_empty() && BASE64_URL_SAFE_NO_PAD.encode(key.0).starts_with(text)).collect();
         match found[..] {
             [key] => Ok(key),
-            [] => Err(ClientError::Usage(format!("this account has no device whose key begins with {text:?}"))),
+            [] => Err(ClientError::NotFound(format!("this account has no device whose key begins with {text:?}"))),
             [..] => Err(ClientError::Usage(format!("several devices' keys begin with {text:?}: give more of it"))),
         }
     }

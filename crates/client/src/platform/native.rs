@@ -46,6 +46,23 @@ pub fn open_profile(folder: &Path) -> Result<(Connection, ProfileLock), ClientEr
     Ok((db, ProfileLock { _file: lock }))
 }
 
+/// Deletes what [`open_profile`] and the database have made in `folder`, and the folder, if there is nothing else in it. Whoever calls
+/// this holds the lock.
+pub fn remove_profile(folder: &Path) -> Result<(), ClientError> {
+    for name in ["profile.db", "profile.db-wal", "profile.db-shm", "profile.lock"] {
+        let path = folder.join(name);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ClientError::Profile { path, why: error.to_string() });
+            }
+            _ => {}
+        }
+    }
+    // What somebody else has put there is theirs.
+    let _ = std::fs::remove_dir(folder);
+    Ok(())
+}
+
 /// Milliseconds since 1970. For show only.
 pub fn now() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
