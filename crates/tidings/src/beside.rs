@@ -1,20 +1,22 @@
 //! Two commands on one profile: the one that holds it (`tail`) answers the others over a socket in the profile's folder.
 //!
 //! The folder is private to its owner, and so is the socket; nothing here authenticates anybody further. One question a connection:
-//! a line of JSON, then [`Reply`]s.
+//! a line of JSON, then [`Reply`]s. A secret in a question goes no further than from one process of a person's to another.
 
-use crate::ask::{self, Ask, Out, Reply};
+use crate::ask::{self, Ask};
 use crate::failure::Failure;
 use crate::look::Look;
+use crate::out::{Out, Reply, To};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use tidings_client::Client;
+use tidings_client::{Client, Zeroizing};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
-const SOCKET: &str = "beside.sock";
+/// The socket, in the profile's folder.
+pub const SOCKET: &str = "beside.sock";
 
 /// More than the longest text in JSON, every character of it escaped.
 const LONGEST_QUESTION: u64 = 1024 * 1024;
@@ -75,16 +77,17 @@ pub fn listen(folder: &Path, client: &Client) -> Option<Listening> {
 async fn serve(client: Client, stream: UnixStream) {
     let (read, write) = stream.into_split();
     let mut read = BufReader::new(read.take(LONGEST_QUESTION));
-    let mut line = Vec::new();
+    let mut line = Zeroizing::new(Vec::new());
     if read.read_until(b'\n', &mut line).await.is_err() {
         return;
     }
-    let mut out = Out::Beside(write);
+    let mut out = Out { look: Look { json: false, colour: false }, to: To::Beside(write) };
     let done = match serde_json::from_slice::<Question>(&line) {
         Ok(Question { ask, look }) => {
+            out.look = look;
             let mut rest = [0];
             tokio::select! {
-                done = ask::answer(&client, &ask, look, &mut out) => done,
+                done = ask::answer(&client, ask, &mut out) => done,
                 // It says nothing more, so this is its end: nobody waits for the answer.
                 _ = read.read(&mut rest) => return,
             }
@@ -103,17 +106,19 @@ async fn serve(client: Client, stream: UnixStream) {
 pub async fn ask(folder: &Path, ask: &Ask, look: Look) -> Result<Option<u8>, Failure> {
     let Ok(stream) = UnixStream::connect(folder.join(SOCKET)).await else { return Ok(None) };
     let (read, mut write) = stream.into_split();
-    let mut question = serde_json::to_vec(&Question { ask: ask.clone(), look }).map_err(|error| Failure::ours(error.to_string()))?;
+    let mut question =
+        Zeroizing::new(serde_json::to_vec(&Question { ask: ask.clone(), look }).map_err(|error| Failure::usage(error.to_string()))?);
     question.push(b'\n');
     let gone = || Failure::later("the command that holds this profile ended before it had answered; look before you try again");
     write.write_all(&question).await.map_err(|_| gone())?;
+    let mut out = Out { look, to: To::Stdout };
     let mut replies = BufReader::new(read).lines();
     while let Some(line) = replies.next_line().await.map_err(|_| gone())? {
         let reply = serde_json::from_str(&line).map_err(|_| gone())?;
         match reply {
             Reply::End { code, failure: Some(sentence) } => return Err(Failure { sentence, code }),
             Reply::End { code, failure: None } => return Ok(Some(code)),
-            other => Out::Stdout.reply(other).await?,
+            other => out.reply(other).await?,
         }
     }
     Err(gone())

@@ -1,29 +1,44 @@
 //! The command line as clap reads it, and the texts of `--help`. No secret has an option here that takes it.
 
-use crate::secret::PasswordFrom;
-use clap::{Args, Parser, Subcommand};
-use std::net::SocketAddr;
+mod account;
+mod host;
+mod talk;
+
+pub use account::*;
+pub use host::*;
+pub use talk::*;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
+use std::fmt::Write;
 use std::path::PathBuf;
-use tidings_client::{ServerName, UserName};
 
 const EXAMPLES: &str = "Examples:
-  tidings server --setup setup.json          run a server
-  tidings register alice@s1 --server 10.0.0.5
-  tidings people                             who is there, who is online, their keys
+  tidings server                               run a server
+  tidings register alice@s1 --server 10.0.0.5  make an account on it
+  tidings people                               who is there, who is online, their keys
   tidings send public 'Hello, everybody'
-  tidings send bob@s2 -                      a private message, typed or piped in
-  tidings tail                               see what comes in
-  tidings demo                               two servers, two people, one crash
+  tidings send bob@s2 -                        a private message, typed or piped in
+  tidings room new Plans                       a group; then: tidings room invite Plans bob@s2
+  tidings tail                                 see what comes in
+  tidings demo                                 two servers, two people, one crash
 
 Exit codes: 0 done, 2 usage, 3 configuration, 4 authentication, 5 not found, 6 refused,
 7 unreachable, 8 trust (a key is not the one it should be), 75 not yet (try again).
 Environment: TIDINGS_PROFILE, TIDINGS_SETUP (as the options), TIDINGS_PASSWORD, TIDINGS_LOG (like
 info or tidings_server=debug), NO_COLOR; and TIDINGS_LISTEN and so on for each key of setup.json.";
 
+/// The commands as `--help` lists them.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Talking", &["people", "rooms", "room", "send", "read", "tail", "file", "erase"]),
+    ("Your account", &["register", "login", "recover", "logout", "verify", "devices", "password", "unlock", "rotate"]),
+    ("Your server", &["server", "peer", "config"]),
+    ("More", &["demo", "help"]),
+];
+
 /// Private chat across your own servers
 ///
 /// A server is one program and one folder. Servers that know each other pass messages on,
-/// and what two people say to each other in private, no server can read.
+/// and what people say to each other in private, no server can read.
 #[derive(Debug, Parser)]
 #[command(name = "tidings", version, after_help = EXAMPLES, verbatim_doc_comment)]
 pub struct Arguments {
@@ -40,22 +55,46 @@ pub struct Global {
     #[arg(long, global = true)]
     pub json: bool,
     /// The folder of your account on this device [default: tidings/profile in your data folder]
-    #[arg(long, global = true, value_name = "DIR", env = "TIDINGS_PROFILE", hide_env = true)]
+    #[arg(long, global = true, value_name = "DIR", env = "TIDINGS_PROFILE", hide_env = true, value_hint = ValueHint::DirPath)]
     pub profile: Option<PathBuf>,
     /// setup.json (server, peer) or client_setup.json (others) [default: that name in this folder]
-    #[arg(long, global = true, value_name = "FILE", env = "TIDINGS_SETUP", hide_env = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "TIDINGS_SETUP", hide_env = true, value_hint = ValueHint::FilePath)]
     pub setup: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run a server
+    /// Show everybody, who is online, and their keys
+    People(PeopleArguments),
+    /// Show your conversations: public, with people, in groups
+    Rooms(RoomsArguments),
+    /// Groups: make one, ask people in, come in, leave
+    #[command(subcommand)]
+    Room(RoomCommand),
+    /// Write a message
     ///
-    /// Serves people on /client and other servers on /federation, both over TLS 1.3 on one port.
-    /// Its keys and its database are in one folder, made at the first start and never anew.
-    /// Stops at SIGTERM or Ctrl-C, and loses nothing it has acknowledged by kill -9 either.
+    /// The message is kept on this device first, then sent. Exit code 75 says that no server has
+    /// it yet: it is sent as soon as any command of this profile reaches the server, so do not
+    /// write it again.
     #[command(verbatim_doc_comment)]
-    Server(ServerArguments),
+    Send(SendArguments),
+    /// Print the newest messages of a conversation
+    Read(ReadArguments),
+    /// Print messages as they come in
+    ///
+    /// Other commands of the same profile work beside it. It also says what happens to people's
+    /// keys, and who asks you into which group.
+    #[command(verbatim_doc_comment)]
+    Tail(TailArguments),
+    /// Send and save files
+    #[command(subcommand)]
+    File(FileCommand),
+    /// Take a message back, everywhere
+    ///
+    /// Servers and people's devices put a note in its place. Nobody can make anybody forget what
+    /// was read or copied before.
+    #[command(verbatim_doc_comment)]
+    Erase(EraseArguments),
     /// Make an account
     ///
     /// Makes your keys on this device, protects them by your password, and shows the recovery
@@ -64,21 +103,43 @@ pub enum Command {
     Register(RegisterArguments),
     /// Use an account from this device too
     Login(LoginArguments),
-    /// Show everybody, who is online, and their keys
-    People(PeopleArguments),
-    /// Write a message
+    /// Use an account whose password is lost, by its recovery code
     ///
-    /// The message is kept on this device first, then sent. Exit code 75 says that no server has
-    /// it yet: it is sent as soon as any command of this profile reaches the server, so do not
-    /// write it again.
+    /// Sets another password, and shows another recovery code: once. Needs nothing but the 24
+    /// words and your name.
     #[command(verbatim_doc_comment)]
-    Send(SendArguments),
-    /// Print messages as they come in
+    Recover(RecoverArguments),
+    /// Remove the account from this device
     ///
-    /// Other commands of the same profile work beside it.
-    Tail(TailArguments),
-    /// Print the newest messages of a conversation
-    Read(ReadArguments),
+    /// Deletes the profile: keys, messages, and what was not sent yet. The device stays on your
+    /// list until another one takes it off (`tidings devices revoke`).
+    #[command(verbatim_doc_comment)]
+    Logout(LogoutArguments),
+    /// Compare keys with somebody, and say what came of it
+    ///
+    /// Without an option, shows the safety number. Exit code 8 says that this person's key has
+    /// changed and that nothing is sent to them until you take the new one.
+    #[command(verbatim_doc_comment)]
+    Verify(VerifyArguments),
+    /// Show your devices, name them, take one off
+    Devices(DevicesArguments),
+    /// Change the password
+    Password(PasswordArguments),
+    /// Give this device the new keys, after another one has changed them
+    Unlock(UnlockArguments),
+    /// Change your identity key
+    ///
+    /// Your old key signs the new one, and everybody you talk to is told. Whoever has verified
+    /// you has to do it again. Shows another recovery code: once.
+    #[command(verbatim_doc_comment)]
+    Rotate(RotateArguments),
+    /// Run a server
+    ///
+    /// Serves people on /client and other servers on /federation, both over TLS 1.3 on one port.
+    /// Its keys and its database are in one folder, made at the first start and never anew.
+    /// Stops at SIGTERM or Ctrl-C, and loses nothing it has acknowledged by kill -9 either.
+    #[command(verbatim_doc_comment)]
+    Server(ServerArguments),
     /// About other servers
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -92,150 +153,62 @@ pub enum Command {
     /// starts s2 again, and checks that everything arrived once and in order.
     #[command(verbatim_doc_comment)]
     Demo(DemoArguments),
+    /// Write man pages and shell completions into a folder; `cargo xtask man` and `completions` do
+    #[command(hide = true)]
+    Pages(PagesArguments),
 }
 
-#[derive(Debug, Args)]
-pub struct ServerArguments {
-    /// The folder for keys and database [default: tidings/server in your data folder]
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// Listen here; port 0 lets the system choose [default: 0.0.0.0:5555; without a setup.json 127.0.0.1:5555]
-    #[arg(long, value_name = "ADDR")]
-    pub listen: Option<SocketAddr>,
-    /// The server's name [default, without a setup.json: the machine's name, or localhost]
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<ServerName>,
+/// The whole command line, with the list of commands in groups.
+pub fn command() -> clap::Command {
+    let command = Arguments::command();
+    let list = grouped(&command);
+    // Built for `--help` alone: completions and man pages read the commands themselves.
+    command.help_template(format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}\n{{options}}\n\n{{after-help}}"))
 }
 
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Say everything that is wrong, and what should be known; exit code 3 if anything is wrong
-    ///
-    /// Looks at the file named by --setup, or at setup.json and client_setup.json in this folder,
-    /// and at the TIDINGS_… variables.
-    #[command(verbatim_doc_comment)]
-    Check(ServerArguments),
-    /// Show the settings that hold
-    Show(ConfigShowArguments),
+fn grouped(command: &clap::Command) -> String {
+    let (head, name) = (command.get_styles().get_header(), command.get_styles().get_literal());
+    let about = |verb: &str| match verb {
+        "help" => Some("Show this, or the help of a command".to_owned()),
+        verb => command.find_subcommand(verb)?.get_about().map(ToString::to_string),
+    };
+    let mut text = String::new();
+    for (title, verbs) in GROUPS {
+        let _ = writeln!(text, "{head}{title}:{head:#}");
+        for (verb, about) in verbs.iter().filter_map(|verb| Some((verb, about(verb)?))) {
+            let _ = writeln!(text, "  {name}{verb:<8}{name:#}  {about}");
+        }
+        text.push('\n');
+    }
+    let _ = write!(text, "{head}Options:{head:#}");
+    text
 }
 
-#[derive(Debug, Args)]
-pub struct ConfigShowArguments {
-    /// Say where each comes from: a file and its line, a variable, a flag, or nowhere (default)
-    #[arg(long)]
-    pub origin: bool,
-    #[command(flatten)]
-    pub server: ServerArguments,
-}
-
-#[derive(Debug, Args)]
-pub struct RegisterArguments {
-    /// The name you want, and the server it is on: alice@s1
-    pub user: UserName,
-    #[command(flatten)]
-    pub at: At,
-    #[command(flatten)]
-    pub password: PasswordFrom,
-    /// Read an invitation or claim code from the first line of FILE
-    #[arg(long, value_name = "FILE")]
-    pub code_file: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub struct LoginArguments {
-    /// Your name and server: alice@s1
-    pub user: UserName,
-    #[command(flatten)]
-    pub at: At,
-    #[command(flatten)]
-    pub password: PasswordFrom,
-    /// With the 24 words of the recovery code in place of the password
-    #[arg(long)]
-    pub recovery: bool,
-}
-
-/// Where the home server is, beside what `client_setup.json` says.
-#[derive(Debug, Args)]
-pub struct At {
-    /// Where the server is [default: "server_ip" in client_setup.json, or else the server's name]
-    #[arg(long, value_name = "HOST[:PORT]")]
-    pub server: Option<String>,
-    /// The server's key, as `tidings peer show` prints it; without it the first key seen is kept
-    // In base64url a key may begin with a hyphen.
-    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
-    pub server_key: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct PeopleArguments {
-    /// Wait at most this long for the server
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    pub wait: u32,
-}
-
-#[derive(Debug, Args)]
-pub struct SendArguments {
-    /// `public`, or somebody's name: bob@s2
-    pub to: String,
-    /// The text; `-` reads it from standard input, where other people on this machine cannot see it
-    #[arg(required = true)]
-    pub text: Vec<String>,
-    /// Wait at most this long for the server
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    pub wait: u32,
-}
-
-#[derive(Debug, Args)]
-pub struct TailArguments {
-    /// Only this conversation: `public`, or somebody's name
-    pub of: Option<String>,
-    /// Begin with the newest N messages that are here already
-    #[arg(short = 'n', long = "last", value_name = "N", default_value_t = 10)]
-    pub last: usize,
-}
-
-#[derive(Debug, Args)]
-pub struct ReadArguments {
-    /// `public`, or somebody's name: bob@s2
-    pub of: String,
-    /// At most this many messages
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub limit: usize,
-    /// Wait at most this long for the server; then, or with 0, what is on this device is shown
-    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
-    pub wait: u32,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum PeerCommand {
-    /// Print the line that another server's operator pastes into "mailing_address"
-    Show(PeerShowArguments),
-}
-
-#[derive(Debug, Args)]
-pub struct PeerShowArguments {
-    #[command(flatten)]
-    pub server: ServerArguments,
-    /// Where others reach this server [default: "advertise" or "listen" in setup.json]
-    #[arg(long, value_name = "HOST:PORT")]
-    pub address: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub struct DemoArguments {
-    /// Leave the servers running, and keep their folders
-    #[arg(long)]
-    pub keep: bool,
+/// Reads the command line. Ends the process where there is nothing to run: `--help`, `--version`, mistakes.
+pub fn read() -> Arguments {
+    let mut command = command();
+    let read = command.clone().try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+    read.unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {
-        Arguments::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn help_lists_every_command_once() {
+        let command = command();
+        let mut listed: Vec<&str> = GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied()).collect();
+        let mut there: Vec<&str> = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name).collect();
+        there.push("help");
+        listed.sort_unstable();
+        there.sort_unstable();
+        assert_eq!(listed, there);
     }
 
     #[test]
@@ -258,6 +231,6 @@ mod tests {
             }
             command.get_subcommands().for_each(check);
         }
-        check(&Arguments::command());
+        check(&command());
     }
 }

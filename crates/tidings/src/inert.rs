@@ -34,7 +34,7 @@ pub fn json(text: &str) -> String {
 }
 
 /// Whether a character does something to a terminal or to the order of its neighbours instead of standing for itself.
-fn steers(c: char) -> bool {
+pub fn steers(c: char) -> bool {
     match c {
         // C0, DEL, C1: line breaks, escape sequences, bells.
         c if c.is_control() => true,

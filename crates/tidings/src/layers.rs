@@ -22,7 +22,7 @@ pub const OTHER_VARIABLES: [(&str, &str); 6] = [
         "the new password, where `password` and `recover` are given neither `--new-password-file` nor `--new-password-stdin`",
     ),
     ("TIDINGS_LOG", "what is logged to standard error, like `debug` or `tidings_server=trace`; JSON where that is no terminal"),
-    ("NO_COLOR", "no colours, whatever it is set to"),
+    ("NO_COLOR", "no colours, if it is set to anything"),
 ];
 
 /// A warning about each variable that begins like ours and is none.

@@ -1,39 +1,66 @@
 //! `tidings login`: an account that exists, from a device that is new.
 
-use crate::cli::{Global, LoginArguments};
+use crate::cli::{DeviceName, Global, LoginArguments};
 use crate::failure::Failure;
 use crate::look::{self, Look};
+use crate::out::{Out, To};
 use crate::profile;
 use serde_json::json;
-use std::io::Write;
+use std::path::Path;
 use tidings_client::setup::show_server_key;
-use tidings_client::{Client, Login, LoginSecret};
+use tidings_client::{Client, Login, LoginSecret, RecoveryCode};
 
 /// Runs the command.
 pub async fn run(global: &Global, arguments: LoginArguments) -> Result<u8, Failure> {
     profile::start_log("warn")?;
     let folder = std::path::absolute(profile::folder(global)?)?;
     let endpoint = profile::endpoint(global, &arguments.at, &arguments.user)?;
-    let with = if arguments.recovery {
-        LoginSecret::Recovery(arguments.password.read("recovery code", false)?)
-    } else {
-        LoginSecret::Password(arguments.password.read("password", false)?)
-    };
-    tidings_client::login(Login { profile: &folder, endpoint, user: arguments.user.clone(), with }).await?;
-    let client = Client::open(&folder)?;
-    let (fingerprint, endpoint) = (client.my_fingerprint().await?, client.endpoint());
+    let with = LoginSecret::Password(arguments.password.read()?);
+    tidings_client::login(Login { profile: &folder, endpoint, user: arguments.user, with }).await?;
+    let made = Made { kind: "logged_in", done: "is logged in: this device is on the account's list now.", recovery: None };
+    introduce(&folder, made, &arguments.device, global.json).await
+}
+
+/// How a new profile came to be.
+pub struct Made {
+    /// The type of its object for programs.
+    pub kind: &'static str,
+    /// What is said of the person.
+    pub done: &'static str,
+    /// A new recovery code.
+    pub recovery: Option<RecoveryCode>,
+}
+
+/// Shows what a new profile is; a new recovery code before anything else can fail: it exists nowhere else.
+pub async fn introduce(folder: &Path, made: Made, device: &DeviceName, json: bool) -> Result<u8, Failure> {
+    let mut out = Out { look: Look::of_stdout(json), to: To::Stdout };
+    if let Some(recovery) = made.recovery.as_ref().filter(|_| !json) {
+        out.lines(&look::recovery_code(recovery.words(), out.look)).await?;
+    }
+    let client = Client::open(folder)?;
+    let (user, fingerprint, endpoint) = (client.me(), client.my_fingerprint().await?, client.endpoint());
     let key = endpoint.key.as_ref().map(show_server_key);
+    let named = name(&client, device).await;
     client.close().await;
-    let look = Look::of_stdout(global.json);
-    let mut out = std::io::stdout().lock();
-    if look.json {
-        let made = json!({ "user": arguments.user.to_string(), "fingerprint": fingerprint, "profile": folder, "server_key": key });
-        writeln!(out, "{}", look::object("logged_in", &made))?;
-    } else {
-        writeln!(out, "{} is logged in: this device is on the account's list now.", look.paint(look::BOLD, &arguments.user.to_string()))?;
-        writeln!(out, "  your key      {}", fingerprint.as_deref().unwrap_or("-"))?;
-        writeln!(out, "  server's key  {} (pinned)", key.as_deref().unwrap_or("-"))?;
-        writeln!(out, "  profile       {}", folder.display())?;
+    let mut object = json!({ "user": user.to_string(), "fingerprint": fingerprint, "profile": folder, "server_key": key });
+    if let Some(recovery) = &made.recovery {
+        object["recovery_code"] = recovery.words().into();
+    }
+    let sentence = [
+        format!("{} {}", out.look.paint(look::BOLD, &user.to_string()), made.done),
+        format!("  your key      {}", fingerprint.as_deref().unwrap_or("-")),
+        format!("  server's key  {} (pinned)", key.as_deref().unwrap_or("-")),
+        format!("  profile       {}", folder.display()),
+    ];
+    out.done(&sentence.join("\n"), made.kind, &object).await?;
+    if let Err(failure) = named {
+        out.note(&format!("the device has no name yet ({}): tidings devices name this NAME", failure.sentence)).await?;
     }
     Ok(0)
+}
+
+async fn name(client: &Client, device: &DeviceName) -> Result<(), Failure> {
+    let Some(name) = &device.name else { return Ok(()) };
+    let this = client.devices().await?.into_iter().find(|device| device.this).ok_or_else(|| Failure::ours("this device is not listed"))?;
+    Ok(client.name_device(&this.key, name).await?)
 }

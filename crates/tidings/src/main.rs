@@ -6,29 +6,43 @@ mod beside;
 mod cli;
 mod config;
 mod demo;
+mod devices;
+mod erase;
 mod failure;
+mod file;
 mod inert;
 mod layers;
 mod login;
+mod logout;
 mod look;
+mod out;
+mod pages;
+mod password;
 mod peer;
 mod people;
 mod profile;
 mod read;
+mod recover;
 mod register;
+mod room;
+mod rooms;
+mod rotate;
+mod save;
 mod secret;
 mod send;
 mod server;
+mod settle;
 mod tail;
+mod unlock;
+mod verify;
 
-use clap::Parser;
 use cli::{Arguments, Command, PeerCommand};
 use failure::Failure;
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = cli::read();
     let json = arguments.global.json;
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -43,16 +57,28 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<u8, Failure> {
     let Arguments { global, command } = arguments;
     match command {
-        Command::Server(server) => server::run(&global, server).await,
+        Command::People(people) => people::run(&global, &people).await,
+        Command::Rooms(rooms) => rooms::run(&global, &rooms).await,
+        Command::Room(room) => room::run(&global, room).await,
+        Command::Send(send) => send::run(&global, send).await,
+        Command::Read(read) => read::run(&global, read).await,
+        Command::Tail(tail) => tail::run(&global, tail).await,
+        Command::File(file) => file::run(&global, file).await,
+        Command::Erase(erase) => erase::run(&global, &erase).await,
         Command::Register(register) => register::run(&global, register).await,
         Command::Login(login) => login::run(&global, login).await,
-        Command::People(people) => people::run(&global, &people).await,
-        Command::Send(send) => send::run(&global, send).await,
-        Command::Tail(tail) => tail::run(&global, &tail).await,
-        Command::Read(read) => read::run(&global, &read).await,
+        Command::Recover(recover) => recover::run(&global, recover).await,
+        Command::Logout(logout) => logout::run(&global, &logout).await,
+        Command::Verify(verify) => verify::run(&global, verify).await,
+        Command::Devices(devices) => devices::run(&global, devices).await,
+        Command::Password(password) => password::run(&global, &password).await,
+        Command::Unlock(unlock) => unlock::run(&global, &unlock).await,
+        Command::Rotate(rotate) => rotate::run(&global, &rotate).await,
+        Command::Server(server) => server::run(&global, server).await,
         Command::Peer(PeerCommand::Show(show)) => peer::show(&global, &show),
         Command::Config(command) => config::run(&global, &command),
         Command::Demo(demo) => demo::run(&global, &demo).await,
+        Command::Pages(pages) => pages::run(&pages),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cli::{At, Global};
 use crate::failure::Failure;
 use crate::layers;
 use crate::look::Look;
+use crate::out::{Out, To};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tidings_client::{Client, ClientError, Endpoint, UserName};
@@ -73,7 +74,7 @@ async fn with_own(global: &Global, folder: &Path, client: Client, ask: Ask, look
     }
     // Only a command that stays is worth asking; whoever comes beside a short one waits for its end.
     let others = matches!(ask, Ask::Tail { .. }).then(|| beside::listen(folder, &client)).flatten();
-    let done = ask::answer(&client, &ask, look, &mut ask::Out::Stdout).await;
+    let done = ask::answer(&client, ask, &mut Out { look, to: To::Stdout }).await;
     drop(others);
     client.close().await;
     done
@@ -97,6 +98,6 @@ pub fn start_log(level: &str) -> Result<(), Failure> {
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // It can be set only once in a process, and it is.
     let _ = if std::io::stderr().is_terminal() { log.with_target(false).with_ansi(colour).try_init() } else { log.json().try_init() };
-    layers::unknown_variables().iter().for_each(|sentence| tracing::warn!("{sentence}"));
+    layers::unknown_variables().iter().for_each(|unknown| tracing::warn!("{unknown}"));
     Ok(())
 }

@@ -1,33 +1,29 @@
 //! `tidings read`: the newest messages of one conversation, from this device's own store.
 
-use crate::ask::{Ask, Out, target};
-use crate::cli::{Global, ReadArguments};
+use crate::ask::{self, Ask};
+use crate::cli::{Global, ReadArguments, Wait};
 use crate::failure::Failure;
-use crate::look::{self, Look};
-use crate::{inert, profile};
-use std::time::Duration;
+use crate::look::{self, Numbers, Places};
+use crate::out::Out;
+use crate::profile;
+use crate::settle::Until;
 use tidings_client::Client;
-use tidings_client::view::Target;
 
 /// Runs the command.
-pub async fn run(global: &Global, arguments: &ReadArguments) -> Result<u8, Failure> {
-    target(&arguments.of)?;
-    let ask = Ask::Read { of: arguments.of.clone(), limit: arguments.limit, wait: arguments.wait };
-    profile::perform(global, ask).await
+pub async fn run(global: &Global, arguments: ReadArguments) -> Result<u8, Failure> {
+    let ReadArguments { of, limit, ids, patience } = arguments;
+    ask::check_target(&of)?;
+    profile::perform(global, Ask::Read { of, limit, numbers: Numbers(ids), wait: patience.wait }).await
 }
 
 /// Prints what is there, after catching up where the server answers in time.
-pub async fn answer(client: &Client, of: &Target, limit: usize, wait: u32, look: Look, out: &mut Out) -> Result<u8, Failure> {
-    if wait > 0
-        && let Err(error) = client.linked(Duration::from_secs(wait.into())).await
-    {
-        if !error.is_passing() {
-            return Err(error.into());
-        }
-        out.note(look, &inert::line(&format!("{error}; this is what is on this device"))).await?;
-    }
-    for message in client.timeline(of, limit).await? {
-        out.line(&look::message(of, &message, look)).await?;
+pub async fn answer(client: &Client, of: &str, limit: usize, numbers: Numbers, wait: u32, out: &mut Out) -> Result<u8, Failure> {
+    let until = Until::new(Wait::Seconds(wait));
+    ask::catch_up(client, until, out).await?;
+    let of = ask::target(client, of, until).await?;
+    let place = Places::of(&client.rooms().await?).place(&of);
+    for message in client.timeline(&of, limit).await? {
+        out.line(&look::message(&place, &message, numbers, out.look)).await?;
     }
     Ok(0)
 }

@@ -1,61 +1,163 @@
-//! Where a password comes from: a file, standard input, the environment or a prompt. Never the command line, which everybody on the
+//! Where a secret comes from: a file, standard input, the environment or a prompt. Never the command line, which everybody on the
 //! machine can read.
 
 use crate::failure::Failure;
-use clap::Args;
-use std::io::{IsTerminal, Read};
-use std::path::PathBuf;
+use clap::{Args, ValueHint};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::io::{BufRead, BufReader, IsTerminal, Read};
+use std::path::{Path, PathBuf};
 use tidings_client::Zeroizing;
 
 /// The variable that may hold a password.
 pub const VARIABLE: &str = "TIDINGS_PASSWORD";
+/// The variable that may hold a password that is being chosen.
+pub const NEW_VARIABLE: &str = "TIDINGS_NEW_PASSWORD";
 
 /// Where the password comes from. Without any of these, `TIDINGS_PASSWORD`, or a prompt on a terminal.
 #[derive(Debug, Args)]
 pub struct PasswordFrom {
     /// Read the password from the first line of FILE
-    #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
+    #[arg(long, value_name = "FILE", conflicts_with = "password_stdin", value_hint = ValueHint::FilePath)]
     pub password_file: Option<PathBuf>,
-    /// Read the password from the first line of standard input
+    /// Read the password from standard input, a line of it
     #[arg(long)]
     pub password_stdin: bool,
 }
 
+/// Where another password comes from. Without any of these, `TIDINGS_NEW_PASSWORD`, or a prompt on a terminal.
+#[derive(Debug, Args)]
+pub struct NewPasswordFrom {
+    /// Read the new password from the first line of FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "new_password_stdin", value_hint = ValueHint::FilePath)]
+    pub new_password_file: Option<PathBuf>,
+    /// Read the new password from standard input, the next line of it
+    #[arg(long)]
+    pub new_password_stdin: bool,
+}
+
+/// Where the recovery code comes from. Without any of these, a prompt on a terminal.
+#[derive(Debug, Args)]
+pub struct RecoveryFrom {
+    /// Read the 24 words from the first line of FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "recovery_stdin", value_hint = ValueHint::FilePath)]
+    pub recovery_file: Option<PathBuf>,
+    /// Read the 24 words from standard input, a line of it
+    #[arg(long)]
+    pub recovery_stdin: bool,
+}
+
 /// More than anybody types; a file that was meant for something else is noticed.
-const LONGEST: u64 = 4096;
+const LONGEST: usize = 4096;
+
+/// The three options of one secret, and what else may hold it.
+struct Source<'a> {
+    what: &'a str,
+    option: &'a str,
+    file: Option<&'a Path>,
+    stdin: bool,
+    variable: Option<&'a str>,
+}
 
 impl PasswordFrom {
-    /// The secret. `what` names it in the prompt; `twice` asks again, for one that is being chosen.
-    pub fn read(&self, what: &str, twice: bool) -> Result<Zeroizing<String>, Failure> {
-        if let Some(file) = &self.password_file {
-            let opened = std::fs::File::open(file).map_err(|error| Failure::config(format!("{}: {error}", file.display())))?;
-            return first_line(opened, &file.display().to_string());
+    fn source(&self) -> Source<'_> {
+        Source {
+            what: "password",
+            option: "--password",
+            file: self.password_file.as_deref(),
+            stdin: self.password_stdin,
+            variable: Some(VARIABLE),
         }
-        if self.password_stdin {
-            return first_line(std::io::stdin().lock(), "standard input");
-        }
-        match std::env::var(VARIABLE) {
-            Ok(secret) => return refuse_empty(Zeroizing::new(secret), VARIABLE),
-            Err(std::env::VarError::NotUnicode(_)) => return Err(Failure::auth(format!("{VARIABLE} is not UTF-8"))),
-            Err(std::env::VarError::NotPresent) => {}
-        }
-        prompt(what, twice)
+    }
+
+    /// The password of an account that exists.
+    pub fn read(&self) -> Result<Zeroizing<String>, Failure> {
+        self.source().read(false)
+    }
+
+    /// The password of an account that is being made: a prompt asks twice.
+    pub fn choose(&self) -> Result<Zeroizing<String>, Failure> {
+        self.source().read(true)
     }
 }
 
-fn prompt(what: &str, twice: bool) -> Result<Zeroizing<String>, Failure> {
-    if !std::io::stdin().is_terminal() {
-        let ways = format!("--password-file, --password-stdin or {VARIABLE}");
-        return Err(Failure::auth(format!("no {what} was given, and there is no terminal to ask on: use {ways}")));
+impl NewPasswordFrom {
+    /// The password that is being chosen: a prompt asks twice.
+    pub fn choose(&self) -> Result<Zeroizing<String>, Failure> {
+        let (file, stdin) = (self.new_password_file.as_deref(), self.new_password_stdin);
+        Source { what: "new password", option: "--new-password", file, stdin, variable: Some(NEW_VARIABLE) }.read(true)
     }
-    let ask = |label: String| {
-        rpassword::prompt_password(label).map(Zeroizing::new).map_err(|error| Failure::auth(format!("no {what} was given: {error}")))
-    };
-    let secret = refuse_empty(ask(format!("{}: ", capital(what)))?, "what you typed")?;
-    if twice && *ask(format!("{} again: ", capital(what)))? != *secret {
-        return Err(Failure::auth(format!("you typed two different {what}s")));
+}
+
+impl RecoveryFrom {
+    /// The 24 words.
+    pub fn read(&self) -> Result<Zeroizing<String>, Failure> {
+        let (file, stdin) = (self.recovery_file.as_deref(), self.recovery_stdin);
+        Source { what: "recovery code", option: "--recovery", file, stdin, variable: None }.read(false)
     }
-    Ok(secret)
+}
+
+/// An invitation, claim or reset code: the first line of a file.
+pub fn code(file: &Path) -> Result<String, Failure> {
+    let source = Source { what: "code", option: "--code", file: Some(file), stdin: false, variable: None };
+    source.read(false).map(|code| code.to_string())
+}
+
+impl Source<'_> {
+    fn read(&self, twice: bool) -> Result<Zeroizing<String>, Failure> {
+        if let Some(file) = self.file {
+            let opened = std::fs::File::open(file).map_err(|error| Failure::config(format!("{}: {error}", file.display())))?;
+            return self.line(&mut BufReader::new(opened), &file.display().to_string());
+        }
+        if self.stdin {
+            return self.line(&mut std::io::stdin().lock(), "standard input");
+        }
+        if let Some(variable) = self.variable {
+            match std::env::var(variable) {
+                Ok(secret) => return self.refuse_empty(Zeroizing::new(secret), variable),
+                Err(std::env::VarError::NotUnicode(_)) => return Err(Failure::auth(format!("{variable} is not UTF-8"))),
+                Err(std::env::VarError::NotPresent) => {}
+            }
+        }
+        self.prompt(twice)
+    }
+
+    fn prompt(&self, twice: bool) -> Result<Zeroizing<String>, Failure> {
+        let (what, option) = (self.what, self.option);
+        if !std::io::stdin().is_terminal() {
+            let ways = match self.variable {
+                Some(variable) => format!("{option}-file, {option}-stdin or {variable}"),
+                None => format!("{option}-file or {option}-stdin"),
+            };
+            return Err(Failure::auth(format!("no {what} was given, and there is no terminal to ask on: use {ways}")));
+        }
+        let ask = |label: String| {
+            rpassword::prompt_password(label).map(Zeroizing::new).map_err(|error| Failure::auth(format!("no {what} was given: {error}")))
+        };
+        let secret = self.refuse_empty(ask(format!("{}: ", capital(what)))?, "what you typed")?;
+        if twice && *ask(format!("{} again: ", capital(what)))? != *secret {
+            return Err(Failure::auth(format!("you typed two different {what}s")));
+        }
+        Ok(secret)
+    }
+
+    /// The next line. What comes after it stays for the next secret.
+    fn line(&self, from: &mut impl BufRead, whence: &str) -> Result<Zeroizing<String>, Failure> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST + 2));
+        let read = from.by_ref().take(LONGEST as u64 + 2).read_until(b'\n', &mut bytes);
+        read.map_err(|error| Failure::auth(format!("{whence} cannot be read: {error}")))?;
+        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.len() > LONGEST {
+            return Err(Failure::auth(format!("{whence} has more than {LONGEST} bytes in a line; that is no {}", self.what)));
+        }
+        let line = std::str::from_utf8(line).map_err(|_| Failure::auth(format!("{whence} is not UTF-8")))?;
+        self.refuse_empty(Zeroizing::new(line.to_owned()), whence)
+    }
+
+    fn refuse_empty(&self, secret: Zeroizing<String>, whence: &str) -> Result<Zeroizing<String>, Failure> {
+        if secret.is_empty() { Err(Failure::auth(format!("the {} is empty ({whence})", self.what))) } else { Ok(secret) }
+    }
 }
 
 fn capital(word: &str) -> String {
@@ -63,27 +165,36 @@ fn capital(word: &str) -> String {
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
-fn first_line(from: impl Read, whence: &str) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::with_capacity(LONGEST as usize + 1));
-    from.take(LONGEST + 1).read_to_string(&mut text).map_err(|error| Failure::auth(format!("{whence} cannot be read: {error}")))?;
-    let line = text.split('\n').next().unwrap_or_default();
-    let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.len() as u64 > LONGEST {
-        return Err(Failure::auth(format!("{whence} has more than {LONGEST} bytes in its first line; that is no password")));
+/// A secret on its way to the process that holds the profile: shown nowhere, wiped when it is dropped.
+#[derive(Clone)]
+pub struct Secret(pub Zeroizing<String>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
     }
-    refuse_empty(Zeroizing::new(line.to_owned()), whence)
 }
 
-fn refuse_empty(secret: Zeroizing<String>, whence: &str) -> Result<Zeroizing<String>, Failure> {
-    if secret.is_empty() { Err(Failure::auth(format!("the password is empty ({whence})"))) } else { Ok(secret) }
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(|secret| Secret(Zeroizing::new(secret)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<String, u8> {
-        first_line(bytes, "a test").map(|secret| secret.to_string()).map_err(|failure| failure.code)
+    const SOURCE: Source<'_> = Source { what: "password", option: "--password", file: None, stdin: true, variable: None };
+
+    fn read(mut bytes: &[u8]) -> Result<String, u8> {
+        SOURCE.line(&mut bytes, "a test").map(|secret| secret.to_string()).map_err(|failure| failure.code)
     }
 
     #[test]
@@ -91,13 +202,30 @@ mod tests {
         assert_eq!(read(b"pass word \nsecond"), Ok("pass word ".into()));
         assert_eq!(read(b"no newline"), Ok("no newline".into()));
         assert_eq!(read(b"windows\r\n"), Ok("windows".into()));
-        assert_eq!(read(&vec![b'x'; LONGEST as usize]), Ok("x".repeat(LONGEST as usize)));
+        assert_eq!(read(&vec![b'x'; LONGEST]), Ok("x".repeat(LONGEST)));
+        assert_eq!(read(&[&vec![b'x'; LONGEST][..], b"\r\n"].concat()), Ok("x".repeat(LONGEST)));
     }
 
     #[test]
     fn what_is_no_secret_is_refused() {
-        for bytes in [&b""[..], b"\n", b"\r\n", b"\nsecond line", b"\xff\xfe", &[b'x'; LONGEST as usize + 1]] {
+        for bytes in [&b""[..], b"\n", b"\r\n", b"\nsecond line", b"\xff\xfe", &[b'x'; LONGEST + 1]] {
             assert_eq!(read(bytes), Err(4));
         }
+    }
+
+    #[test]
+    fn two_secrets_are_two_lines() {
+        let mut input: &[u8] = b"the old one\nthe new one\n";
+        assert_eq!(**SOURCE.line(&mut input, "a test").unwrap(), *"the old one");
+        assert_eq!(**SOURCE.line(&mut input, "a test").unwrap(), *"the new one");
+        assert!(SOURCE.line(&mut input, "a test").is_err());
+    }
+
+    #[test]
+    fn a_secret_that_travels_is_shown_nowhere() {
+        let secret = Secret(Zeroizing::new("hunter2".into()));
+        assert!(!format!("{secret:?}").contains("hunter2"));
+        let sent = serde_json::to_string(&secret).unwrap();
+        assert_eq!(**serde_json::from_str::<Secret>(&sent).unwrap().0, *"hunter2");
     }
 }

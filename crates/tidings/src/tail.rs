@@ -1,31 +1,37 @@
 //! `tidings tail`: messages as they come in. It holds the profile, and answers other commands of it meanwhile.
 
-use crate::ask::{Ask, Out, target};
-use crate::cli::{Global, TailArguments};
+use crate::ask::{self, Ask};
+use crate::cli::{Global, TailArguments, Wait};
 use crate::failure::Failure;
-use crate::look::{self, Look};
+use crate::look::{self, Numbers, Places};
+use crate::out::Out;
+use crate::settle::Until;
 use crate::{inert, profile};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tidings_client::Client;
-use tidings_client::view::{Link, Message, MessageId, Status, Target};
+use tidings_client::view::{Link, Message, MessageId, Part, Room, Status, Target};
+
+/// How long a conversation is looked for that is not known here.
+const LOOK_FOR: Wait = Wait::Seconds(5);
 
 /// Runs the command until Ctrl-C or SIGTERM.
-pub async fn run(global: &Global, arguments: &TailArguments) -> Result<u8, Failure> {
-    if let Some(of) = &arguments.of {
-        target(of)?;
-    }
-    profile::perform(global, Ask::Tail { of: arguments.of.clone(), last: arguments.last }).await
+pub async fn run(global: &Global, arguments: TailArguments) -> Result<u8, Failure> {
+    let TailArguments { of, last, ids } = arguments;
+    of.as_deref().map(ask::check_target).transpose()?;
+    profile::perform(global, Ask::Tail { of, last, numbers: Numbers(ids) }).await
 }
 
 /// Prints until the process is told to stop, or nobody reads any more.
-pub async fn answer(client: &Client, of: Option<Target>, last: usize, look: Look, out: &mut Out) -> Result<u8, Failure> {
+pub async fn answer(client: &Client, of: Option<&str>, last: usize, numbers: Numbers, out: &mut Out) -> Result<u8, Failure> {
     let mut changes = client.changes();
-    let mut seen = Seen::default();
-    let mut link = Link::Idle;
     let mut stop = std::pin::pin!(told_to_stop());
-    for (target, message) in seen.news(client, of.as_ref(), last).await? {
-        out.line(&look::message(&target, &message, look)).await?;
-    }
+    let of = match of {
+        Some(of) => Some(ask::target(client, of, Until::new(LOOK_FOR)).await?),
+        None => None,
+    };
+    let mut tail = Tail { of, numbers, seen: Seen::default(), asked_in: HashSet::new(), notice: 0 };
+    tail.begin(client, last, out).await?;
+    let mut link = Link::Idle;
     loop {
         changes.borrow_and_update();
         let now = client.link();
@@ -34,11 +40,9 @@ pub async fn answer(client: &Client, of: Option<Target>, last: usize, look: Look
             if let Some(error) = profile::given_up(client).await {
                 return Err(error.into());
             }
-            say_link(client, &link, look, out).await?;
+            say_link(client, &link, out).await?;
         }
-        for (target, message) in seen.news(client, of.as_ref(), usize::MAX).await? {
-            out.line(&look::message(&target, &message, look)).await?;
-        }
+        tail.go_on(client, out).await?;
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return Ok(0) },
             () = &mut stop => return Ok(0),
@@ -46,8 +50,8 @@ pub async fn answer(client: &Client, of: Option<Target>, last: usize, look: Look
     }
 }
 
-async fn say_link(client: &Client, link: &Link, look: Look, out: &mut Out) -> std::io::Result<()> {
-    if look.json {
+async fn say_link(client: &Client, link: &Link, out: &mut Out) -> std::io::Result<()> {
+    if out.look.json {
         return out.line(&look::object("link", link)).await;
     }
     match link {
@@ -55,9 +59,9 @@ async fn say_link(client: &Client, link: &Link, look: Look, out: &mut Out) -> st
             let others = network.iter().filter(|server| *server != &client.endpoint().name).map(ToString::to_string);
             let others: Vec<String> = others.collect();
             let with = if others.is_empty() { String::new() } else { format!(", which knows {}", others.join(", ")) };
-            out.note(look, &format!("-- {} is connected to {}{with}", client.me(), client.endpoint().name)).await
+            out.note(&format!("-- {} is connected to {}{with}", client.me(), client.endpoint().name)).await
         }
-        Link::Connecting { last_error: Some(error) } => out.note(look, &format!("-- {}; trying again", inert::line(error))).await,
+        Link::Connecting { last_error: Some(error) } => out.note(&format!("-- {}; trying again", inert::line(error))).await,
         Link::Idle | Link::Connecting { last_error: None } | Link::CatchingUp => Ok(()),
     }
 }
@@ -71,20 +75,83 @@ async fn told_to_stop() {
     }
 }
 
+/// What is printed, and what has been.
+struct Tail {
+    of: Option<Target>,
+    numbers: Numbers,
+    seen: Seen,
+    asked_in: HashSet<Target>,
+    notice: i64,
+}
+
+impl Tail {
+    /// The newest `last` messages, and between them what happened to keys since the first of them.
+    async fn begin(&mut self, client: &Client, last: usize, out: &mut Out) -> Result<(), Failure> {
+        let rooms = client.rooms().await?;
+        let places = Places::of(&rooms);
+        let messages = self.seen.news(client, &self.targets(&rooms), last).await?;
+        let notices = client.notices(0).await?;
+        self.notice = notices.last().map_or(0, |notice| notice.id);
+        let since = messages.first().map_or(u64::MAX, |(_, message)| message.at);
+        let mut notices = notices.into_iter().filter(|notice| notice.at >= since).peekable();
+        for (target, message) in messages {
+            while let Some(notice) = notices.next_if(|notice| notice.at <= message.at) {
+                out.line(&look::notice(&notice, out.look)).await?;
+            }
+            out.line(&look::message(&places.place(&target), &message, self.numbers, out.look)).await?;
+        }
+        for notice in notices {
+            out.line(&look::notice(&notice, out.look)).await?;
+        }
+        self.say_who_asks(&rooms, &places, out).await?;
+        Ok(())
+    }
+
+    /// What is new since.
+    async fn go_on(&mut self, client: &Client, out: &mut Out) -> Result<(), Failure> {
+        let rooms = client.rooms().await?;
+        let places = Places::of(&rooms);
+        for notice in client.notices(self.notice).await? {
+            self.notice = notice.id;
+            out.line(&look::notice(&notice, out.look)).await?;
+        }
+        for (target, message) in self.seen.news(client, &self.targets(&rooms), usize::MAX).await? {
+            out.line(&look::message(&places.place(&target), &message, self.numbers, out.look)).await?;
+        }
+        self.say_who_asks(&rooms, &places, out).await?;
+        Ok(())
+    }
+
+    fn targets(&self, rooms: &[Room]) -> Vec<Target> {
+        match &self.of {
+            Some(target) => vec![target.clone()],
+            None => rooms.iter().map(|room| room.target.clone()).collect(),
+        }
+    }
+
+    /// Each invitation once, for as long as it stands.
+    async fn say_who_asks(&mut self, rooms: &[Room], places: &Places, out: &mut Out) -> std::io::Result<()> {
+        for room in rooms.iter().filter(|room| self.of.as_ref().is_none_or(|of| *of == room.target)) {
+            if !matches!(room.part, Part::Invited { .. }) {
+                self.asked_in.remove(&room.target);
+            } else if self.asked_in.insert(room.target.clone()) {
+                out.line(&look::invitation(room, places, out.look)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What has been printed: each message once, and again only when it turns out not to be sent.
 #[derive(Default)]
 struct Seen(HashMap<(Target, MessageId), bool>);
 
 impl Seen {
     /// Messages not printed yet, in the order in which this profile got them; at most `most`, the newest.
-    async fn news(&mut self, client: &Client, of: Option<&Target>, most: usize) -> Result<Vec<(Target, Message)>, Failure> {
-        let targets = match of {
-            Some(target) => vec![target.clone()],
-            None => client.rooms().await?.into_iter().map(|room| room.target).collect(),
-        };
+    async fn news(&mut self, client: &Client, targets: &[Target], most: usize) -> Result<Vec<(Target, Message)>, Failure> {
         let mut fresh = Vec::new();
         for target in targets {
-            let page = self.unseen(client, &target).await?;
+            let page = self.unseen(client, target).await?;
             fresh.extend(page.into_iter().map(|message| (target.clone(), message)));
         }
         fresh.sort_by_key(|(_, message)| message.id);
