@@ -214,7 +214,7 @@ async fn new_account(
         let account = match &reply.grant {
             None => account::create(&AwsLcKeys, &user, &device, &password_key, &recovery_key).await,
             // The operator's code was for an account that is there and begins anew.
-            Some(grant) => account::reset(&AwsLcKeys, &user, &device, grant, &password_key, &recovery_key, grant.vault).await,
+            Some(grant) => account::reset(&AwsLcKeys, &user, &device, grant, &password_key, &recovery_key).await,
         };
         let account = account.map_err(of_account)?;
         Ok::<_, ClientError>(Made { password: password.into(), recovery: recovery.into(), account })

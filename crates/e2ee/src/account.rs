@@ -90,7 +90,7 @@ pub async fn create<K: RsaKeys>(
     password: &ExportKey,
     recovery: &ExportKey,
 ) -> Result<NewAccount, AccountError> {
-    begin(keys, user, device, None, password, recovery, FIRST_VAULT).await
+    begin(keys, user, device, None, password, recovery).await
 }
 
 /// Makes an account anew whose secrets are lost, by the word of its server. Nothing of what was sealed to it before opens.
@@ -101,9 +101,8 @@ pub async fn reset<K: RsaKeys>(
     grant: &Grant,
     password: &ExportKey,
     recovery: &ExportKey,
-    vault_version: u64,
 ) -> Result<NewAccount, AccountError> {
-    begin(keys, user, device, Some(grant), password, recovery, vault_version).await
+    begin(keys, user, device, Some(grant), password, recovery).await
 }
 
 async fn begin<K: RsaKeys>(
@@ -113,8 +112,8 @@ async fn begin<K: RsaKeys>(
     grant: Option<&Grant>,
     password: &ExportKey,
     recovery: &ExportKey,
-    vault_version: u64,
 ) -> Result<NewAccount, AccountError> {
+    let vault_version = grant.map_or(FIRST_VAULT, |grant| grant.vault);
     let identity = keys.generate().await?;
     let encryption = keys.generate().await?;
     let (_, encryption_public) = keys.decrypting(&encryption).await?;

@@ -69,6 +69,9 @@ pub enum KeysError {
     /// One key for both uses.
     #[error("identity and encryption must be different keys")]
     SameKey,
+    /// A key of an earlier version, or the encryption key of another identity.
+    #[error("a key that was given up does not come back, and another identity has another encryption key")]
+    OldKey,
     /// None, too many, or one twice.
     #[error("a device list names 1 to {} devices, each once", limits::DEVICES)]
     WrongDevices,

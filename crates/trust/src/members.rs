@@ -17,7 +17,7 @@ pub struct Members {
     /// How many membership entries there were; always 0 in a direct room.
     #[n(0)]
     epoch: u64,
-    /// The draft of the last of them, or of the genesis: what the next one must name.
+    /// The draft of the last of them, or of the genesis: what the next one must name. Zero in a direct room.
     #[n(1)]
     last: Hash,
     #[n(2)]
@@ -102,6 +102,9 @@ pub enum MembersError {
     /// Is in, or asked in, already.
     #[error("{0} is in this group, or asked in, already")]
     AlreadyIn(UserName),
+    /// May be removed by whoever has a higher role; by others, once the account is closed or not the same person's any more.
+    #[error("owners may remove everybody, admins may remove members, and others may not remove {0}")]
+    StillThere(UserName),
     /// Is not there.
     #[error("{0} is not in this group")]
     NotIn(UserName),
@@ -114,6 +117,16 @@ pub enum MembersError {
     /// Rests on a key history that is not known yet.
     #[error("the keys of {0} have not arrived here yet")]
     NotYet(UserName),
+}
+
+impl MembersError {
+    /// Whose newer keys, and whose only, could change this verdict of a judge who knows older ones: nobody's refuses for good.
+    pub fn rests_on(&self) -> Option<&UserName> {
+        match self {
+            MembersError::NotYet(user) | MembersError::AlreadyIn(user) | MembersError::StillThere(user) => Some(user),
+            _ => None,
+        }
+    }
 }
 
 impl Stay {
@@ -173,6 +186,9 @@ impl Members {
         keys: impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
     ) -> Result<Members, MembersError> {
         let change = Change::read(draft)?;
+        if self.last == Hash::ZERO {
+            return Err(MembersError::MayNot("nobody comes into a conversation of two, and nobody leaves it"));
+        }
         if draft.epoch != Some(self.epoch) || change.prev() != self.last {
             return Err(MembersError::Stale);
         }
@@ -280,7 +296,7 @@ impl Members {
             (Role::Admin | Role::Member, _) => is_lost(person, user, &keys)?,
         };
         if !may {
-            return Err(MembersError::MayNot("owners may remove everybody, admins may remove members, and nobody else may"));
+            return Err(MembersError::StillThere(user.clone()));
         }
         self.put_out(user, seq)
     }

@@ -245,9 +245,9 @@ fn an_account_that_begins_anew_is_taken_with_its_servers_word_and_opens_nothing_
     let key = ServerKey(server.public().0);
     let (version, prev) = (story.state.list.version + 1, story.state.list_hash);
     let sig = server.sign(&Grant::signed_bytes(&alice(), version, &prev, &device(7).public()));
-    let grant = Grant { server: key, version, prev, sig, vault: 2 };
+    let grant = Grant { server: key, version, prev, sig, vault: 5 };
     let keys = FixedKeys::of(&[C, LARGE]);
-    let anew = wait(reset(&keys, &alice(), &device(7), &grant, &OTHER_PASSWORD, &OTHER_RECOVERY, 5)).unwrap();
+    let anew = wait(reset(&keys, &alice(), &device(7), &grant, &OTHER_PASSWORD, &OTHER_RECOVERY)).unwrap();
     let state = KeyState::apply(Some(&story.state), &keys_log(), 3, &anew.draft, Some(&key)).unwrap();
     assert_eq!((anew.draft.kind, anew.draft.n, &*state.list), (Kind::Reset, 1, &anew.list));
     assert_eq!((state.list.version, state.list.devices.clone(), state.list.vault.version), (3, listed(&[7]), 5));

@@ -4,6 +4,7 @@ use super::{KeyState, KeysError, Span, VersionKeys};
 use crate::device_list::{DeviceList, LIST_LIMIT, SIGNED_LIMIT, SignedList, rotation_bytes, signed_bytes};
 use crate::drafts::check_signed;
 use crate::ed25519::verify_server;
+use crate::rsa::RsaPublicKey;
 use std::collections::HashSet;
 use std::sync::Arc;
 use tidings_proto::draft::Gone;
@@ -51,6 +52,9 @@ fn next_list(
     }
     follows(before, draft, &list)?;
     is_sound(draft, &list)?;
+    if before.is_some_and(|before| !has_new_keys(before, &list)) {
+        return Err(KeysError::OldKey);
+    }
     check_signed(log, draft).map_err(|_| KeysError::BadSignature)?;
     list.identity.verify_pss(&signed_bytes(&signed.list), &signed.sig).map_err(|_| KeysError::BadSignature)?;
     if let Some(before) = before {
@@ -94,6 +98,15 @@ fn is_sound(draft: &Draft, list: &DeviceList) -> Result<(), KeysError> {
         return Err(KeysError::NotListed);
     }
     Ok(())
+}
+
+/// A key that was given up may be in anybody's hands: it does not come back, in neither use. So an encryption key says whose
+/// identity it belonged to, and an account that is not somebody's any more will never be again.
+fn has_new_keys(before: &KeyState, list: &DeviceList) -> bool {
+    let last = before.newest();
+    let is_new = |key: &RsaPublicKey| !before.keys.iter().any(|keys| keys.identity == *key || keys.encryption == *key);
+    let same_identity = list.identity == last.identity;
+    (same_identity || is_new(&list.identity)) && (same_identity && list.encryption == last.encryption || is_new(&list.encryption))
 }
 
 /// Whoever has to agree to another identity has agreed.

@@ -180,7 +180,7 @@ pub fn server_key() -> ServerKey {
 pub fn grant(before: &KeyState, seed: u8) -> Grant {
     let (version, prev) = (before.list.version + 1, before.list_hash);
     let sig = sign(SERVER, &Grant::signed_bytes(&before.list.user, version, &prev, &device_key(seed)));
-    Grant { server: server_key(), version, prev, sig }
+    Grant { server: server_key(), version, prev, sig, vault: 2 }
 }
 
 /// The end of alice's account, by the word of her server.
