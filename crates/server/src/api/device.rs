@@ -9,7 +9,7 @@ use crate::logs::{Origin, Reader};
 use std::sync::Arc;
 use tidings_proto::frame::{
     Accepted, Chain, ChainReply, Fetch, Follow, LogRef, Page, People, PeopleReply, PersonState, Ping, Presence, Refused, Rooms, RoomsReply,
-    Submit,
+    Submit, Vault, VaultGet,
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, ServerName, UserName, limits};
 use tokio::sync::broadcast::error::RecvError;
@@ -123,6 +123,10 @@ fn request(host: &Arc<Host>, caller: &Caller, pump: &mut Pump, frame: Frame) -> 
             let sender = pump.sender();
             pump.start(all_rooms(host.clone(), req, caller.user.clone(), sender));
         }
+        Frame::VaultGet(VaultGet { req }) => {
+            let (host, user) = (host.clone(), caller.user.clone());
+            pump.start(async move { vault(&host, req, &user).await.unwrap_or_else(|why| Refused { req, why, log: None }.into()) });
+        }
         Frame::Ping(Ping { req }) => pump.pong(req),
         frame => return Err(Refusal::new(Code::WrongState, format!("{} has no place on this link now", frame.name()))),
     }
@@ -162,6 +166,12 @@ pub async fn page(host: Arc<Host>, reader: Reader, fetch: Fetch) -> Frame {
 pub async fn chain(host: &Host, req: u32, user: &UserName, after: u64) -> Result<Frame, Refusal> {
     let (items, more) = host.logs.chain(user, after).await?;
     Ok(ChainReply { req, items, more }.into())
+}
+
+/// The user's vault.
+async fn vault(host: &Host, req: u32, user: &UserName) -> Result<Frame, Refusal> {
+    let account = host.logs.account(user).await?.ok_or(Code::Closed)?;
+    Ok(Vault { req, version: account.vault_version, vault: account.vault }.into())
 }
 
 /// Puts a draft into its log: here, or through the outbox of the peer that is its hub.

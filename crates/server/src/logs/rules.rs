@@ -216,7 +216,7 @@ pub fn not_believed(error: DraftError) -> Refusal {
 /// What is said to the sender of a device list that does not follow.
 pub fn keys_refused(error: KeysError) -> Refusal {
     let code = match error {
-        KeysError::Malformed | KeysError::SameKey | KeysError::WrongDevices => Code::Malformed,
+        KeysError::Malformed | KeysError::SameKey | KeysError::OldKey | KeysError::WrongDevices => Code::Malformed,
         KeysError::WrongVersion | KeysError::RolledBack => Code::Conflict,
         KeysError::BadSignature | KeysError::BadGrant => Code::BadSignature,
         KeysError::Closed => Code::Closed,
