@@ -1,6 +1,6 @@
 //! `tidings login`: an account that exists, from a device that is new.
 
-use crate::cli::{DeviceName, Global, LoginArguments};
+use crate::cli::{Global, LoginArguments};
 use crate::failure::Failure;
 use crate::look::{self, Look};
 use crate::out::{Out, To};
@@ -16,9 +16,10 @@ pub async fn run(global: &Global, arguments: LoginArguments) -> Result<u8, Failu
     let folder = std::path::absolute(profile::folder(global)?)?;
     let endpoint = profile::endpoint(global, &arguments.at, &arguments.user)?;
     let with = LoginSecret::Password(arguments.password.read()?);
-    tidings_client::login(Login { profile: &folder, endpoint, user: arguments.user, with }).await?;
+    let login = Login { profile: &folder, endpoint, user: arguments.user, with, device_name: arguments.device.name };
+    tidings_client::login(login).await?;
     let made = Made { kind: "logged_in", done: "is logged in: this device is on the account's list now.", recovery: None };
-    introduce(&folder, made, &arguments.device, global.json).await
+    introduce(&folder, made, global.json).await
 }
 
 /// How a new profile came to be.
@@ -32,7 +33,7 @@ pub struct Made {
 }
 
 /// Shows what a new profile is; a new recovery code before anything else can fail: it exists nowhere else.
-pub async fn introduce(folder: &Path, made: Made, device: &DeviceName, json: bool) -> Result<u8, Failure> {
+pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Failure> {
     let mut out = Out { look: Look::of_stdout(json), to: To::Stdout };
     if let Some(recovery) = made.recovery.as_ref().filter(|_| !json) {
         out.lines(&look::recovery_code(recovery.words(), out.look)).await?;
@@ -40,7 +41,6 @@ pub async fn introduce(folder: &Path, made: Made, device: &DeviceName, json: boo
     let client = Client::open(folder)?;
     let (user, fingerprint, endpoint) = (client.me(), client.my_fingerprint().await?, client.endpoint());
     let key = endpoint.key.as_ref().map(show_server_key);
-    let named = name(&client, device).await;
     client.close().await;
     let mut object = json!({ "user": user.to_string(), "fingerprint": fingerprint, "profile": folder, "server_key": key });
     if let Some(recovery) = &made.recovery {
@@ -53,14 +53,5 @@ pub async fn introduce(folder: &Path, made: Made, device: &DeviceName, json: boo
         format!("  profile       {}", folder.display()),
     ];
     out.done(&sentence.join("\n"), made.kind, &object).await?;
-    if let Err(failure) = named {
-        out.note(&format!("the device has no name yet ({}): tidings devices name this NAME", failure.sentence)).await?;
-    }
     Ok(0)
-}
-
-async fn name(client: &Client, device: &DeviceName) -> Result<(), Failure> {
-    let Some(name) = &device.name else { return Ok(()) };
-    let this = client.devices().await?.into_iter().find(|device| device.this).ok_or_else(|| Failure::ours("this device is not listed"))?;
-    Ok(client.name_device(&this.key, name).await?)
 }

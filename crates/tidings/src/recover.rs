@@ -13,8 +13,8 @@ pub async fn run(global: &Global, arguments: RecoverArguments) -> Result<u8, Fai
     let endpoint = profile::endpoint(global, &arguments.at, &arguments.user)?;
     let words = arguments.words.read()?;
     let password = arguments.password.choose()?;
-    let recover = Recover { profile: &folder, endpoint, user: arguments.user, words, password };
+    let recover = Recover { profile: &folder, endpoint, user: arguments.user, words, password, device_name: arguments.device.name };
     let recovery = Some(tidings_client::recover(recover).await?);
     let done = "is open on this device, with the new password. The old words and the old password are of no use any more.";
-    introduce(&folder, Made { kind: "recovered", done, recovery }, &arguments.device, global.json).await
+    introduce(&folder, Made { kind: "recovered", done, recovery }, global.json).await
 }

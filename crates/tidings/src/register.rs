@@ -13,7 +13,7 @@ pub async fn run(global: &Global, arguments: RegisterArguments) -> Result<u8, Fa
     let endpoint = profile::endpoint(global, &arguments.at, &arguments.user)?;
     let code = arguments.code_file.as_deref().map(secret::code).transpose()?;
     let password = arguments.password.choose()?;
-    let register = Register { profile: &folder, endpoint, user: arguments.user, password, code };
+    let register = Register { profile: &folder, endpoint, user: arguments.user, password, code, device_name: arguments.device.name };
     let recovery = Some(tidings_client::register(register).await?);
-    introduce(&folder, Made { kind: "registered", done: "is registered.", recovery }, &arguments.device, global.json).await
+    introduce(&folder, Made { kind: "registered", done: "is registered.", recovery }, global.json).await
 }
