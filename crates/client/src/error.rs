@@ -167,6 +167,7 @@ pub(crate) fn refusal_exit_code(code: Code) -> u8 {
         | Code::NameRefused
         | Code::RegistrationClosed
         | Code::UnknownPeer
+        | Code::Expired
         | Code::NoCommonVersion
         | Code::Unknown => 6,
     }

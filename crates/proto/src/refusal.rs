@@ -81,6 +81,8 @@ codes! {
     27 Closed "this account is closed",
     /// The password has to be proved on this link first.
     28 PasswordNeeded "the password is needed for this",
+    /// Kept for a server that could not be reached, for as long as anything is kept. It is given up.
+    29 Expired "this has waited too long for a server that could not be reached",
     /// A code of a later version; the sentence that came with it is what there is to show.
     65535 Unknown "the other side refused this for a reason that is not known here",
 }

@@ -6,6 +6,7 @@
 //! it is still there.
 
 mod ask;
+mod expire;
 mod peer;
 mod place;
 mod replicate;
@@ -70,6 +71,7 @@ pub fn start(host: &Arc<Host>, tls: Arc<rustls::ClientConfig>) {
         late.stopping.run_until_cancelled(late.presence.tell_late()).await;
     });
     for peer in host.peers.0.values() {
+        host.tasks.spawn(expire::watch(host.clone(), peer.clone()));
         match peer.peer.key {
             Some(key) => {
                 host.tasks.spawn(keep_dialling(host.clone(), peer.clone(), key, tls.clone()));

@@ -31,6 +31,8 @@ pub struct Host {
     pub presence: Presence,
     /// The servers it knows.
     pub peers: Peers,
+    /// Days that anything waits for a peer.
+    pub outbox_days: u32,
     /// The links that have not authenticated.
     pub guests: Arc<Guests>,
     /// How long each of them may take.
@@ -58,6 +60,7 @@ impl Host {
                 per_address: config.limits.guests_per_address as usize,
                 in_all: config.limits.guests as usize,
             })),
+            outbox_days: config.limits.outbox_days,
             guest_pace: guests::PACE,
             logs,
             stopping: CancellationToken::new(),

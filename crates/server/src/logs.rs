@@ -16,6 +16,7 @@ mod sequencer;
 mod tail;
 
 use crate::bus::Bus;
+use crate::config::Limits;
 use crate::federation::Outgoing;
 use crate::store::{Most, Range, Store, StoreError};
 use book::Book;
@@ -132,7 +133,12 @@ pub struct Logs {
 impl Logs {
     /// Opens everything that `store` has, and starts to take drafts. Logs of this server are made where they are missing.
     pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> Result<Arc<Logs>, StoreError> {
-        open::open(store, bus, me).await
+        Logs::open_within(store, bus, me, Limits::default()).await
+    }
+
+    /// The same with limits of the operator's own.
+    pub async fn open_within(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName, limits: Limits) -> Result<Arc<Logs>, StoreError> {
+        open::open(store, bus, me, limits).await
     }
 
     /// Finishes what is under way and closes the store.

@@ -106,7 +106,7 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let store = SqliteStore::open(&config.data.join("tidings.db"))?;
-        let logs = Logs::open(Arc::new(store), bus, config.name.clone()).await?;
+        let logs = Logs::open_within(Arc::new(store), bus, config.name.clone(), config.limits.clone()).await?;
         for peer in config.peers.iter().filter(|peer| peer.key.is_some()) {
             logs.know_peer(&peer.name).await?;
         }

@@ -8,7 +8,8 @@ use super::kept::Kept;
 use super::rules::keys_refused;
 use super::sequencer::{Append, Enqueue, Job, Register, Replicate, Reply};
 use super::{Admission, Placed};
-use crate::store::{AccountRecord, Answers, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Questions};
+use crate::config::Limits;
+use crate::store::{AccountRecord, Answers, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Questions, Queue};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tidings_proto::chain::{self, Tip};
@@ -18,6 +19,8 @@ use tidings_trust::KeyState;
 
 /// Authors whose last n is remembered; beyond that all are forgotten and asked for anew.
 const REMEMBERED: usize = 200_000;
+/// Whoever writes to a peer for which too much waits is told to try again in so many seconds.
+const FULL_AGAIN: u64 = 60;
 
 /// What the sequencer remembers between batches. All of it could be asked of the store again.
 pub struct Cache {
@@ -61,18 +64,26 @@ impl Cache {
 /// Answers one job; told why when the commit failed.
 pub type Answer = Box<dyn FnOnce(Option<&Refusal>) + std::marker::Send>;
 
+/// What a batch looks at: what is durable, and how much may wait.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    pub book: &'a Book,
+    pub directory: &'a Directory,
+    pub kept: &'a Kept,
+    pub limits: &'a Limits,
+}
+
 /// A batch as it is being made.
 pub struct Batch<'a> {
     me: &'a ServerName,
-    book: &'a Book,
-    directory: &'a Directory,
-    kept: &'a Kept,
+    known: Known<'a>,
     cache: &'a Cache,
     at: u64,
     counters: Counters,
     lasts: HashMap<(u64, Author), u64>,
     placed: HashMap<(u64, Author, u64), (Hash, Placed)>,
     codes: HashMap<Hash, NewCode>,
+    queues: HashMap<ServerName, Queue>,
     /// Names that have got a claim code in this batch, or lost it.
     claims: HashMap<UserName, bool>,
     rows: HashMap<(LogName, DeviceKey, u64), (Hash, OutboxRow)>,
@@ -103,18 +114,17 @@ pub struct Done {
 }
 
 impl<'a> Batch<'a> {
-    pub fn new(me: &'a ServerName, (book, directory, kept): (&'a Book, &'a Directory, &'a Kept), cache: &'a Cache, at: u64) -> Batch<'a> {
+    pub fn new(me: &'a ServerName, known: Known<'a>, cache: &'a Cache, at: u64) -> Batch<'a> {
         Batch {
             me,
-            book,
-            directory,
-            kept,
+            known,
             cache,
             at,
             counters: cache.counters,
             lasts: HashMap::new(),
             placed: HashMap::new(),
             codes: HashMap::new(),
+            queues: HashMap::new(),
             claims: HashMap::new(),
             rows: HashMap::new(),
             states: HashMap::new(),
@@ -144,6 +154,7 @@ impl<'a> Batch<'a> {
             }
         }
         self.codes.extend(answers.codes.into_iter().flatten().map(|code| (code.hash, code)));
+        self.queues.extend(questions.queues.into_iter().zip(answers.queues));
         for (key, found) in questions.outgoing.into_iter().zip(answers.outgoing) {
             if let Some(row) = found {
                 self.rows.insert(key, (Hash::of(&row.draft), row));
@@ -255,7 +266,7 @@ impl<'a> Batch<'a> {
 
     fn register(&mut self, account: super::NewAccount, draft: Encoded<Draft>) -> Result<Placed, Refusal> {
         let user = account.user;
-        if self.state(&user).is_some() || self.book.is_registered(&user) {
+        if self.state(&user).is_some() || self.known.book.is_registered(&user) {
             return Err(Code::NameTaken.into());
         }
         let log = LogName::Keys(self.me.clone());
@@ -276,7 +287,7 @@ impl<'a> Batch<'a> {
 
     /// Uses up what lets `user` in. An invitation does not open a name that is kept back for somebody.
     fn admit(&mut self, user: &UserName, admission: &Admission) -> Result<(), Refusal> {
-        let kept = self.claims.get(user).map_or_else(|| self.kept.has(user), |claim| *claim || self.kept.by_setup(user));
+        let kept = self.claims.get(user).map_or_else(|| self.known.kept.has(user), |claim| *claim || self.known.kept.by_setup(user));
         let Some(hash) = admission.code() else {
             return if kept { Err(claim_needed()) } else { Ok(()) };
         };
@@ -297,7 +308,7 @@ impl<'a> Batch<'a> {
             return Err(Code::Conflict.into());
         }
         if let Some(user) = &code.user {
-            if self.state(user).is_some() || self.book.is_registered(user) {
+            if self.state(user).is_some() || self.known.book.is_registered(user) {
                 return Err(Code::NameTaken.into());
             }
             self.codes.retain(|_, earlier| earlier.user.as_ref() != Some(user));
@@ -349,6 +360,7 @@ impl<'a> Batch<'a> {
                 (_, false) => return Err(Refusal::from(Code::Rewound).last(draft.n)),
             }
         }
+        self.has_room(&peer, draft.bytes().len() as u64)?;
         if let Some(room) = &room {
             self.learn_room(room);
         }
@@ -360,8 +372,27 @@ impl<'a> Batch<'a> {
         Ok(row)
     }
 
+    /// Counts one more draft for `peer`, unless too much waits for it already.
+    fn has_room(&mut self, peer: &ServerName, bytes: u64) -> Result<(), Refusal> {
+        let (most, most_bytes) = (u64::from(self.known.limits.outbox_entries), self.known.limits.outbox_bytes);
+        let queue = self.queues.entry(peer.clone()).or_default();
+        let full = |limit: String| {
+            let text = format!("{peer} does not answer, and {limit} wait for it already: no more are kept");
+            Err(Refusal::new(Code::Full, text).retry_after(FULL_AGAIN))
+        };
+        if queue.entries >= most {
+            return full(format!("{most} messages"));
+        }
+        if queue.bytes + bytes > most_bytes {
+            return full(format!("messages of {} bytes, of {most_bytes},", queue.bytes));
+        }
+        queue.entries += 1;
+        queue.bytes += bytes;
+        Ok(())
+    }
+
     fn replicate(&mut self, number: u64, base: Tip, entries: Vec<super::replica::Checked>) -> Option<Tip> {
-        let row = self.book.row(number)?;
+        let row = self.known.book.row(number)?;
         if self.tip(number) != base || row.stopped || self.done.stopped.contains(&number) {
             return None;
         }
@@ -447,17 +478,17 @@ impl<'a> Batch<'a> {
     fn find(&self, log: &LogName) -> Option<LogRow> {
         match self.new_logs.get(log) {
             Some(at) => self.done.logs.get(*at).cloned(),
-            None => self.book.find(log),
+            None => self.known.book.find(log),
         }
     }
 
     fn tip(&self, number: u64) -> Tip {
         let in_batch = self.done.runs.get(&number).and_then(|run| run.entries.last()).map(|(tip, _)| *tip);
-        in_batch.or_else(|| self.book.tip(number)).unwrap_or(Tip::EMPTY)
+        in_batch.or_else(|| self.known.book.tip(number)).unwrap_or(Tip::EMPTY)
     }
 
     fn state(&self, user: &UserName) -> Option<Arc<KeyState>> {
-        self.states.get(user).cloned().or_else(|| self.directory.state(user))
+        self.states.get(user).cloned().or_else(|| self.known.directory.state(user))
     }
 
     fn last(&self, number: u64, author: &Author) -> u64 {

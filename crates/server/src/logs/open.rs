@@ -9,6 +9,7 @@ use super::sequencer::{Sequencer, WAITING};
 use super::tail::Tail;
 use super::{Logs, PAGE_ENTRIES};
 use crate::bus::Bus;
+use crate::config::Limits;
 use crate::store::{LogRow, Most, Range, Store, StoreError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,8 +24,8 @@ const ROOMS_BEHIND: usize = 1024;
 /// Bytes of key history that are read at once.
 const READ_AT_ONCE: usize = 1024 * 1024;
 
-/// See [`Logs::open`].
-pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> Result<Arc<Logs>, StoreError> {
+/// See [`Logs::open_within`].
+pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName, limits: Limits) -> Result<Arc<Logs>, StoreError> {
     let loaded = store.load().await?;
     let mut states = BTreeMap::new();
     for row in loaded.logs.iter().filter(|row| matches!(row.name, LogName::Keys(_))) {
@@ -56,6 +57,7 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> R
         book: logs.book.clone(),
         directory: logs.directory.clone(),
         kept: logs.kept.clone(),
+        limits,
         tail: logs.tail.clone(),
         new_rooms: logs.new_rooms.clone(),
         cache,

@@ -1,7 +1,7 @@
 //! The one task that orders: everything that waits becomes one batch, one batch one commit. While a commit is under way
 //! the next batch gathers.
 
-use super::batch::{Batch, Cache, author_of};
+use super::batch::{Batch, Cache, Known, author_of};
 use super::book::Book;
 use super::directory::Directory;
 use super::kept::Kept;
@@ -10,6 +10,7 @@ use super::replica::Checked;
 use super::tail::Tail;
 use super::{NewAccount, Placed};
 use crate::bus::Bus;
+use crate::config::Limits;
 use crate::store::{Change, NewCode, OutboxRow, Questions, Settled, Store, StoreError};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -100,6 +101,7 @@ pub struct Sequencer {
     pub book: Arc<Book>,
     pub directory: Arc<Directory>,
     pub kept: Arc<Kept>,
+    pub limits: Limits,
     pub tail: Arc<Tail>,
     pub new_rooms: broadcast::Sender<RoomRef>,
     pub cache: Cache,
@@ -131,7 +133,8 @@ impl Sequencer {
                 return if matches!(error, StoreError::Closed) { Err(error) } else { Ok(()) };
             }
         };
-        let mut batch = Batch::new(&self.me, (&self.book, &self.directory, &self.kept), &self.cache, at);
+        let known = Known { book: &self.book, directory: &self.directory, kept: &self.kept, limits: &self.limits };
+        let mut batch = Batch::new(&self.me, known, &self.cache, at);
         batch.learn(questions, answers);
         for job in jobs {
             batch.take(job);
@@ -204,7 +207,12 @@ impl Sequencer {
             match job {
                 Job::Register(register) => questions.codes.extend(register.account.admission.code()),
                 Job::AddCode { code: NewCode { hash, .. }, .. } | Job::RevokeCode { hash, .. } => questions.codes.push(*hash),
-                Job::Enqueue(send) => questions.outgoing.push((send.log.clone(), send.draft.device, send.draft.n)),
+                Job::Enqueue(send) => {
+                    questions.outgoing.push((send.log.clone(), send.draft.device, send.draft.n));
+                    if !questions.queues.contains(&send.peer) {
+                        questions.queues.push(send.peer.clone());
+                    }
+                }
                 _ => {}
             }
         }

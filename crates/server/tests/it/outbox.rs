@@ -1,10 +1,14 @@
 //! Drafts for logs that peers order: durable here first, once only, in order, and their answers kept.
 
-use crate::support::{Home, Note, Person, code, direct, keys, public, server};
+use crate::support::{Home, Note, Person, SOON, code, config, direct, keys, public, server};
 use bytes::Bytes;
 use tidings_proto::{Code, Encoded, Genesis, Kind, LogName, Refusal};
 use tidings_server::federation::Outgoing;
 use tidings_server::logs::{OutboxRow, OutboxState, Settled};
+use tidings_server::operator::{Answer, Ask};
+use tidings_server::store::sqlite::SqliteStore;
+use tidings_server::store::{Change, Questions, Store};
+use tidings_server::{Config, Limits, Peer, Registration, Server};
 
 fn outgoing(author: &Person, log: LogName, draft: &Encoded<tidings_proto::Draft>, genesis: Option<&Genesis>) -> Outgoing {
     Outgoing { user: author.name.clone(), device: author.device(), log, draft: draft.bytes().clone(), genesis: genesis.cloned() }
@@ -142,4 +146,90 @@ async fn only_own_users_drafts_for_that_peers_logs_go_out() {
     assert!(waiting(&home).await.is_empty());
     assert!(home.logs.member_rooms(&zach.name).await.unwrap().is_empty(), "a refused draft teaches nothing");
     to("s0", outgoing(&zach, room(), &sealed, Some(&genesis))).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_so_many_drafts_wait_for_one_peer() {
+    let (home, zach, aaron, genesis) = world().await;
+    let home = home.within(Limits { outbox_entries: 3, ..Limits::default() }).await;
+    // Five at once, in one batch: the limit counts there too.
+    let tried = futures_util::future::join_all((1..=5).map(|n| put(&home, &zach, &genesis, n, b"text"))).await;
+    let taken: Vec<Result<OutboxState, Code>> =
+        tried.iter().map(|row| row.as_ref().map(|row| row.state.clone()).map_err(|why| why.code)).collect();
+    assert_eq!(
+        taken,
+        [&[Ok(OutboxState::Waiting), Ok(OutboxState::Waiting), Ok(OutboxState::Waiting)][..], &[Err(Code::Full), Err(Code::Full)]].concat()
+    );
+    let why = tried[3].as_ref().unwrap_err();
+    assert!(why.text.contains("s0") && why.text.contains('3') && why.retry_after.is_some(), "{why:?}");
+
+    let home = home.restart().await;
+    assert_eq!(code(put(&home, &zach, &genesis, 4, b"text").await), Code::Full, "what waits is counted over restarts");
+    assert_eq!(put(&home, &zach, &genesis, 2, b"text").await.unwrap().state, OutboxState::Waiting, "what waits already may be asked for");
+    // Another peer's place is its own.
+    home.logs.know_peer(&server("s00")).await.unwrap();
+    let abe = Home::new("s00").await;
+    let other = direct(&zach, &abe.person("abe").await);
+    home.copy(&abe, &keys("s00")).await;
+    put(&home, &zach, &other, 1, b"text").await.unwrap();
+    // An answer, whatever it says, makes room for one.
+    let first = tried[0].as_ref().unwrap().id;
+    for _ in 0..2 {
+        home.logs.settle(first, Settled::Refused(Code::TooLarge.into())).await.unwrap();
+    }
+    let notice = zach.notice(1, &aaron, &genesis);
+    home.logs.enqueue(genesis.hub(), outgoing(&zach, aaron.inbox(), &notice, None)).await.unwrap();
+    assert_eq!(code(put(&home, &zach, &genesis, 4, b"text").await), Code::Full);
+}
+
+#[tokio::test]
+async fn only_so_many_bytes_wait_for_one_peer() {
+    for (spare, fits) in [(1, true), (0, true), (-1, false)] {
+        let (home, zach, _, genesis) = world().await;
+        let size = |n: u64| zach.sealed(n, &[7; 1000]).bytes().len() as i64;
+        let limit = (size(1) + size(2) + spare) as u64;
+        let home = home.within(Limits { outbox_bytes: limit, ..Limits::default() }).await;
+        put(&home, &zach, &genesis, 1, &[7; 1000]).await.unwrap();
+        let second = put(&home, &zach, &genesis, 2, &[7; 1000]).await;
+        assert_eq!(second.is_ok(), fits, "{spare}: {second:?}");
+        if let Err(why) = second {
+            assert!(why.code == Code::Full && why.text.contains(&limit.to_string()), "{why:?}");
+            put(&home, &zach, &genesis, 2, &[7; 500]).await.expect("what is small enough has room");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_waited_for_too_long_is_given_up_and_nothing_else() {
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    let (home, zach, _, genesis) = world().await;
+    let rows = [put(&home, &zach, &genesis, 1, b"one").await.unwrap(), put(&home, &zach, &genesis, 2, b"two").await.unwrap()];
+    let folder = tempfile::tempdir().unwrap();
+    home.logs.close().await;
+    // The same rows in a file of their own, one of them as old as can be.
+    let store = SqliteStore::open(&folder.path().join("tidings.db")).unwrap();
+    let old = |row: &OutboxRow, age: u64| OutboxRow { queued: row.queued - age, ..row.clone() };
+    let row = |n: u64, row: OutboxRow| Change::Outgoing { peer: server("s0"), once: (zach.device(), n), row };
+    store.commit(vec![row(1, old(&rows[0], 2 * DAY + 1000)), row(2, old(&rows[1], 2 * DAY - 600_000))]).await.unwrap();
+    store.close().await;
+
+    let peers = vec![Peer { name: server("s0"), address: "127.0.0.1:1".into(), key: None }];
+    let limits = Limits { outbox_days: 2, ..Limits::default() };
+    let running = Server::start(Config { peers, limits, ..config(folder.path(), Registration::Open) }).await.unwrap();
+    let one_is_left = async {
+        loop {
+            match &running.ask(Ask::Peers).await.unwrap()[..] {
+                [Answer::Peer(peer)] if peer.waiting == 1 => return,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(SOON, one_is_left).await.expect("the old one is given up");
+    running.stop().await;
+    let store = SqliteStore::open(&folder.path().join("tidings.db")).unwrap();
+    let of = |n| (genesis.log(), zach.device(), n);
+    let found = store.look_up(Questions { outgoing: vec![of(1), of(2)], ..Questions::default() }).await.unwrap().outgoing;
+    let states: Vec<OutboxState> = found.into_iter().map(|row| row.unwrap().state).collect();
+    assert!(matches!(&states[0], OutboxState::Refused(why) if why.code == Code::Expired && why.text.contains("2 days")), "{states:?}");
+    assert_eq!(states[1], OutboxState::Waiting);
 }

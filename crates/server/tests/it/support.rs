@@ -211,6 +211,7 @@ pub struct Home {
     pub store: Arc<SqliteStore>,
     pub folder: TempDir,
     pub name: ServerName,
+    limits: Limits,
 }
 
 impl Home {
@@ -220,16 +221,21 @@ impl Home {
 
     pub async fn with_bus(name: &str, bus: Arc<dyn Bus>) -> Home {
         let folder = tempfile::tempdir().unwrap();
-        let (store, logs) = open(folder.path(), name, bus).await;
-        Home { logs, store, folder, name: server(name) }
+        let (store, logs) = open(folder.path(), name, bus, Limits::default()).await;
+        Home { logs, store, folder, name: server(name), limits: Limits::default() }
+    }
+
+    /// Stops and starts again on the same file, with these limits.
+    pub async fn within(self, limits: Limits) -> Home {
+        Home { limits, ..self }.restart().await
     }
 
     /// Stops and starts again on the same file.
     pub async fn restart(self) -> Home {
         self.logs.close().await;
         drop((self.logs, self.store));
-        let (store, logs) = open(self.folder.path(), self.name.as_str(), Arc::new(LocalBus::default())).await;
-        Home { logs, store, folder: self.folder, name: self.name }
+        let (store, logs) = open(self.folder.path(), self.name.as_str(), Arc::new(LocalBus::default()), self.limits.clone()).await;
+        Home { logs, store, folder: self.folder, name: self.name, limits: self.limits }
     }
 
     /// A registered person.
@@ -357,9 +363,9 @@ impl Store for Faulty {
     }
 }
 
-async fn open(folder: &Path, name: &str, bus: Arc<dyn Bus>) -> (Arc<SqliteStore>, Arc<Logs>) {
+async fn open(folder: &Path, name: &str, bus: Arc<dyn Bus>, limits: Limits) -> (Arc<SqliteStore>, Arc<Logs>) {
     let store = Arc::new(SqliteStore::open(&folder.join("tidings.db")).unwrap());
-    let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, server(name)).await.unwrap();
+    let logs = Logs::open_within(store.clone() as Arc<dyn Store>, bus, server(name), limits).await.unwrap();
     (store, logs)
 }
 
