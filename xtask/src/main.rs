@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask demo` and `cargo xtask test`. Not part of the product, and depends on none of it.
+//! What a developer runs: `cargo xtask demo`, `test`, `man` and `completions`. Not part of the product, and depends on none of it.
 
 mod python;
 mod suite;
@@ -11,14 +11,18 @@ const USAGE: &str = "cargo xtask <command>
   demo [--keep]  build Tidings and show it: two servers, alice and bob, a server killed and back again.
                  --keep leaves the servers running and prints how to go on by hand.
   test           formatting, lints, house rules and every test. The last line is the sum.
+  man            man pages, one a command, in target/man
+  completions    completions for bash, zsh, fish, elvish and PowerShell, in target/completions
 
-Both need a C compiler (for SQLite and for the cryptography of aws-lc), and the cargo registry once.";
+They need a C compiler (for SQLite and for the cryptography of aws-lc), and the cargo registry once.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["demo", ref more @ ..] if more.iter().all(|flag| *flag == "--keep") => demo(more),
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
+        ["man"] => pages("man"),
+        ["completions"] => pages("completions"),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(true)
@@ -39,14 +43,30 @@ fn main() -> ExitCode {
 }
 
 fn demo(flags: &[&str]) -> anyhow::Result<bool> {
+    build()?;
+    let shown = cargo().args(["run", "--quiet", "--package", "tidings", "--", "demo"]).args(flags).status()?;
+    Ok(shown.success())
+}
+
+/// Only the binary knows its own command line, so it writes these itself.
+fn pages(what: &str) -> anyhow::Result<bool> {
+    build()?;
+    let folder = format!("target/{what}");
+    let written = cargo().args(["run", "--quiet", "--package", "tidings", "--", "pages", what, &folder]).status()?;
+    if written.success() {
+        println!("{folder}");
+    }
+    Ok(written.success())
+}
+
+fn build() -> anyhow::Result<()> {
     need_c_compiler()?;
     println!("Building tidings (the first time this takes a few minutes) …");
     let built = cargo().args(["build", "--quiet", "--package", "tidings"]).status().context("cargo cannot be run")?;
     if !built.success() {
         bail!("the build failed");
     }
-    let shown = cargo().args(["run", "--quiet", "--package", "tidings", "--", "demo"]).args(flags).status()?;
-    Ok(shown.success())
+    Ok(())
 }
 
 /// The cargo that runs this program, in the workspace's folder.

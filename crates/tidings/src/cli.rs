@@ -163,7 +163,7 @@ pub fn command() -> clap::Command {
     let command = Arguments::command();
     let list = grouped(&command);
     // Built for `--help` alone: completions and man pages read the commands themselves.
-    command.help_template(format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}\n{{options}}\n\n{{after-help}}"))
+    command.help_template(format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}\n{{options}}{{after-help}}"))
 }
 
 fn grouped(command: &clap::Command) -> String {

@@ -108,7 +108,8 @@ pub async fn send(client: &Client, to: &str, file: Sent, text: &str, wait: Wait,
 /// Saves a message's file in `folder`.
 pub async fn save(client: &Client, id: i64, folder: &Path, out: &mut Out) -> Result<u8, Failure> {
     let (file, bytes) = client.file(MessageId(id)).await?;
-    let path = write::save(folder, &file.name, &bytes).map_err(|error| Failure::config(format!("{}: {error}", folder.display())))?;
+    let path = write::save(folder, &file.name, &bytes)
+        .map_err(|error| Failure::config(format!("nothing can be saved in {}: {error}", folder.display())))?;
     let saved = json!({ "id": id, "path": path, "name": file.name, "media_type": file.media_type, "size": bytes.len() });
     out.done(&format!("saved {}, {}", path.display(), look::size(bytes.len())), "saved", &saved).await?;
     Ok(0)

@@ -60,6 +60,9 @@ pub async fn answer(client: &Client, user: &str, verdict: Verdict, wait: u32, ou
         }
         Verdict::Matches => client.set_verified(&user, true).await?,
         Verdict::Doubt => client.set_verified(&user, false).await?,
+        Verdict::Accept { .. } if person.trust != Trust::Changed => {
+            return Err(Failure::usage(format!("the key of {user} has not changed: there is none to take")));
+        }
         Verdict::Accept { matches } => {
             client.accept_key(&user).await?;
             if matches {

@@ -104,7 +104,7 @@ pub struct RoomInviteArguments {
     /// Whom: bob@s2
     #[arg(required = true, value_name = "USER")]
     pub users: Vec<UserName>,
-    /// As what
+    /// What they may do
     #[arg(long, value_enum, default_value_t = RoleName::Member)]
     pub role: RoleName,
     #[command(flatten)]
