@@ -10,7 +10,6 @@ pub fn schema(table: &Table) -> Value {
     schema["title"] = table.file.into();
     schema["description"] = table.about.into();
     schema["properties"]["$schema"] = json!({ "type": "string", "description": "Where this schema is, for editors." });
-    // A variable or a flag can say what is needed, but editors know neither, and a file that is complete is the better file.
     schema
 }
 
@@ -26,6 +25,8 @@ fn object(keys: &[Key]) -> Value {
 
 fn property(key: &Key) -> Value {
     let mut property = match &key.shape {
+        // An example that is cut short is for people.
+        Shape::Text { like, pattern } if like.contains('…') => json!({ "type": "string", "pattern": pattern }),
         Shape::Text { like, pattern } => json!({ "type": "string", "pattern": pattern, "examples": [like] }),
         Shape::Choice(words) => json!({ "enum": words.iter().map(|word| word.word).collect::<Vec<_>>() }),
         Shape::Number { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),

@@ -21,8 +21,12 @@ pub fn run(global: &Global, command: &ConfigCommand) -> Result<u8, Failure> {
     match command {
         ConfigCommand::Check(flags) => check(read_all(global, flags)?, look),
         ConfigCommand::Show(show) => {
-            for (settings, problems) in read_all(global, &show.server)? {
+            let all = read_all(global, &show.server)?;
+            for (index, (settings, problems)) in all.into_iter().enumerate() {
                 problems.map_or(Ok(()), Err)?;
+                if index > 0 && !look.json {
+                    writeln!(std::io::stdout())?;
+                }
                 print(&settings, show.origin, look)?;
             }
             Ok(0)
@@ -37,7 +41,7 @@ fn read_all(global: &Global, flags: &ServerArguments) -> Result<Vec<Read>, Failu
         Some(named) => named.display().to_string().ends_with(CLIENT.file),
         None => Path::new(CLIENT.file).exists(),
     };
-    let is_server = if is_client { global.setup.is_none() && Path::new(SERVER.file).exists() } else { true };
+    let is_server = !is_client || global.setup.is_none() && Path::new(SERVER.file).exists();
     let mut all = Vec::new();
     if is_server {
         let mut settings = layers::of_server(global, flags)?;
@@ -151,3 +155,6 @@ fn print(settings: &Settings, with_origin: bool, look: Look) -> Result<(), Failu
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod reference;

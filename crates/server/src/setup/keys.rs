@@ -15,7 +15,8 @@ pub static TABLE: Table = Table {
 const SERVER_NAME: Key = Key {
     name: "server_name",
     doc: "The server's name: its identity, and the second half of everybody's name on it (`alice@s1`). Lower-case letters, digits and \
-          hyphens, in parts joined by dots. It is not where to reach the server, and it can never be changed.",
+          hyphens, in parts joined by dots. It is not where to reach the server, and it can never be changed. A \
+          server without a `setup.json` is called as its folder's server was before, or else as the machine is.",
     shape: Shape::Text { like: "s1", pattern: "^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$" },
     preset: Preset::Needed,
     flag: Some("--name"),

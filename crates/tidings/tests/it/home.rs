@@ -40,7 +40,7 @@ impl Ended {
 /// The binary, without what this machine's environment would tell it.
 pub fn tidings(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidings"));
-    for variable in ["TIDINGS_PROFILE", "TIDINGS_SETUP", "TIDINGS_DATA", "TIDINGS_LISTEN", "TIDINGS_PASSWORD", "TIDINGS_LOG"] {
+    for (variable, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIDINGS_")) {
         command.env_remove(variable);
     }
     command.current_dir(folder).env("HOME", folder).env_remove("XDG_DATA_HOME").env("TMPDIR", folder);

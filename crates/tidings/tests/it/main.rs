@@ -1,6 +1,7 @@
 //! The binary as people and scripts meet it: real processes, their output and their exit codes.
 
 mod commands;
+mod config;
 mod demo;
 mod home;
 mod offline;
