@@ -109,6 +109,9 @@ pub enum ClientError {
         /// What was seen.
         why: String,
     },
+    /// Theirs: there is nobody any more to write to.
+    #[error("the account {0} is closed")]
+    AccountClosed(UserName),
     /// The client was closed.
     #[error("the client is closed")]
     Closed,
@@ -130,7 +133,7 @@ impl ClientError {
             | ClientError::Profile { .. }
             | ClientError::NewerSchema { .. } => 3,
             ClientError::EmptyPassword | ClientError::BadRecoveryCode | ClientError::LoginFailed | ClientError::NotListed(_) => 4,
-            ClientError::UnknownUser(_) | ClientError::NotFound(_) => 5,
+            ClientError::UnknownUser(_) | ClientError::NotFound(_) | ClientError::AccountClosed(_) => 5,
             ClientError::Refused(refusal) => refusal_exit_code(refusal.code),
             ClientError::Unreachable { .. } | ClientError::ServerMisbehaved(_) => 7,
             ClientError::ServerKeyChanged { .. } | ClientError::WrongServer(_) | ClientError::KeyChanged { .. } => 8,

@@ -128,8 +128,22 @@ impl People {
     /// The error that stops sending to any of `users`.
     pub fn refuse_changed<'a>(&self, users: impl IntoIterator<Item = &'a UserName>) -> Result<(), ClientError> {
         for user in users {
+            if self.state(user).is_some_and(|state| state.closed) {
+                return Err(ClientError::AccountClosed(user.clone()));
+            }
             if let Some(why) = self.alarm(user) {
                 return Err(ClientError::KeyChanged { user: user.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// The error that stops sending to a group: its server shows another history of somebody's than the one that was seen. An
+    /// account that began anew is put out of the group instead.
+    pub fn refuse_another_history<'a>(&self, users: impl IntoIterator<Item = &'a UserName>) -> Result<(), ClientError> {
+        for user in users {
+            if let Some(why) = self.alarms.get(user) {
+                return Err(ClientError::KeyChanged { user: user.clone(), why: why.clone() });
             }
         }
         Ok(())

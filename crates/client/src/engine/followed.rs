@@ -64,10 +64,10 @@ impl RoomState {
         self.members.iter().flat_map(|members| members.people()).map(|(user, _)| user.clone()).collect()
     }
 
-    /// Whether `user` has been in and is not any more.
+    /// Whether `user` is neither in nor asked in any more. Of who never came in, the members know nothing.
     pub fn has_ended_for(&self, user: &UserName) -> bool {
-        let person = self.members.as_ref().and_then(|members| members.person(user));
-        person.is_some_and(|person| person.standing == Standing::Gone)
+        let is_gone = |members: &Members| members.person(user).is_none_or(|person| person.standing == Standing::Gone);
+        self.members.as_deref().is_some_and(is_gone)
     }
 }
 

@@ -27,7 +27,11 @@ pub(super) enum Hindrance {
 
 impl From<ClientError> for Hindrance {
     fn from(error: ClientError) -> Hindrance {
-        let code = if matches!(error, ClientError::KeyChanged { .. }) { KEY_CHANGED } else { Code::Internal.name() };
+        let code = match error {
+            ClientError::KeyChanged { .. } => KEY_CHANGED,
+            ClientError::AccountClosed(_) => Code::NotFound.name(),
+            _ => Code::Internal.name(),
+        };
         Hindrance::Never(error.to_string(), code)
     }
 }
@@ -62,8 +66,9 @@ impl Engine {
             _ => return Err(forbidden("you are not in this group any more")),
         }
         let users: Vec<UserName> = members.members().map(|(user, _)| user.clone()).collect();
-        if genesis.as_direct().is_some() {
-            self.core.people().refuse_changed(&users)?;
+        match genesis {
+            Genesis::Direct(_) => self.core.people().refuse_changed(&users)?,
+            Genesis::Group(_) => self.core.people().refuse_another_history(&users)?,
         }
         let keys = self.newest_keys(&users)?;
         match Readers::of(&genesis, &members, &keys) {

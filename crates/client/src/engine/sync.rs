@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::frame::{Entries, Item};
 use tidings_proto::{Content, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, UserName};
+use tidings_trust::drafts::check_in_order;
 use tidings_trust::members::Standing;
 
 /// A new entry whose place in the chain is verified.
@@ -366,8 +367,7 @@ impl Record {
         let author = &draft.author;
         let highest = self.counted.iter().filter(|((user, _), _)| user == author).map(|(_, heard)| heard.list).max().unwrap_or(0);
         // Entry order bounds what a device may still write once its author has named a list without it.
-        let listed = people.state(author).is_some_and(|state| state.named_in(&draft.device, highest.max(draft.list)));
-        if !listed {
+        if !people.state(author).is_some_and(|state| check_in_order(draft, &state, highest).is_ok()) {
             self.unreadable(placed, format!("it was written on a device that {author} had taken off the list by then"));
             return;
         }
