@@ -101,7 +101,14 @@ pub async fn catch_up(client: &Client, until: Until, out: &mut Out) -> Result<()
         return Ok(());
     }
     match client.linked(until.left()).await {
-        Err(error) if error.is_passing() => Ok(out.note(&format!("{error}; this is what is on this device")).await?),
-        done => Ok(done?),
+        Err(error) if error.is_passing() => out.note(&format!("{error}; this is what is on this device")).await?,
+        done => done?,
     }
+    if client.is_locked() {
+        out.note(LOCKED).await?;
+    }
+    Ok(())
 }
+
+/// What is said where there are messages for keys that this device does not have.
+pub const LOCKED: &str = "another device of yours has changed the account's keys: `tidings unlock` lets this one read on";

@@ -31,7 +31,7 @@ pub async fn answer(client: &Client, of: Option<&str>, last: usize, numbers: Num
     };
     let mut tail = Tail { of, numbers, seen: Seen::default(), asked_in: HashSet::new(), notice: 0 };
     tail.begin(client, last, out).await?;
-    let mut link = Link::Idle;
+    let (mut link, mut locked) = (Link::Idle, false);
     loop {
         changes.borrow_and_update();
         let now = client.link();
@@ -42,6 +42,10 @@ pub async fn answer(client: &Client, of: Option<&str>, last: usize, numbers: Num
             }
             say_link(client, &link, out).await?;
         }
+        if client.is_locked() && !locked {
+            out.note(ask::LOCKED).await?;
+        }
+        locked = client.is_locked();
         tail.go_on(client, out).await?;
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return Ok(0) },
