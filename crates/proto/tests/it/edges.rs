@@ -4,7 +4,8 @@ use crate::model::Value;
 use crate::samples;
 use bytes::Bytes;
 use tidings_proto::cbor::{decode, encode, validate};
-use tidings_proto::frame::{Entries, Item, Page, Submit};
+use tidings_proto::content::File;
+use tidings_proto::frame::{Entries, Item, Page, Refused, Submit};
 use tidings_proto::{Code, Content, DecodeError, Draft, Encoded, Entry, Frame, Hash, Kind, Payload, Refusal, Signature, draft, limits};
 
 #[test]
@@ -113,4 +114,55 @@ fn the_longest_text_fits_a_draft() {
     let body = encode(&Content::text("x".repeat(limits::TEXT)).unwrap());
     let draft = Encoded::new(Draft { body: body.into(), ..(*samples::draft()).clone() });
     assert!(draft.bytes().len() < limits::DRAFT);
+}
+
+#[test]
+fn a_file_its_name_and_a_title_going_out_and_coming_in() {
+    let file = |name: usize, kind: usize, bytes: usize| File {
+        name: "n".repeat(name),
+        media_type: "m".repeat(kind),
+        bytes: vec![7; bytes].into(),
+    };
+    let with = |file: File| Content { file: Some(file), ..Content::default() };
+    let titled = |n: usize| Content { title: Some("t".repeat(n)), ..Content::default() };
+    let (name, most) = (limits::FILE_NAME, limits::FILE);
+    let cases: [(&dyn Fn(usize) -> Content, usize); 4] =
+        [(&|n| with(file(n, 1, 1)), name), (&|n| with(file(1, n, 1)), name), (&|n| with(file(1, 1, n)), most), (&titled, limits::TITLE)];
+    for (content, limit) in cases {
+        for n in [limit - 1, limit] {
+            assert_eq!(decode::<Content>(&encode(&content(n)), limits::DRAFT), Ok(content(n)));
+        }
+        let refused = decode::<Content>(&encode(&content(limit + 1)), limits::DRAFT);
+        assert!(matches!(refused, Err(DecodeError::Shape(why)) if why.contains(&limit.to_string())), "the limit is named");
+    }
+    for (made, limit) in [
+        (Content::file("", file(name + 1, 1, 1)), name),
+        (Content::file("", file(1, name + 1, 1)), name),
+        (Content::file("", file(1, 1, most + 1)), most),
+        (Content::title("t".repeat(limits::TITLE + 1)), limits::TITLE),
+        (Content::file("x".repeat(limits::TEXT + 1), file(1, 1, 1)), limits::TEXT),
+    ] {
+        let refused = made.unwrap_err();
+        assert_eq!((refused.limit, refused.size), (limit, limit + 1));
+    }
+    assert!(Content::file("", file(name, name, most)).is_ok() && Content::title("t".repeat(limits::TITLE)).is_ok());
+}
+
+/// A newer program must not make an older one blind: what it invents is told from what is broken.
+#[test]
+fn kinds_and_codes_of_a_later_version() {
+    for kind in Kind::ALL {
+        assert_eq!(Kind::from_number(kind.number()), *kind);
+    }
+    let later = samples::draft();
+    let later = Encoded::new(Draft { kind: Kind::from_number(4711), ..later.into_value() });
+    let read = draft::read(later.bytes().clone()).unwrap();
+    assert_eq!((read.kind, read.kind.is_open(), read.kind.is_membership()), (Kind::Later(4711), true, false));
+    // The same answer with a code that nobody knows: its sentence still says why.
+    let answer = Frame::from(Refused { req: 7, why: Refusal::new(Code::Busy, "too many of something new"), log: None }).encode();
+    let at = answer.windows(3).position(|window| window == [0x00, 0x18, 26]).expect("the code's place");
+    let mut unknown = answer.to_vec();
+    unknown[at + 2] = 99;
+    let Ok(Frame::Refused(refused)) = Frame::read(&unknown, limits::CLIENT_FRAME) else { panic!("a refusal") };
+    assert_eq!((refused.why.code, refused.why.text.as_str()), (Code::Unknown, "too many of something new"));
 }
