@@ -13,7 +13,7 @@ fn bob() -> UserName {
     BOB.user().clone()
 }
 
-fn filled() -> VaultBook {
+pub fn filled() -> VaultBook {
     let mut book = VaultBook { verified: vec![(bob(), Fingerprint(Hash([3; 32])))], ..VaultBook::default() };
     book.accepted.push(("carol@s2".parse().unwrap(), Fingerprint(Hash([4; 32]))));
     book.name(device(1).public(), "the laptop");

@@ -16,7 +16,7 @@ use tidings_trust::{KeyState, RsaPublicKey};
 const GROUP: RoomId = RoomId([8; 32]);
 
 /// Alice asks bob in.
-fn note() -> Note {
+pub fn note() -> Note {
     Note {
         room: GROUP,
         suite: SuiteName::RsaJwe1,
@@ -59,7 +59,7 @@ impl Found {
     }
 }
 
-fn sealed(note: &Note) -> Vec<u8> {
+pub fn sealed(note: &Note) -> Vec<u8> {
     invitation::seal(note, &ALICE.device, &BOB.encryption).unwrap().to_vec()
 }
 

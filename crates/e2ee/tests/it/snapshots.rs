@@ -95,3 +95,18 @@ fn what_is_inside_of_a_message() {
     let signed = decoder.bytes().unwrap();
     insta::assert_snapshot!("plaintext", format!("{}\nsigned: {}", shape_of(&plaintext), shape_of(signed)));
 }
+
+#[test]
+fn what_is_inside_of_an_invitation() {
+    let parsed = Parsed::read(&crate::invitation::sealed(&crate::invitation::note())).unwrap();
+    let plaintext = wait(parsed.open(&AwsLcKeys, &BOB.ring[0].0, &BOB.ring[0].1)).unwrap();
+    let mut decoder = Decoder::new(&plaintext);
+    assert_eq!((decoder.map().unwrap(), decoder.u64().unwrap()), (Some(2), 0));
+    let note = decoder.bytes().unwrap();
+    insta::assert_snapshot!("invitation", format!("{}\nnote: {}", shape_of(&plaintext), shape_of(note)));
+}
+
+#[test]
+fn what_an_owner_writes_down() {
+    insta::assert_snapshot!("book", shape_of(&tidings_proto::cbor::encode(&crate::book::filled())));
+}

@@ -2,7 +2,7 @@
 
 use crate::samples::*;
 use tidings_proto::{Draft, Encoded, LogName, Signature, draft};
-use tidings_trust::drafts::{DraftError, check_listed, check_open, check_past};
+use tidings_trust::drafts::{DraftError, check_in_order, check_listed, check_open, check_past};
 
 fn public_log() -> LogName {
     "public@s1".parse().unwrap()
@@ -42,6 +42,41 @@ fn a_removed_device_writes_no_more_and_stays_the_author_of_what_it_wrote() {
     let back = after(&state, &[1, 2]);
     assert_eq!(check_open(&public_log(), &post(2, 4, &public_log()), &back), Ok(()));
     assert_eq!(check_open(&public_log(), &post(2, 3, &public_log()), &back), Err(DraftError::NotListed));
+}
+
+/// Device 2 was removed in list 3, and whoever has it writes on under list 2, with the hub's help. Control: with the second
+/// line of `check_in_order` left out, this goes on for ever.
+#[test]
+fn once_the_author_has_gone_on_a_removed_device_writes_nothing_more_there() {
+    let v2 = after(&alice_state(), &[1, 2]);
+    let state = after(&v2, &[1]);
+    let stolen = post(2, 2, &public_log());
+    assert_eq!(check_past(&public_log(), &stolen, &state), Ok(()), "the signature alone does not tell");
+    let answers = [(0, Ok(())), (1, Ok(())), (2, Ok(())), (3, Err(DraftError::NotListed)), (4, Err(DraftError::NotYet))];
+    for (highest, answer) in answers {
+        assert_eq!(check_in_order(&stolen, &state, highest), answer, "after an entry under list {highest}");
+    }
+    assert_eq!(check_in_order(&stolen, &v2, 3), Err(DraftError::NotYet), "the list that removed it has to be fetched first");
+    // The device that stayed writes under any list that names it, after any.
+    for (list, highest) in [(1, 0), (1, 3), (2, 3), (3, 1), (3, 3)] {
+        assert_eq!(check_in_order(&post(1, list, &public_log()), &state, highest), Ok(()), "list {list} after {highest}");
+    }
+    assert_eq!(check_in_order(&post(2, 3, &public_log()), &state, 0), Err(DraftError::NotListed));
+    assert_eq!(check_in_order(&post(2, 1, &public_log()), &state, 2), Err(DraftError::NotListed), "a list from before it came");
+    assert_eq!(check_in_order(&stolen, &bob_state(), 0), Err(DraftError::NotListed), "by another user's keys");
+}
+
+/// An account that began anew: what the devices before wrote stays theirs, and after the first entry of the new one, no more.
+#[test]
+fn a_reset_bounds_the_devices_before_it_too() {
+    let before = after(&alice_state(), &[1, 2]);
+    let state = begun_anew(&before, [&C, &D], 7);
+    let old = post(1, 2, &public_log());
+    assert_eq!((check_in_order(&old, &state, 2), check_in_order(&old, &state, 3)), (Ok(()), Err(DraftError::NotListed)));
+    assert_eq!(check_in_order(&post(7, 3, &public_log()), &state, 2), Ok(()));
+    assert_eq!(check_open(&public_log(), &old, &state), Err(DraftError::NotListed), "no hub that plays by the rules takes it");
+    let closed = closed(&before);
+    assert_eq!((check_in_order(&old, &closed, 2), check_open(&public_log(), &old, &closed)), (Ok(()), Err(DraftError::NotListed)));
 }
 
 #[test]

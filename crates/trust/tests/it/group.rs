@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
 use tidings_proto::{Draft, Encoded, Genesis, Hash, Kind, Nonce, Role, SuiteName, UserName, cbor};
 use tidings_trust::members::MembersError;
-use tidings_trust::{Fingerprint, KeyState, Members};
+use tidings_trust::{KeyState, Members};
 
 /// What somebody does to a group.
 #[derive(Debug, Clone)]
@@ -118,8 +118,4 @@ pub fn beginning() -> Encoded<Draft> {
         body: genesis().encode(),
         sig: None,
     })
-}
-
-pub fn fingerprint(state: &KeyState) -> Fingerprint {
-    state.newest().identity.fingerprint()
 }

@@ -105,7 +105,7 @@ fn a_new_encryption_key_is_a_new_roster_and_a_new_device_is_not() {
 fn a_message_says_by_its_keys_which_roster_it_was_sealed_to() {
     let (alice, bob) = (alice_state(), bob_state());
     let other_key = with_encryption(&alice, &LARGE);
-    let newer = Submission::rotation(&other_key, &A, [&D, &C], &[1]).apply(Some(&other_key), 6).unwrap();
+    let newer = Submission::rotation(&other_key, [&D, &C], &[1]).apply(Some(&other_key), 6).unwrap();
     let members = direct(&alice, &bob);
     for then in [&alice, &other_key, &newer] {
         let (roster, keys) = sealed_to(&members, &[then, &bob]).unwrap();

@@ -16,6 +16,8 @@ pub static A: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../..
 pub static B: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/b.pk8")));
 pub static C: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/c.pk8")));
 pub static D: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/d.pk8")));
+/// For the sixth key of a history.
+pub static E: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/e.pk8")));
 pub static LARGE: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/large.pk8")));
 pub static SMALL: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/small.pk8")));
 
@@ -108,20 +110,31 @@ impl Submission {
         list.version += 1;
         list.prev = Some(before.list_hash);
         list.devices = devices(seeds.iter().copied());
-        Submission { kind: Kind::List, device: seeds[0], names: list.version, list, ..Submission::first() }
+        Submission {
+            author: list.user.clone(),
+            kind: Kind::List,
+            device: seeds[0],
+            names: list.version,
+            identity: pair_of(&list.identity),
+            by_old: None,
+            grant: None,
+            signed_for: LogName::Keys(list.user.server().clone()),
+            list,
+        }
     }
 
-    /// The list after `before` with another identity and encryption key, agreed to by `old`.
-    pub fn rotation(before: &KeyState, old: &'static KeyPair, new: [&'static KeyPair; 2], seeds: &[u8]) -> Submission {
-        let mut next = Submission { kind: Kind::Rotate, identity: new[0], by_old: Some(old), ..Submission::next(before, seeds) };
+    /// The list after `before` with another identity and encryption key, to which the identity before agrees.
+    pub fn rotation(before: &KeyState, new: [&'static KeyPair; 2], seeds: &[u8]) -> Submission {
+        let by_old = Some(pair_of(&before.list.identity));
+        let mut next = Submission { kind: Kind::Rotate, identity: new[0], by_old, ..Submission::next(before, seeds) };
         (next.list.identity, next.list.encryption) = (public(new[0]), public(new[1]));
         next
     }
 
-    /// The list after `before` by which the account begins anew on one device, with the word of alice's server.
+    /// The list after `before` by which the account begins anew on one device, with the word of its server.
     pub fn reset(before: &KeyState, new: [&'static KeyPair; 2], seed: u8) -> Submission {
         let grant = Some(grant(before, seed));
-        Submission { kind: Kind::Reset, by_old: None, grant, ..Submission::rotation(before, &A, new, &[seed]) }
+        Submission { kind: Kind::Reset, by_old: None, grant, ..Submission::rotation(before, new, &[seed]) }
     }
 
     pub fn list_bytes(&self) -> Vec<u8> {
@@ -158,10 +171,17 @@ impl Submission {
         }
     }
 
-    /// What a server or client makes of it as entry `seq` of `keys@s1`.
+    /// What a server or client makes of it as entry `seq` of the log of its author's server.
     pub fn apply(&self, before: Option<&KeyState>, seq: u64) -> Result<KeyState, KeysError> {
-        KeyState::apply(before, &keys_log(), seq, &self.draft(), Some(&server_key()))
+        let log = LogName::Keys(self.author.server().clone());
+        KeyState::apply(before, &log, seq, &self.draft(), Some(&server_key()))
     }
+}
+
+/// The pair of a public key, if it is one of those that identities have here.
+fn pair_of(key: &RsaPublicKey) -> &'static KeyPair {
+    let pairs: [&'static KeyPair; 6] = [&A, &B, &C, &D, &E, &LARGE];
+    pairs.into_iter().find(|pair| public(pair) == *key).unwrap()
 }
 
 /// A list with the signature of its identity and nothing more, encoded.
@@ -183,12 +203,12 @@ pub fn grant(before: &KeyState, seed: u8) -> Grant {
     Grant { server: server_key(), version, prev, sig, vault: 2 }
 }
 
-/// The end of alice's account, by the word of her server.
+/// The end of an account, by the word of its server.
 pub fn gone(before: &KeyState) -> Draft {
     Draft {
         device: device_key(SERVER),
         n: 1,
-        author: alice(),
+        author: before.list.user.clone(),
         list: before.list.version,
         epoch: None,
         kind: Kind::Gone,
@@ -220,8 +240,19 @@ pub fn with_encryption(before: &KeyState, encryption: &'static KeyPair) -> KeySt
     let seeds: Vec<u8> = (0..=u8::MAX).filter(|seed| before.device(&device_key(*seed)).is_some()).collect();
     let mut next = Submission::next(before, &seeds);
     next.list.encryption = public(encryption);
-    next.identity = [&*A, &*B, &*C, &*D].into_iter().find(|pair| public(pair) == next.list.identity).unwrap();
     next.apply(Some(before), before.seq + 1).unwrap()
+}
+
+/// The state after the account has begun anew on device `seed`, whose keys are these.
+pub fn begun_anew(before: &KeyState, new: [&'static KeyPair; 2], seed: u8) -> KeyState {
+    Submission::reset(before, new, seed).apply(Some(before), before.seq + 1).unwrap()
+}
+
+/// The state after the account is closed.
+pub fn closed(before: &KeyState) -> KeyState {
+    let log = LogName::Keys(before.list.user.server().clone());
+    let draft = gone(before).signed(&log, |bytes| sign(SERVER, bytes));
+    KeyState::apply(Some(before), &log, before.seq + 1, &draft, Some(&server_key())).unwrap()
 }
 
 /// Bob at s2, with device 51.

@@ -7,10 +7,10 @@ use crate::group::*;
 use crate::samples::*;
 use data_encoding::HEXLOWER;
 use std::fmt::Write;
-use tidings_proto::frame::Secret;
+use tidings_proto::frame::{Grant, Secret};
 use tidings_proto::{Hash, Role, cbor, draft};
 use tidings_trust::login::{credential_id, opaque_context};
-use tidings_trust::{Roster, device_list};
+use tidings_trust::{Roster, SignedList, device_list};
 
 /// `name hex`, the hex broken into lines of 32 bytes.
 fn table<'a>(rows: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> String {
@@ -44,6 +44,48 @@ fn lists() {
             ("second list", second.list_bytes()),
             ("signed list", signed(first.list_bytes())),
             ("draft of the first list", first.draft_around(signed(first.list_bytes())).bytes().to_vec()),
+        ])
+    );
+}
+
+/// What comes with another identity, and the end.
+#[test]
+fn changes_of_identity() {
+    let before = alice_state();
+    let reset = Submission::reset(&before, [&C, &D], 7);
+    let grant = reset.grant.clone().unwrap();
+    let body = |by_old: Option<Vec<u8>>, grant| {
+        let list = Submission::next(&before, &[1]).list_bytes()[..40].to_vec().into();
+        cbor::encode(&SignedList { list, sig: vec![0x5a; 8].into(), by_old: by_old.map(Into::into), grant })
+    };
+    let end = gone(&before).signed(&keys_log(), |bytes| sign(SERVER, bytes));
+    insta::assert_snapshot!(
+        "changes_of_identity",
+        table([
+            ("a list, cut short for this", body(None, None)),
+            ("as the body of a rotation", body(Some(vec![0xa5; 8]), None)),
+            ("as the body of a reset", body(None, Some(grant.clone()))),
+            ("what the old identity signs, of a list that reads 'list'", device_list::rotation_bytes(b"list")),
+            ("what the server signs", Grant::signed_bytes(&alice(), grant.version, &grant.prev, &device_key(7))),
+            ("the grant", cbor::encode(&grant)),
+            ("the body of the end", gone(&before).body.to_vec()),
+            ("the draft of the end", end.bytes().to_vec()),
+        ])
+    );
+}
+
+/// What servers keep beside a group's log.
+#[test]
+fn members() {
+    let mut room = Room::with(&["bob@s2", "carol@s2"]);
+    room.act("bob@s2", Act::Leave).unwrap();
+    room.act("alice@s1", Act::Invite(name("dave@s3"), Role::Admin)).unwrap();
+    let direct = tidings_proto::Genesis::direct(tidings_proto::SuiteName::RsaJwe1, &alice(), &bob());
+    insta::assert_snapshot!(
+        "members",
+        table([
+            ("a group: an owner, who has gone, a member, who is asked in", room.members.to_bytes()),
+            ("a direct room", tidings_trust::Members::direct(direct.as_direct().unwrap()).to_bytes()),
         ])
     );
 }
