@@ -9,6 +9,7 @@ mod forge;
 mod invitation;
 mod jwk;
 mod limits;
+mod older_lists;
 mod profile;
 mod rekey;
 mod rfc9807;

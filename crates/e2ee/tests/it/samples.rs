@@ -84,6 +84,24 @@ impl Person {
         applied(Some(before), &list, &self.identity, &device(seeds[0]))
     }
 
+    /// The state after a list with another encryption key.
+    pub fn with_encryption(&self, before: &KeyState, encryption: &[u8]) -> KeyState {
+        let list = DeviceList {
+            version: before.list.version + 1,
+            prev: Some(before.list_hash),
+            encryption: decrypting(encryption).1,
+            ..(*before.list).clone()
+        };
+        applied(Some(before), &list, &self.identity, &self.device)
+    }
+
+    /// The same person as this account's newest list has it; the keys of the lists before stay at hand.
+    pub fn now(&self, state: KeyState, encryption: &[u8], device_seed: u8) -> Person {
+        let (key, public) = decrypting(encryption);
+        let ring = [(public.kid(), key)].into_iter().chain(self.ring.clone()).collect();
+        Person { state, device: device(device_seed), ring, encryption: public, identity: self.identity.clone() }
+    }
+
     pub fn suite(&self) -> RsaJwe1<'_, AwsLcKeys> {
         self.suite_on(&self.device)
     }

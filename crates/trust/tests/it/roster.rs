@@ -124,3 +124,39 @@ fn a_message_says_by_its_keys_which_roster_it_was_sealed_to() {
     let future = [public(&LARGE).thumbprint(), public(&D).thumbprint()];
     assert_eq!(Roster::to_open(&members, &future, &|user| known(&[&alice, &bob], user)), Err(RosterError::NotYet(alice.list.user.clone())));
 }
+
+/// Control: without the question whether the account is still the person's, the group seals to whoever took bob's name over.
+#[test]
+fn nothing_is_sealed_to_an_account_that_is_not_the_persons_any_more() {
+    let mut room = Room::with(&["bob@s2", "carol@s2"]);
+    let before = room.keys[&bob()].clone();
+    let lost = Err(RosterError::Lost(bob()));
+    let to_seal = |room: &Room| Roster::to_seal(&room.members, &room.keys_of()).map(|_| ());
+    let anew = begun_anew(&before, [&E, &LARGE], 52);
+    for state in [&anew, &closed(&before)] {
+        room.learn(state.clone());
+        assert_eq!(to_seal(&room), lost);
+    }
+    room.keys.remove(&bob());
+    assert_eq!(to_seal(&room), Err(RosterError::NotYet(bob())));
+    room.learn(Submission::rotation(&before, [&E, &LARGE], &[51]).apply(Some(&before), 30).unwrap());
+    assert_eq!(to_seal(&room), Ok(()), "a rotation is the same person's");
+    // In a conversation of two a new beginning is for its reader to accept, and a closed account is closed.
+    let alice = alice_state();
+    assert!(sealed_to(&direct(&alice, &before), &[&alice, &anew]).is_ok());
+    assert_eq!(sealed_to(&direct(&alice, &before), &[&alice, &closed(&before)]).unwrap_err(), RosterError::Lost(bob()));
+}
+
+#[test]
+fn what_was_locked_for_another_person_of_a_members_name_is_not_the_groups() {
+    let mut room = Room::with(&["bob@s2"]);
+    let before = room.keys[&bob()].clone();
+    let anew = begun_anew(&before, [&E, &LARGE], 52);
+    room.learn(anew.clone());
+    let opened = |encryption: &RsaPublicKey| {
+        let locked_to = [alice_state().list.encryption.thumbprint(), encryption.thumbprint()];
+        Roster::to_open(&room.members, &locked_to, &room.keys_of()).map(|_| ())
+    };
+    assert_eq!(opened(&before.list.encryption), Ok(()), "what was written before it opens");
+    assert_eq!(opened(&anew.list.encryption), Err(RosterError::Lost(bob())));
+}
