@@ -211,6 +211,24 @@ mod tests {
         assert_eq!(listed, there);
     }
 
+    /// Every command and option says what it does, in lines that fit a screen.
+    #[test]
+    fn help_is_there_for_everything() {
+        fn check(command: &clap::Command) {
+            let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name}: {}", argument.get_id());
+            }
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.lines().all(|line| line.chars().count() <= 120), "{name}:\n{help}");
+            command.get_subcommands().for_each(check);
+        }
+        let mut command = command();
+        command.build();
+        check(&command);
+    }
+
     #[test]
     fn a_server_key_may_begin_with_a_hyphen() {
         let key = format!("-{}", "b".repeat(42));

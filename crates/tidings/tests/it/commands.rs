@@ -12,7 +12,7 @@ fn a_conversation_by_commands() {
     let home = Home::open();
     let (alice, bob) = (home.register("alice"), home.register("bob"));
     assert_eq!(alice["recovery_code"].as_str().unwrap().split(' ').count(), 24);
-    assert_eq!(alice["server_key"], home.key.as_str(), "the key that was given is the one that is pinned");
+    assert_eq!(alice["server_key"], home.s1.key.as_str(), "the key that was given is the one that is pinned");
 
     let people = home.run("alice", &["people", "--json"]).expect(0).objects();
     let fingerprint = |user: &str| people.iter().find(|person| person["user"] == user).unwrap()["fingerprint"].clone();
@@ -77,7 +77,7 @@ fn what_is_written_offline_waits_and_is_sent_once() {
     home.register("alice");
     home.register("bob");
     home.run("alice", &["send", "bob@s1", "before"]).expect(0);
-    assert_eq!(home.stop(), Some(0), "SIGTERM is a good end");
+    assert_eq!(home.s1.stop(), Some(0), "SIGTERM is a good end");
 
     let sent = home.run("alice", &["send", "bob@s1", "meanwhile", "--wait", "0", "--json"]).expect(75).objects();
     assert_eq!(sent[0]["status"], "pending");
@@ -85,7 +85,7 @@ fn what_is_written_offline_waits_and_is_sent_once() {
     assert!(shown.contains("meanwhile  (on its way)"), "{shown}");
     home.run("alice", &["people", "--wait", "1"]).expect(7);
 
-    home.start();
+    home.s1.start();
     home.run("alice", &["send", "bob@s1", "after"]).expect(0);
     for (who, other) in [("alice", "bob@s1"), ("bob", "alice@s1")] {
         let read = home.run(who, &["read", other, "--json"]).expect(0).objects();
@@ -98,12 +98,12 @@ fn what_is_written_offline_waits_and_is_sent_once() {
 fn an_impostor_gets_nothing_and_is_shown() {
     let mut home = Home::open();
     home.register("alice");
-    let key = home.key.clone();
+    let key = home.s1.key.clone();
     home.replace();
-    assert_ne!(home.key, key);
+    assert_ne!(home.s1.key, key);
     for command in [&["people"][..], &["tail"], &["read", "public"], &["send", "public", "for the real one"]] {
         let ended = home.run("alice", command).expect(8);
-        assert!(ended.stderr.contains(&key) && ended.stderr.contains(&home.key), "both keys are shown: {ended:?}");
+        assert!(ended.stderr.contains(&key) && ended.stderr.contains(&home.s1.key), "both keys are shown: {ended:?}");
     }
     let kept = home.run("alice", &["read", "public", "--wait", "0"]).expect(0).stdout;
     assert!(kept.contains("for the real one  (on its way)"), "{kept}");
@@ -113,19 +113,20 @@ fn an_impostor_gets_nothing_and_is_shown() {
 fn wrong_credentials_names_and_keys_have_their_exit_codes() {
     let home = Home::open();
     home.register("alice");
-    let at = ["--server", &home.address, "--password-stdin"];
+    let at = ["--server", &home.s1.address, "--password-stdin"];
     let tried = |who: &str, verb: &str, more: &[&str], password: &str| {
         let arguments = [&[verb, "alice@s1"], &at[..], more].concat();
         run(home.by(who, &arguments), Some(password))
     };
     tried("thief", "login", &[], "a wrong password").expect(4);
-    tried("thief", "login", &["--recovery"], PASSWORD).expect(4);
+    let words = [PASSWORD, "a new password"].join("\n");
+    home.enter("thief", "recover", "alice@s1", &["--recovery-stdin", "--new-password-stdin"], &words).expect(4);
     tried("late", "register", &[], PASSWORD).expect(6);
     tried("alice", "register", &[], PASSWORD).expect(3);
     let other_key = "A".repeat(43);
     let ended = tried("careful", "login", &["--server-key", &other_key], PASSWORD).expect(8);
-    assert!(ended.stderr.contains(&home.key), "both keys are shown: {}", ended.stderr);
-    tried("second", "login", &["--server-key", &home.key], PASSWORD).expect(0);
+    assert!(ended.stderr.contains(&home.s1.key), "both keys are shown: {}", ended.stderr);
+    tried("second", "login", &["--server-key", &home.s1.key], PASSWORD).expect(0);
     assert!(home.run("second", &["people"]).expect(0).stdout.contains("alice@s1  online  you"));
     for failed in ["thief", "late", "careful"] {
         home.run(failed, &["people"]).expect(3);
@@ -136,10 +137,10 @@ fn wrong_credentials_names_and_keys_have_their_exit_codes() {
 fn a_server_introduces_itself_and_says_why_it_does_not_start() {
     let home = Home::open();
     let mut second = tidings(home.folder.path());
-    second.args(["server", "--name", "s2", "--data", "other", "--listen", &home.address]);
+    second.args(["server", "--name", "s2", "--data", "other", "--listen", &home.s1.address]);
     let ended = run(second, None).expect(3);
-    assert!(ended.stderr.contains(&home.address), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&home.s1.address), "{}", ended.stderr);
     let mut show = tidings(home.folder.path());
-    show.args(["peer", "show", "--json", "--name", "s1", "--data", "server", "--address", &home.address]);
-    assert_eq!(run(show, None).expect(0).objects()[0]["key"], home.key.as_str(), "what it shows is what it serves with");
+    show.args(["peer", "show", "--json", "--name", "s1", "--data", "server", "--address", &home.s1.address]);
+    assert_eq!(run(show, None).expect(0).objects()[0]["key"], home.s1.key.as_str(), "what it shows is what it serves with");
 }

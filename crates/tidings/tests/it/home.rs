@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
@@ -91,27 +92,25 @@ pub fn until(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-/// One server, s1, and people on it.
-pub struct Home {
-    pub folder: TempDir,
-    server: Option<Child>,
+/// A server process. Killed when it is dropped.
+pub struct Server {
+    folder: PathBuf,
+    name: &'static str,
     data: String,
+    setup: Option<PathBuf>,
+    child: Option<Child>,
     pub address: String,
     pub key: String,
 }
 
-impl Home {
-    pub fn open() -> Home {
-        let folder = tempfile::tempdir().unwrap();
-        let mut home = Home { folder, server: None, data: "server".into(), address: "127.0.0.1:0".into(), key: String::new() };
-        home.start();
-        home
-    }
-
-    /// Starts the server where it was before.
+impl Server {
+    /// Starts it where it was before.
     pub fn start(&mut self) {
-        let mut command = tidings(self.folder.path());
-        command.args(["server", "--json", "--name", "s1", "--data", &self.data, "--listen", &self.address]);
+        let mut command = tidings(&self.folder);
+        command.args(["server", "--json", "--name", self.name, "--data", &self.data, "--listen", &self.address]);
+        if let Some(setup) = &self.setup {
+            command.arg("--setup").arg(setup);
+        }
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -119,19 +118,12 @@ impl Home {
         assert_eq!((&served["type"], &served["v"]), (&"server".into(), &1.into()), "{line}");
         self.address = served["address"].as_str().unwrap().into();
         self.key = served["key"].as_str().unwrap().into();
-        self.server = Some(child);
-    }
-
-    /// Puts another server of the same name, with other keys, in the place of this one.
-    pub fn replace(&mut self) {
-        self.stop();
-        self.data = "impostor".into();
-        self.start();
+        self.child = Some(child);
     }
 
     /// SIGTERM, and waits for the exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        let mut child = self.server.take().unwrap();
+        let mut child = self.child.take().unwrap();
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let mut ended = None;
@@ -140,6 +132,72 @@ impl Home {
             ended.is_some()
         });
         ended.and_then(|status| status.code())
+    }
+
+    /// Its key, before it has run.
+    fn introduce(&mut self) {
+        let mut show = tidings(&self.folder);
+        show.args(["peer", "show", "--json", "--name", self.name, "--data", &self.data, "--address", &self.address]);
+        self.key = run(show, None).expect(0).objects()[0]["key"].as_str().unwrap().into();
+    }
+
+    /// Writes its setup, with the other one in it.
+    fn knows(&mut self, name: &str, address: &str, key: &str) {
+        let setup = serde_json::json!({
+            "server_name": self.name, "registration": "open", "mailing_address": { name: { "address": address, "key": key } },
+        });
+        let file = self.folder.join(format!("{}.json", self.name));
+        std::fs::write(&file, setup.to_string()).unwrap();
+        self.setup = Some(file);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// One server, s1, or two that know each other; and people on them.
+pub struct Home {
+    pub folder: TempDir,
+    pub s1: Server,
+    s2: Option<Server>,
+}
+
+impl Home {
+    pub fn open() -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        let mut home = Home { s1: server(folder.path(), "s1", "127.0.0.1:0"), s2: None, folder };
+        home.s1.start();
+        home
+    }
+
+    /// s1 and s2, each with the other's key and address.
+    pub fn pair() -> Home {
+        let folder = tempfile::tempdir().unwrap();
+        // Bound both at once, so that they are two; free again when both servers bind them.
+        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let [mut s1, mut s2] =
+            [("s1", &ports[0]), ("s2", &ports[1])].map(|(name, port)| server(folder.path(), name, &port.local_addr().unwrap().to_string()));
+        drop(ports);
+        s1.introduce();
+        s2.introduce();
+        s1.knows("s2", &s2.address, &s2.key);
+        s2.knows("s1", &s1.address, &s1.key);
+        s1.start();
+        s2.start();
+        Home { folder, s1, s2: Some(s2) }
+    }
+
+    /// Puts another server of the same name, with other keys, in the place of s1.
+    pub fn replace(&mut self) {
+        self.s1.stop();
+        self.s1.data = "impostor".into();
+        self.s1.start();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -157,10 +215,20 @@ impl Home {
         run(self.by(who, arguments), None)
     }
 
+    /// Somebody on s1, or where the name says.
     pub fn register(&self, who: &str) -> Value {
-        let name = format!("{who}@s1");
-        let arguments = ["register", &name, "--json", "--password-stdin", "--server", &self.address, "--server-key", &self.key];
-        run(self.by(who, &arguments), Some(PASSWORD)).expect(0).objects().remove(0)
+        let (profile, name) = match who.split_once('@') {
+            Some((profile, _)) => (profile, who.to_owned()),
+            None => (who, format!("{who}@s1")),
+        };
+        self.enter(profile, "register", &name, &["--password-stdin"], PASSWORD).expect(0).objects().remove(0)
+    }
+
+    /// `register`, `login` or `recover`, at the right server.
+    pub fn enter(&self, profile: &str, verb: &str, name: &str, more: &[&str], secrets: &str) -> Ended {
+        let server = if name.ends_with("@s2") { self.s2.as_ref().unwrap() } else { &self.s1 };
+        let arguments = [&[verb, name, "--json", "--server", &server.address, "--server-key", &server.key], more].concat();
+        run(self.by(profile, &arguments), Some(secrets))
     }
 
     /// Starts `tidings tail`.
@@ -175,13 +243,9 @@ impl Home {
     }
 }
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
-    }
+fn server(folder: &Path, name: &'static str, address: &str) -> Server {
+    let (folder, address, data) = (folder.to_owned(), address.to_owned(), if name == "s1" { "server" } else { "server-2" }.to_owned());
+    Server { folder, name, data, setup: None, child: None, address, key: String::new() }
 }
 
 /// A `tidings tail` that runs.

@@ -3,5 +3,6 @@
 mod commands;
 mod config;
 mod demo;
+mod files;
 mod home;
 mod offline;

@@ -19,13 +19,26 @@ fn bad_arguments_end_with_2() {
         &["nonsense"],
         &["send"],
         &["send", "bob"],
-        &["send", "bob", "hi"],
+        &["send", "", "hi"],
         &["send", "Bob@s1", "hi"],
         &["send", "a@s1@s2", "hi"],
         &["send", "public", ""],
         &["send", "public", " \n"],
-        &["read", "nobody"],
-        &["tail", "nobody"],
+        &["send", "public", "hi", "--wait", "soon"],
+        &["read", "no@body@here"],
+        &["tail", "@"],
+        &["room"],
+        &["room", "new"],
+        &["room", "invite", "Plans"],
+        &["room", "invite", "Plans", "bob"],
+        &["room", "role", "Plans", "bob@s1", "king"],
+        &["file", "send", "public", "/etc/hostname"],
+        &["file", "save", "plan.txt"],
+        &["erase", "it"],
+        &["verify", "bob"],
+        &["verify", "bob@s1", "--matches", "--doubt"],
+        &["devices", "revoke"],
+        &["rotate", "--password", "secret"],
         &["register", "alice"],
         &["register", "Alice@s1"],
         &["register", "alice@s1", "--password", "secret"],
@@ -57,8 +70,23 @@ fn no_empty_and_no_absent_password_gets_anywhere() {
 #[test]
 fn what_is_not_configured_ends_with_3() {
     assert_eq!(tried(&["server", "--setup", "missing.json"], None).0, 3);
-    for verb in [&["people"][..], &["tail"], &["read", "public"], &["send", "public", "hi"]] {
-        let (code, said) = tried(verb, None);
+    for verb in [
+        &["people"][..],
+        &["rooms"],
+        &["room", "new", "Plans"],
+        &["room", "members", "Plans"],
+        &["tail"],
+        &["read", "public"],
+        &["send", "public", "hi"],
+        &["send", "Plans", "hi"],
+        &["file", "save", "1"],
+        &["erase", "1"],
+        &["verify", "bob@s1"],
+        &["devices"],
+        &["unlock", "--password-stdin"],
+        &["logout", "--yes"],
+    ] {
+        let (code, said) = tried(verb, Some("secret"));
         assert_eq!(code, 3, "{verb:?}");
         assert!(said.contains("register"), "it says what to do: {said}");
     }
@@ -115,25 +143,50 @@ fn the_line_for_other_operators_stays_the_same() {
 }
 
 #[test]
-fn help_is_there_for_every_command() {
-    for verb in [
-        &[][..],
-        &["server"],
-        &["register"],
-        &["login"],
-        &["people"],
-        &["send"],
-        &["tail"],
-        &["read"],
-        &["peer"],
-        &["peer", "show"],
-        &["demo"],
-    ] {
-        let folder = tempfile::tempdir().unwrap();
+fn a_file_that_is_none_or_too_large_is_not_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let sent = |name: &str| {
         let mut command = tidings(folder.path());
-        command.args(verb).arg("--help");
+        command.args(["file", "send", "bob@s1", name]);
+        run(command, None)
+    };
+    std::fs::write(folder.path().join("32768"), vec![b'x'; 32_768]).unwrap();
+    std::fs::write(folder.path().join("32769"), vec![b'x'; 32_769]).unwrap();
+    assert!(sent("32769").expect(2).stderr.contains("32 KiB"));
+    assert!(sent("32768").expect(3).stderr.contains("register"), "its size is no obstacle");
+    for missing in ["missing", ".", "/dev/zero"] {
+        assert!(sent(missing).expect(3).stderr.contains(missing));
+    }
+}
+
+/// `cargo xtask man` and `completions` end here.
+#[test]
+fn pages_are_written_where_they_are_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    for (what, file) in [("man", "tidings-room-invite.1"), ("completions", "tidings.bash")] {
+        let mut command = tidings(folder.path());
+        command.args(["pages", what, "made"]);
+        run(command, None).expect(0);
+        assert!(folder.path().join("made").join(file).exists());
+    }
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let mut command = tidings(folder.path());
+    command.args(["pages", "man", "file"]);
+    run(command, None).expect(3);
+}
+
+#[test]
+fn help_is_there_and_lists_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (verb, expected) in [(&[][..], "Talking:"), (&["help"], "Talking:"), (&["room"], "invite"), (&["help", "room", "invite"], "--role")]
+    {
+        let mut command = tidings(folder.path());
+        command.args(verb);
+        if verb.first() != Some(&"help") {
+            command.arg("--help");
+        }
         let help = run(command, None).expect(0).stdout;
-        assert!(help.contains("Usage: tidings"), "{verb:?}");
-        assert!(help.lines().all(|line| line.chars().count() <= 140), "{verb:?}: lines that fit a screen\n{help}");
+        assert!(help.contains("Usage: tidings") && help.contains(expected), "{verb:?}: {help}");
+        assert!(!help.contains('\u{1b}'), "no colours in a pipe");
     }
 }
