@@ -69,12 +69,25 @@ impl Entry {
 
     /// Reads an entry, and the draft in it, each by the strict decoder.
     pub fn read(bytes: &[u8]) -> Result<Entry, DecodeError> {
+        let (entry, unreadable) = Entry::skim(bytes)?;
+        unreadable.map_or(Ok(entry), Err)
+    }
+
+    /// Reads an entry. One whose draft cannot be read, perhaps since it is of a later version, is given as its stub, with the
+    /// reason: it has its place in the chain all the same.
+    pub fn skim(bytes: &[u8]) -> Result<(Entry, Option<DecodeError>), DecodeError> {
         let wire: Wire = cbor::decode(bytes, limits::DRAFT + OVERHEAD)?;
-        let payload = match (wire.draft, wire.stub) {
-            (Some(bytes), None) => Payload::Draft(draft::read(bytes)?),
-            (None, Some(hash)) => Payload::Stub(hash),
+        let (payload, unreadable) = match (wire.draft, wire.stub) {
+            (Some(bytes), None) => {
+                let hash = Hash::of(&bytes);
+                match draft::read(bytes) {
+                    Ok(draft) => (Payload::Draft(draft), None),
+                    Err(error) => (Payload::Stub(hash), Some(error)),
+                }
+            }
+            (None, Some(hash)) => (Payload::Stub(hash), None),
             _ => return Err(DecodeError::Shape("an entry holds a draft or a stub".into())),
         };
-        Ok(Entry { seq: wire.seq, at: wire.at, payload })
+        Ok((Entry { seq: wire.seq, at: wire.at, payload }, unreadable))
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod device;
 mod guest;
+mod secrets;
 
 use crate::host::Host;
 use crate::link::accept::{AUTHENTICATE_WITHIN, Arrival};

@@ -20,7 +20,7 @@ pub struct Host {
     /// Where people and peers reach it, as far as can be told.
     pub address: Option<String>,
     /// Its keys.
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// Whether its links are encrypted.
     pub transport: Transport,
     /// The one door to everything that lasts.
@@ -45,7 +45,7 @@ pub struct Host {
 
 impl Host {
     /// Puts the parts together.
-    pub fn new(config: &Config, identity: Identity, logs: Arc<Logs>, listening: SocketAddr) -> Host {
+    pub fn new(config: &Config, identity: Arc<Identity>, logs: Arc<Logs>, listening: SocketAddr) -> Host {
         logs.keep_back(config.reserved.iter().cloned());
         let own = || Some(listening).filter(|listening| !listening.ip().is_unspecified()).map(|listening| listening.to_string());
         Host {

@@ -6,33 +6,37 @@
 mod batch;
 mod book;
 mod directory;
+mod expire;
 mod follow;
 mod kept;
+mod limiter;
 mod mailbox;
 mod open;
 mod replica;
 mod rules;
 mod sequencer;
+mod spans;
 mod tail;
+mod view;
 
 use crate::bus::Bus;
 use crate::config::Limits;
 use crate::federation::Outgoing;
+use crate::identity::Identity;
 use crate::store::{Most, Range, Store, StoreError};
-use book::Book;
 use bytes::Bytes;
-use kept::Kept;
 use mailbox::Mailboxes;
-use rules::{Admitted, Rules};
-use sequencer::{Append, Enqueue, Job, Register};
+use sequencer::{Append, Enqueue, Job, Register, Rekey};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use tail::Tail;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::{Item, RoomRef};
-use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName, limits};
+use tidings_proto::frame::{Grant, Item, RoomRef, Secret};
+use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerKey, ServerName, UserName, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use view::View;
 
 pub use crate::store::{AccountRecord, NewCode, OutboxRow, OutboxState, Queue, Settled};
 pub use batch::claim_needed;
@@ -50,10 +54,17 @@ pub enum Origin {
     Device {
         /// Whose.
         user: UserName,
+        /// Which. Its user's newest list names it.
+        device: DeviceKey,
+    },
+    /// A device that is not listed yet. It may add itself by a new list, nothing else.
+    Guest {
+        /// Whose.
+        user: UserName,
         /// Which.
         device: DeviceKey,
-        /// Whether its user's newest list names it. If not, it may add itself by a new list, nothing else.
-        listed: bool,
+        /// What it has proved.
+        proof: Proof,
     },
     /// A peer, for its own users.
     Peer(ServerName),
@@ -66,6 +77,33 @@ pub enum Reader {
     User(UserName),
     /// A peer, for its own users.
     Peer(ServerName),
+    /// This server itself, which keeps everything.
+    Host,
+}
+
+/// One of an account's two secrets has been proved on a link (OPAQUE). Good for as long as the secret is that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Which.
+    pub secret: Secret,
+    /// SHA-256 of the record by which it was proved.
+    pub record: Hash,
+}
+
+impl Proof {
+    /// What was proved against this account.
+    pub fn of(secret: Secret, account: &AccountRecord) -> Proof {
+        Proof { secret, record: Hash::of(account.of(secret)) }
+    }
+}
+
+/// A user of this server has been asked into a room, or has it from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Who.
+    pub user: UserName,
+    /// Where.
+    pub room: RoomRef,
 }
 
 /// A draft's place in its log.
@@ -93,6 +131,18 @@ pub struct NewAccount {
     pub admission: Admission,
 }
 
+/// What an account's secrets and vault are from now on.
+pub struct Secrets {
+    /// Another OPAQUE record for the password.
+    pub password: Option<Bytes>,
+    /// Another OPAQUE record for the recovery code.
+    pub recovery: Option<Bytes>,
+    /// The vault's version.
+    pub version: u64,
+    /// The sealed vault.
+    pub vault: Bytes,
+}
+
 /// What lets a person register. Who is let in is decided with everything else of the account, so a code is used up by one.
 pub enum Admission {
     /// Nothing is asked, unless the name is kept back.
@@ -101,6 +151,8 @@ pub enum Admission {
     Code(String),
     /// A code, to be used up: the name's own claim code.
     Claim(String),
+    /// A code, to be used up: the account is there, and begins anew with another identity.
+    Reset(String),
 }
 
 impl Admission {
@@ -108,21 +160,30 @@ impl Admission {
     fn code(&self) -> Option<Hash> {
         match self {
             Admission::Open => None,
-            Admission::Code(code) | Admission::Claim(code) => Some(Hash::of(code.as_bytes())),
+            Admission::Code(code) | Admission::Claim(code) | Admission::Reset(code) => Some(Hash::of(code.as_bytes())),
         }
     }
 }
 
+/// Whose logs these are, and what they allow.
+pub struct Keeper {
+    /// The server.
+    pub name: ServerName,
+    /// Its keys.
+    pub identity: Arc<Identity>,
+    /// How much anybody may ask for.
+    pub limits: Limits,
+}
+
 /// Everything that lasts.
 pub struct Logs {
-    me: ServerName,
+    view: Arc<View>,
     store: Arc<dyn Store>,
-    book: Arc<Book>,
-    directory: Arc<Directory>,
-    kept: Arc<Kept>,
     tail: Arc<Tail>,
     mailboxes: Arc<Mailboxes>,
     new_rooms: broadcast::Sender<RoomRef>,
+    arrivals: broadcast::Sender<Arrival>,
+    expired: expire::Expired,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -132,13 +193,8 @@ pub struct Logs {
 
 impl Logs {
     /// Opens everything that `store` has, and starts to take drafts. Logs of this server are made where they are missing.
-    pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName) -> Result<Arc<Logs>, StoreError> {
-        Logs::open_within(store, bus, me, Limits::default()).await
-    }
-
-    /// The same with limits of the operator's own.
-    pub async fn open_within(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName, limits: Limits) -> Result<Arc<Logs>, StoreError> {
-        open::open(store, bus, me, limits).await
+    pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, keeper: Keeper) -> Result<Arc<Logs>, StoreError> {
+        open::open(store, bus, keeper).await
     }
 
     /// Finishes what is under way and closes the store.
@@ -160,29 +216,69 @@ impl Logs {
         self.ended.cancelled().await;
     }
 
-    /// From now on the public chat and the keys of `name` are kept here.
-    pub async fn know_peer(&self, name: &ServerName) -> Result<(), StoreError> {
+    /// From now on the public chat and the keys of `name`, whose key is `key`, are kept here.
+    pub async fn know_peer(&self, name: &ServerName, key: &ServerKey) -> Result<(), StoreError> {
+        self.view.servers.learn(name.clone(), *key);
         let name = name.clone();
         self.ask(|reply| Job::KnowServer { name, reply }).await.map_err(|why| StoreError::Failed(why.text))
     }
 
     /// Offers a draft to a log that is ordered here. It is in line for its place when the future was polled once.
     pub async fn append(&self, origin: Origin, log: &LogName, draft: Bytes, genesis: Option<Genesis>) -> Result<Placed, Refusal> {
-        let Admitted { draft, room } = self.rules().append(&origin, log, draft, genesis)?;
+        if let Origin::Device { user, device } = &origin {
+            self.view.limiter.writes(user, device, Instant::now())?;
+        }
+        let admitted = self.view.admit(&origin, log, draft, genesis)?;
+        let proof = if let Origin::Guest { proof, .. } = origin { Some(proof) } else { None };
         let log = log.clone();
-        self.ask(|reply| Job::Append(Append { log, draft, room, reply })).await
+        self.ask(|reply| Job::Append(Append { log, admitted, proof, reply })).await
     }
 
-    /// Makes an account: record and first device list are durable together, or neither is.
+    /// Makes an account, or lets one begin anew: records, vault and device list are durable together, or none of them is.
     pub async fn register(&self, account: NewAccount, draft: Bytes) -> Result<Placed, Refusal> {
-        let draft = self.rules().register(&account, draft)?;
-        self.ask(|reply| Job::Register(Register { account, draft, reply })).await
+        let admitted = self.view.register(&account, draft)?;
+        self.ask(|reply| Job::Register(Register { account, admitted, reply })).await
     }
 
-    /// Lets people register with a code of this hash until `expires` (milliseconds since 1970). With a name, it is that
-    /// name's claim code: the name is kept back for whoever has it, and an earlier claim code is no good any more.
-    pub async fn add_code(&self, hash: Hash, user: Option<UserName>, uses: u32, expires: u64) -> Result<(), Refusal> {
-        self.ask(|reply| Job::AddCode { code: NewCode { hash, user, uses, expires }, reply }).await
+    /// Changes an account: other secrets, vault and device list are durable together, or none of them is. `origin` is one of the
+    /// account's devices, or a guest of its name.
+    pub async fn rekey(&self, origin: Origin, proof: Proof, secrets: Secrets, draft: Bytes) -> Result<Placed, Refusal> {
+        let (Origin::Device { user, .. } | Origin::Guest { user, .. }) = &origin else { return Err(Code::Forbidden.into()) };
+        let (user, admitted) = (user.clone(), self.view.rekey(&origin, &secrets, draft)?);
+        self.ask(|reply| Job::Rekey(Rekey { user, proof, secrets, admitted, reply })).await
+    }
+
+    /// Puts another vault in the place of version `version` - 1.
+    pub async fn put_vault(&self, user: &UserName, version: u64, vault: Bytes) -> Result<(), Refusal> {
+        rules::fits_a_vault(&vault)?;
+        let user = user.clone();
+        self.ask(|reply| Job::PutVault { user, version, vault, reply }).await
+    }
+
+    /// Closes an account for good. Its name is never issued again.
+    pub async fn close_account(&self, user: &UserName) -> Result<Placed, Refusal> {
+        let user = user.clone();
+        self.ask(|reply| Job::Close { user, reply }).await
+    }
+
+    /// The word of this server that the account of `user` may begin anew on `device`, if `code` is one by which it may.
+    pub async fn grant(&self, user: &UserName, device: &DeviceKey, code: &str) -> Result<Option<Grant>, Refusal> {
+        let Some(state) = self.view.directory.state(user).filter(|state| !state.closed) else { return Ok(None) };
+        let hash = Hash::of(code.as_bytes());
+        // Whether it has expired is told when it is used up.
+        if !self.codes().await?.iter().any(|code| code.hash == hash && code.reset && code.user.as_ref() == Some(user)) {
+            return Ok(None);
+        }
+        let (version, prev, identity) = (state.list.version + 1, state.list_hash, &self.view.identity);
+        let Some(account) = self.account(user).await? else { return Ok(None) };
+        let sig = identity.sign(&Grant::signed_bytes(user, version, &prev, device));
+        Ok(Some(Grant { server: identity.key(), version, prev, sig, vault: account.vault_version + 1 }))
+    }
+
+    /// Keeps a code. With a name, it is that name's claim code: the name is kept back for whoever has it; or, if it is one for a
+    /// reset, lets the name's account begin anew. An earlier code for the same name is no good any more.
+    pub async fn add_code(&self, code: NewCode) -> Result<(), Refusal> {
+        self.ask(|reply| Job::AddCode { code, reply }).await
     }
 
     /// The codes that are not used up.
@@ -197,22 +293,22 @@ impl Logs {
 
     /// These names are kept back, whether or not they have a claim code.
     pub fn keep_back(&self, names: impl IntoIterator<Item = UserName>) {
-        self.kept.keep(names);
+        self.view.kept.keep(names);
     }
 
     /// Whether `user` may be registered by its claim code only.
     pub fn is_kept_back(&self, user: &UserName) -> bool {
-        self.kept.has(user)
+        self.view.kept.has(user)
     }
 
     /// The names that are kept back and have no account yet, and whether they have a claim code.
     pub fn unclaimed(&self) -> Vec<(UserName, bool)> {
-        self.kept.all().into_iter().filter(|(user, _)| !self.is_registered(user)).collect()
+        self.view.kept.all().into_iter().filter(|(user, _)| !self.is_registered(user)).collect()
     }
 
     /// Whether `user` has, or had, an account here.
     pub fn is_registered(&self, user: &UserName) -> bool {
-        self.book.is_registered(user)
+        self.view.book.is_registered(user) || self.view.directory.state(user).is_some()
     }
 
     /// A user's account.
@@ -222,9 +318,10 @@ impl Logs {
 
     /// Makes a draft for a log that `peer` orders durable in the outbox. Asked again, it says how the row stands.
     pub async fn enqueue(&self, peer: &ServerName, outgoing: Outgoing) -> Result<OutboxRow, Refusal> {
-        let Admitted { draft, room } = self.rules().outgoing(peer, &outgoing)?;
+        self.view.limiter.writes(&outgoing.user, &outgoing.device, Instant::now())?;
+        let admitted = self.view.outgoing(peer, &outgoing)?;
         let (peer, Outgoing { log, genesis, .. }) = (peer.clone(), outgoing);
-        self.ask(|reply| Job::Enqueue(Enqueue { peer, log, draft, genesis, room, reply })).await
+        self.ask(|reply| Job::Enqueue(Enqueue { peer, log, admitted, genesis, reply })).await
     }
 
     /// At most `limit` rows for `peer` that it has not answered, after row `after`, in order.
@@ -252,57 +349,103 @@ impl Logs {
         replica::replicate(self, hub, log, pages).await
     }
 
-    /// The logs of `hub` that are to be followed, and where each stands here.
-    pub async fn replicas_from(&self, hub: &ServerName) -> Result<Vec<(LogName, Tip)>, Refusal> {
-        Ok(self.book.ordered_by(hub))
+    /// Forgets what inboxes hold from before this time, in milliseconds since 1970; the entries' places stay.
+    pub async fn expire_inboxes(&self, before: u64) -> Result<(), Refusal> {
+        expire::expire(self, before).await
     }
 
-    /// The rooms that `user`, who is of this server, is in.
+    /// `hub` has nothing more of this log for this server's users.
+    pub async fn no_more(&self, hub: &ServerName, log: &LogName) -> Result<(), Refusal> {
+        let row = self.view.book.find(log).filter(|row| book::hub_of(row) == Some(hub) && *hub != self.view.me);
+        // Where the members say so, the replica has stopped with the entry that told it; an invitation may have come since.
+        let told = |row: &crate::store::LogRow| {
+            let reads = row.members.as_ref().and_then(|members| members.reads_of(&self.view.me));
+            reads.is_some_and(|reads| reads.until.is_some())
+        };
+        match row.filter(|row| row.members.is_some() && row.followed && !told(row)) {
+            Some(row) => self.ask(|reply| Job::Unfollow { log: row.number, reply }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The logs of `hub` that are to be followed, and where each stands here.
+    pub async fn replicas_from(&self, hub: &ServerName) -> Result<Vec<(LogName, Tip)>, Refusal> {
+        Ok(self.view.book.ordered_by(hub))
+    }
+
+    /// The rooms that `user`, who is of this server, is in, is asked into, or has been in.
     pub async fn member_rooms(&self, user: &UserName) -> Result<Vec<RoomRef>, Refusal> {
-        Ok(self.book.rooms_of(user))
+        Ok(self.view.book.rooms_of(user))
     }
 
     /// A room that is known here.
     pub fn room(&self, log: &LogName) -> Option<RoomRef> {
-        self.book.find(log)?.room
+        self.view.book.find(log)?.room
     }
 
-    /// Rooms that users of this server have become members of, from now on.
+    /// Who is in a group that is known here.
+    pub fn members(&self, log: &LogName) -> Option<Arc<tidings_trust::Members>> {
+        self.view.book.find(log)?.members
+    }
+
+    /// Rooms that are learnt, or are to be followed again, from now on.
     pub fn new_rooms(&self) -> broadcast::Receiver<RoomRef> {
         self.new_rooms.subscribe()
     }
 
-    /// Whether `reader` may read `log`. A room that is not known is nobody's.
+    /// Who comes to a room, or is asked in, from now on: of this server's users.
+    pub fn arrivals(&self) -> broadcast::Receiver<Arrival> {
+        self.arrivals.subscribe()
+    }
+
+    /// Whether `reader` may read of `log`. A room that is not known is nobody's.
     pub fn may_read(&self, reader: &Reader, log: &LogName) -> bool {
-        self.rules().may_read(reader, log)
+        self.view.may_see(reader, log).is_ok()
     }
 
     /// The log with this number.
     pub fn name(&self, number: u64) -> Option<LogName> {
-        self.book.row(number).map(|row| row.name)
+        self.view.book.row(number).map(|row| row.name)
     }
 
     /// Where a log stands here.
     pub fn tip(&self, log: &LogName) -> Option<Tip> {
-        self.book.find(log).map(|row| row.tip)
+        self.view.book.find(log).map(|row| row.tip)
     }
 
-    /// One page of a log, and the chain's hash before it. Exactly one of `before` and `after`.
-    pub async fn page(&self, log: &LogName, before: Option<u64>, after: Option<u64>, limit: u32) -> Result<(Hash, Vec<Item>), Refusal> {
+    /// One page of a log as `reader` sees it, and the chain's hash before it. Exactly one of `before` and `after`.
+    pub async fn page(
+        &self,
+        reader: &Reader,
+        log: &LogName,
+        (before, after): (Option<u64>, Option<u64>),
+        limit: u32,
+    ) -> Result<(Hash, Vec<Item>), Refusal> {
         let range = match (before, after) {
             (Some(before), None) => Range::Before(before),
             (None, Some(after)) => Range::After(after),
             _ => return Err(Refusal::new(Code::Malformed, "a page is before an entry or after one")),
         };
-        let number = self.book.number(log).ok_or(Code::NotFound)?;
+        let (row, sight) = self.view.may_see(reader, log)?;
+        let range = match (range, sight.until()) {
+            (Range::Before(before), Some(until)) => Range::Before(before.min(until.saturating_add(1))),
+            (range, _) => range,
+        };
         let most = Most { entries: (limit as usize).clamp(1, PAGE_ENTRIES), bytes: limits::PAGE };
-        let page = self.store.page(number, range, most).await?;
-        Ok((page.prev, page.entries.into_iter().map(|stored| Item { entry: stored.entry, got: stored.got }).collect()))
+        let page = self.store.page(row.number, range, most).await?;
+        let items: Vec<Item> = page.entries.iter().map(|stored| Item { entry: stored.entry.clone(), got: stored.got }).collect();
+        // Who may read is asked now: it may have changed while the page was on its way.
+        let (row, sight) = self.view.may_see(reader, log)?;
+        let (Some(first), Some(last)) = (page.entries.first(), page.entries.last()) else { return Ok((page.prev, items)) };
+        if sight.has_all(first.seq, last.seq, row.tip.seq) {
+            return Ok((page.prev, items));
+        }
+        Ok((page.prev, sight.of(items, row.tip.seq)?.0))
     }
 
     /// A page of one user's key history, and whether more follows.
     pub async fn chain(&self, user: &UserName, after: u64) -> Result<(Vec<Item>, bool), Refusal> {
-        let number = self.book.number(&LogName::Keys(user.server().clone())).ok_or(Code::NotFound)?;
+        let number = self.view.book.number(&LogName::Keys(user.server().clone())).ok_or(Code::NotFound)?;
         let most = Most { entries: PAGE_ENTRIES, bytes: limits::PAGE };
         let (entries, more) = self.store.history(number, user.clone(), after, most).await?;
         Ok((entries.into_iter().map(|stored| Item { entry: stored.entry, got: None }).collect(), more))
@@ -310,11 +453,7 @@ impl Logs {
 
     /// Everybody's keys.
     pub fn directory(&self) -> &Directory {
-        &self.directory
-    }
-
-    fn rules(&self) -> Rules<'_> {
-        Rules { me: &self.me, book: &self.book, directory: &self.directory }
+        &self.view.directory
     }
 
     /// Puts a job in line before it first waits.
@@ -334,4 +473,8 @@ impl Logs {
 
 fn stopping() -> Refusal {
     Refusal::new(Code::Internal, "this server is stopping")
+}
+
+fn too_fast(what: &str, seconds: u64) -> Refusal {
+    Refusal::new(Code::TooFast, format!("too many {what} in a short time; try again in {seconds} s")).retry_after(seconds)
 }

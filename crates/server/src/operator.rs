@@ -13,6 +13,7 @@ pub(crate) use socket::{listen, serve};
 use crate::accounts::is_kept_from_people;
 use crate::config::Registration;
 use crate::host::Host;
+use crate::logs::NewCode;
 use crate::setup::write_key;
 use codes::{id_of, now};
 use serde::{Deserialize, Serialize};
@@ -219,7 +220,8 @@ async fn invite(host: &Host, uses: u32, seconds: u64) -> Result<Issued, Refusal>
 async fn issue(host: &Host, user: Option<UserName>, uses: u32, expires: u64) -> Result<Issued, Refusal> {
     let code = new_code();
     let hash = Hash::of(code.as_bytes());
-    host.logs.add_code(hash, user.clone(), uses, expires).await.map_err(|why| match (why.code, &user) {
+    let kept = NewCode { hash, user: user.clone(), uses, expires, reset: false };
+    host.logs.add_code(kept).await.map_err(|why| match (why.code, &user) {
         (Code::NameTaken, Some(user)) => Refusal::new(Code::NameTaken, format!("{user} has an account already")),
         _ => why,
     })?;

@@ -6,7 +6,7 @@ use crate::config::{Config, Transport};
 use crate::host::Host;
 use crate::identity::{Identity, IdentityError};
 use crate::link::{accept, tls};
-use crate::logs::Logs;
+use crate::logs::{Keeper, Logs};
 use crate::operator::{self, Answer, Ask};
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
@@ -95,7 +95,7 @@ impl Server {
         if config.transport == Transport::PlainLoopback && !config.listen.ip().is_loopback() {
             return Err(StartError::PlainInPublic(config.listen));
         }
-        let identity = Identity::load_or_create(&config.data, &config.name)?;
+        let identity = Arc::new(Identity::load_or_create(&config.data, &config.name)?);
         let lock = lock(&config.data)?;
         let server_tls = match config.transport {
             Transport::Tls => Some(tls::server(&identity)?),
@@ -106,9 +106,10 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let store = SqliteStore::open(&config.data.join("tidings.db"))?;
-        let logs = Logs::open_within(Arc::new(store), bus, config.name.clone(), config.limits.clone()).await?;
-        for peer in config.peers.iter().filter(|peer| peer.key.is_some()) {
-            logs.know_peer(&peer.name).await?;
+        let keeper = Keeper { name: config.name.clone(), identity: identity.clone(), limits: config.limits.clone() };
+        let logs = Logs::open(Arc::new(store), bus, keeper).await?;
+        for (name, key) in config.peers.iter().filter_map(|peer| Some((&peer.name, peer.key.as_ref()?))) {
+            logs.know_peer(name, key).await?;
         }
         let host = Arc::new(Host::new(&config, identity, logs, address));
         match operator::listen(&config.data) {

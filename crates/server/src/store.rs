@@ -6,9 +6,11 @@ pub mod sqlite;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use std::sync::Arc;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::RoomRef;
+use tidings_proto::frame::{RoomRef, Secret};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName};
+use tidings_trust::Members;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -111,6 +113,10 @@ pub struct LogRow {
     pub name: LogName,
     /// Rooms: what the name is the hash of, and the hub.
     pub room: Option<RoomRef>,
+    /// Groups: who is in, once the first entry is here. Those of a direct room are in its genesis.
+    pub members: Option<Arc<Members>>,
+    /// Replicas: whether the log is to be followed at its hub.
+    pub followed: bool,
     /// Where it stands.
     pub tip: Tip,
     /// The chain of this replica was broken; it takes nothing more.
@@ -120,10 +126,33 @@ pub struct LogRow {
 /// One thing that a commit makes durable.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// A new log, empty; a room's members are learnt from its genesis.
+    /// A new log, empty; who is in a group comes by a change of its own.
     Log(LogRow),
     /// The next entry of a log.
     Entry(NewEntry),
+    /// Who is in a group from here on.
+    Members {
+        /// The log's number.
+        log: u64,
+        /// The people.
+        members: Arc<Members>,
+    },
+    /// Whether a replica is to be followed.
+    Follow {
+        /// The log's number.
+        log: u64,
+        /// Whether.
+        followed: bool,
+    },
+    /// An entry is forgotten; a stub stays in its place.
+    Erase {
+        /// The log's number.
+        log: u64,
+        /// The entry's place.
+        seq: u64,
+        /// The encoded stub.
+        stub: Bytes,
+    },
     /// This replica takes nothing more.
     Stop {
         /// The log's number.
@@ -136,14 +165,29 @@ pub enum Change {
         /// What is kept of it.
         record: AccountRecord,
     },
+    /// Another vault, and perhaps other records, of an account whose vault had the version before.
+    Secrets {
+        /// Whose.
+        user: UserName,
+        /// Another record for the password.
+        password: Option<Bytes>,
+        /// Another record for the recovery code.
+        recovery: Option<Bytes>,
+        /// The sealed vault.
+        vault: Bytes,
+        /// The vault's version.
+        version: u64,
+    },
+    /// An account is closed; nothing of it is left here but its key history.
+    Close(UserName),
     /// A code that lets people register.
     Code(NewCode),
     /// One use of a code is gone.
     UseCode(Hash),
     /// A code is no good any more.
     RemoveCode(Hash),
-    /// The claim codes of a name are no good any more.
-    VoidClaims(UserName),
+    /// Whatever codes name this user are no good any more.
+    VoidCodes(UserName),
     /// Codes that were used up or had expired by this time are no longer needed. A name's claim code stays.
     ForgetCodes {
         /// Milliseconds since 1970.
@@ -214,6 +258,8 @@ pub struct NewCode {
     pub uses: u32,
     /// Milliseconds since 1970 from which on it is no good.
     pub expires: u64,
+    /// It lets this user, who has an account, begin anew; it opens nothing else.
+    pub reset: bool,
 }
 
 /// What is kept of an account. Nothing of it opens anything.
@@ -227,6 +273,16 @@ pub struct AccountRecord {
     pub vault: Bytes,
     /// The vault's version, counted from 1.
     pub vault_version: u64,
+}
+
+impl AccountRecord {
+    /// The OPAQUE record of one of the two secrets.
+    pub fn of(&self, secret: Secret) -> &Bytes {
+        match secret {
+            Secret::Password => &self.password,
+            Secret::Recovery => &self.recovery,
+        }
+    }
 }
 
 impl std::fmt::Debug for AccountRecord {
@@ -353,6 +409,24 @@ pub struct Questions {
     pub outgoing: Vec<(LogName, DeviceKey, u64)>,
     /// What waits for this peer.
     pub queues: Vec<ServerName>,
+    /// This user's account.
+    pub accounts: Vec<UserName>,
+    /// The entry with this (log, seq).
+    pub entries: Vec<(u64, u64)>,
+}
+
+impl Questions {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        let Questions { lasts, placed, codes, outgoing, queues, accounts, entries } = self;
+        lasts.is_empty()
+            && placed.is_empty()
+            && codes.is_empty()
+            && outgoing.is_empty()
+            && queues.is_empty()
+            && accounts.is_empty()
+            && entries.is_empty()
+    }
 }
 
 /// The answers, each list in the order of its questions.
@@ -368,4 +442,8 @@ pub struct Answers {
     pub outgoing: Vec<Option<OutboxRow>>,
     /// The queue.
     pub queues: Vec<Queue>,
+    /// What is kept of the account.
+    pub accounts: Vec<Option<AccountRecord>>,
+    /// The encoded entry.
+    pub entries: Vec<Option<Bytes>>,
 }

@@ -357,6 +357,11 @@ impl Members {
         self.people.iter().filter(|(_, person)| person.standing == Standing::In)
     }
 
+    /// Everybody who is in, asked in, or has been in.
+    pub fn everybody(&self) -> impl Iterator<Item = &UserName> {
+        self.people.keys()
+    }
+
     /// Somebody's part, also of who has gone.
     pub fn person(&self, user: &UserName) -> Option<&Person> {
         self.people.get(user)

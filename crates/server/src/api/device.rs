@@ -1,15 +1,17 @@
-//! A listed device's link: follow, fetch, submit, people, rooms.
+//! A listed device's link: follow, fetch, submit, people, rooms, and the account's vault and secrets.
 
 use super::Caller;
+use super::secrets::{self, UnderWay};
 use crate::federation;
 use crate::host::Host;
 use crate::link::pump::Pump;
 use crate::link::wire::{LinkError, Wire};
-use crate::logs::{Origin, Reader};
-use std::sync::Arc;
+use crate::logs::{Arrival, Origin, Proof, Reader};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tidings_proto::frame::{
-    Accepted, Chain, ChainReply, Fetch, Follow, LogRef, Page, People, PeopleReply, PersonState, Ping, Presence, Refused, Rooms, RoomsReply,
-    Submit, Vault, VaultGet,
+    Accepted, Chain, ChainReply, Done, Fetch, Follow, LogRef, LoginFinish, LoginStart, Page, People, PeopleReply, PersonState, Ping,
+    Presence, Refused, Rekey, RekeyStart, Rooms, RoomsReply, Submit, Vault, VaultGet, VaultPut,
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, ServerName, UserName, limits};
 use tokio::sync::broadcast::error::RecvError;
@@ -17,13 +19,39 @@ use tokio::sync::mpsc;
 
 /// People or rooms in one frame: well below the frame's limit at the longest names there are.
 const LISTED_AT_ONCE: usize = 400;
+/// A secret that was proved is good for so long: the person is at the keyboard.
+const PROVED_FOR: Duration = Duration::from_secs(300);
+
+/// What a link knows of its person besides which device it is. Whatever fails changes nothing of it.
+#[derive(Default)]
+struct Session(Mutex<Login>);
+
+#[derive(Default)]
+struct Login {
+    under_way: Option<UnderWay>,
+    proved: Option<(Proof, Instant)>,
+}
+
+impl Session {
+    fn locked(&self) -> MutexGuard<'_, Login> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has been proved, not long ago.
+    fn proof(&self) -> Result<Proof, Refusal> {
+        let login = self.locked();
+        let fresh = login.proved.as_ref().filter(|(_, at)| at.elapsed() < PROVED_FOR);
+        Ok(fresh.map(|(proof, _)| proof.clone()).ok_or(Code::PasswordNeeded)?)
+    }
+}
 
 /// Serves a listed device until its link ends.
 pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result<(), LinkError> {
     let _here = host.presence.arrive(&caller.user);
     let mut pump = Pump::new(wire, &host.logs);
     let mut presence = host.presence.changes();
-    let mut rooms = host.logs.new_rooms();
+    let mut rooms = host.logs.arrivals();
+    let session = Arc::new(Session::default());
     let mut keys = host.logs.directory().changes();
     // Asked again now that changes are heard: the device may have been removed since its link was let in.
     if !super::is_listed(&host, &caller) {
@@ -41,7 +69,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
                         people(&host, &mut pump, req);
                         continue;
                     }
-                    Ok(frame) => match request(&host, &caller, &mut pump, frame) {
+                    Ok(frame) => match request(&host, &caller, &session, &mut pump, frame) {
                         Ok(()) => continue,
                         Err(why) => why,
                     },
@@ -61,7 +89,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
                 Err(RecvError::Closed) => return Ok(()),
             },
             room = rooms.recv(), if pump.has_room() => match room {
-                Ok(room) if room.genesis.as_direct().is_some_and(|direct| direct.has(&caller.user)) => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
+                Ok(Arrival { user, room }) if user == caller.user => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => {
                     let sender = pump.sender();
@@ -95,7 +123,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
     }
 }
 
-fn request(host: &Arc<Host>, caller: &Caller, pump: &mut Pump, frame: Frame) -> Result<(), Refusal> {
+fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut Pump, frame: Frame) -> Result<(), Refusal> {
     match frame {
         Frame::Follow(Follow { logs }) => {
             let reader = Reader::User(caller.user.clone());
@@ -105,32 +133,73 @@ fn request(host: &Arc<Host>, caller: &Caller, pump: &mut Pump, frame: Frame) -> 
         }
         Frame::Fetch(fetch) => pump.start(page(host.clone(), Reader::User(caller.user.clone()), fetch)),
         Frame::Submit(submit) => {
-            let sender = pump.sender();
+            let (req, sender) = (submit.req, pump.sender());
             let (host, caller) = (host.clone(), caller.clone());
-            pump.start(async move {
-                let req = submit.req;
-                match place(&host, &caller, submit, sender).await {
-                    Ok(frame) => frame,
-                    Err(why) => Refused { req, why, log: None }.into(),
-                }
-            });
+            start(pump, req, async move { place(&host, &caller, submit, sender).await });
         }
         Frame::Chain(Chain { req, user, after }) => {
             let host = host.clone();
-            pump.start(async move { chain(&host, req, &user, after).await.unwrap_or_else(|why| Refused { req, why, log: None }.into()) });
+            start(pump, req, async move { chain(&host, req, &user, after).await });
         }
         Frame::Rooms(Rooms { req }) => {
             let sender = pump.sender();
             pump.start(all_rooms(host.clone(), req, caller.user.clone(), sender));
         }
-        Frame::VaultGet(VaultGet { req }) => {
-            let (host, user) = (host.clone(), caller.user.clone());
-            pump.start(async move { vault(&host, req, &user).await.unwrap_or_else(|why| Refused { req, why, log: None }.into()) });
-        }
         Frame::Ping(Ping { req }) => pump.pong(req),
+        Frame::VaultGet(VaultGet { req })
+        | Frame::VaultPut(VaultPut { req, .. })
+        | Frame::LoginStart(LoginStart { req, .. })
+        | Frame::LoginFinish(LoginFinish { req, .. })
+        | Frame::RekeyStart(RekeyStart { req, .. })
+        | Frame::Rekey(Rekey { req, .. }) => {
+            let (host, caller, session) = (host.clone(), caller.clone(), session.clone());
+            start(pump, req, async move { account(&host, &caller, &session, frame).await });
+        }
         frame => return Err(Refusal::new(Code::WrongState, format!("{} has no place on this link now", frame.name()))),
     }
     Ok(())
+}
+
+/// Runs a request beside the link; a refusal is its answer too.
+fn start(pump: &mut Pump, req: u32, job: impl Future<Output = Result<Frame, Refusal>> + Send + 'static) {
+    pump.start(async move { job.await.unwrap_or_else(|why| Refused { req, why, log: None }.into()) });
+}
+
+/// What is about the account itself.
+async fn account(host: &Host, caller: &Caller, session: &Session, frame: Frame) -> Result<Frame, Refusal> {
+    match frame {
+        Frame::VaultGet(VaultGet { req }) => {
+            let account = host.logs.account(&caller.user).await?.ok_or(Code::Closed)?;
+            Ok(Vault { req, version: account.vault_version, vault: account.vault }.into())
+        }
+        Frame::VaultPut(VaultPut { req, version, vault }) => {
+            host.logs.put_vault(&caller.user, version, vault).await?;
+            Ok(Done { req }.into())
+        }
+        Frame::LoginStart(start) => {
+            let (answer, under_way) = secrets::start(host, caller, start).await?;
+            session.locked().under_way = Some(under_way);
+            Ok(answer)
+        }
+        Frame::LoginFinish(finish) => {
+            let under_way = session.locked().under_way.take();
+            let under_way = under_way.ok_or_else(|| Refusal::new(Code::WrongState, "a login begins with LoginStart"))?;
+            let (answer, proof) = secrets::finish(host, caller, under_way, finish).await?;
+            session.locked().proved = Some((proof, Instant::now()));
+            Ok(answer)
+        }
+        Frame::RekeyStart(start) => {
+            session.proof()?;
+            secrets::rekey_start(host, caller, start)
+        }
+        Frame::Rekey(rekey) => {
+            let origin = Origin::Device { user: caller.user.clone(), device: caller.device };
+            let answer = secrets::rekey(host, origin, session.proof()?, rekey).await?;
+            session.locked().proved = None;
+            Ok(answer)
+        }
+        _ => Err(Code::WrongState.into()),
+    }
 }
 
 /// Starts to follow one log, or says why not.
@@ -139,12 +208,11 @@ pub fn follow(host: &Host, reader: &Reader, pump: &mut Pump, log: LogRef, after:
         LogRef::Name(name) => Some(name),
         LogRef::Number(number) => host.logs.name(number),
     };
-    let refused = match &name {
-        None => Some(Refusal::from(Code::NotFound)),
-        Some(name) if !host.logs.may_read(reader, name) => Some(Code::Forbidden.into()),
-        Some(name) => pump.follower().follow(name.clone(), after).err(),
+    let followed = match &name {
+        None => Err(Refusal::from(Code::NotFound)),
+        Some(name) => pump.follower().follow(reader, name, after),
     };
-    if let Some(why) = refused {
+    if let Err(why) = followed {
         pump.send(Refused { req: 0, why, log: name });
     }
 }
@@ -152,13 +220,9 @@ pub fn follow(host: &Host, reader: &Reader, pump: &mut Pump, log: LogRef, after:
 /// Answers `Fetch`.
 pub async fn page(host: Arc<Host>, reader: Reader, fetch: Fetch) -> Frame {
     let Fetch { req, log, before, after, limit } = fetch;
-    let refused = |why: Refusal| Refused { req, why, log: Some(log.clone()) }.into();
-    if !host.logs.may_read(&reader, &log) {
-        return refused(Code::Forbidden.into());
-    }
-    match host.logs.page(&log, before, after, limit).await {
+    match host.logs.page(&reader, &log, (before, after), limit).await {
         Ok((prev, items)) => Page { req, prev, items }.into(),
-        Err(why) => refused(why),
+        Err(why) => Refused { req, why, log: Some(log) }.into(),
     }
 }
 
@@ -166,12 +230,6 @@ pub async fn page(host: Arc<Host>, reader: Reader, fetch: Fetch) -> Frame {
 pub async fn chain(host: &Host, req: u32, user: &UserName, after: u64) -> Result<Frame, Refusal> {
     let (items, more) = host.logs.chain(user, after).await?;
     Ok(ChainReply { req, items, more }.into())
-}
-
-/// The user's vault.
-async fn vault(host: &Host, req: u32, user: &UserName) -> Result<Frame, Refusal> {
-    let account = host.logs.account(user).await?.ok_or(Code::Closed)?;
-    Ok(Vault { req, version: account.vault_version, vault: account.vault }.into())
 }
 
 /// Puts a draft into its log: here, or through the outbox of the peer that is its hub.
@@ -183,7 +241,7 @@ async fn place(host: &Arc<Host>, caller: &Caller, submit: Submit, sender: mpsc::
         (named, _) => named.hub().cloned().ok_or(Code::NotFound)?,
     };
     if hub == host.name {
-        let origin = Origin::Device { user: caller.user.clone(), device: caller.device, listed: true };
+        let origin = Origin::Device { user: caller.user.clone(), device: caller.device };
         let placed = host.logs.append(origin, &log, draft, genesis).await?;
         return Ok(Accepted { req, seq: placed.seq, hash: placed.hash }.into());
     }
@@ -224,7 +282,7 @@ fn state(host: &Host, user: UserName) -> PersonState {
 }
 
 fn with_list(host: &Host, mut person: PersonState) -> PersonState {
-    person.list = host.logs.directory().state(&person.user).map_or(0, |state| state.list.version);
+    person.list = host.logs.directory().state(&person.user).map_or(0, |state| state.version());
     person
 }
 

@@ -1,13 +1,14 @@
-//! A link whose device is not listed yet: it may register, or log in and add itself to its user's list. Nothing else.
+//! A link whose device is not listed yet: it may register, or log in and add itself to its user's list, perhaps with other
+//! secrets. Nothing else.
 
-use super::Caller;
-use crate::accounts::LoginUnderWay;
+use super::secrets::{self, UnderWay};
+use super::{Caller, is_listed};
 use crate::host::Host;
 use crate::link::handshake::refuse;
 use crate::link::wire::{LinkError, Wire};
-use crate::logs::{NewAccount, Origin};
+use crate::logs::{Admission, NewAccount, Origin, Proof};
 use tidings_proto::frame::{
-    Accepted, Chain, LoginFinish, LoginReply, LoginStart, Refused, RegisterFinish, RegisterReply, RegisterStart, Secret, Submit, Vault,
+    Accepted, Chain, LoginFinish, LoginStart, Refused, RegisterFinish, RegisterReply, RegisterStart, Rekey, RekeyStart, Secret, Submit,
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, limits};
 
@@ -19,11 +20,13 @@ enum Progress {
     /// Nothing yet.
     New,
     /// The server has agreed to a registration, with this code.
-    Registering { code: Option<String> },
+    Registering(Option<String>),
+    /// The server has agreed that an account begins anew, with this code.
+    Renewing(String),
     /// KE2 has been sent.
-    LoggingIn(Box<LoginUnderWay>),
+    LoggingIn(UnderWay),
     /// KE3 was right: the device may be added to the list.
-    LoggedIn,
+    LoggedIn(Proof),
 }
 
 /// Serves a guest until its device is listed (`true`), or it gives up (`false`).
@@ -33,7 +36,8 @@ pub async fn serve(host: &Host, wire: &mut Wire, caller: &Caller) -> Result<bool
         for _ in 0..FRAMES {
             let limit = match progress {
                 Progress::New | Progress::LoggingIn(_) => limits::GUEST_FRAME,
-                Progress::Registering { .. } | Progress::LoggedIn => limits::REGISTER_FRAME,
+                Progress::Registering(_) | Progress::Renewing(_) => limits::REGISTER_FRAME,
+                Progress::LoggedIn(_) => limits::ACCOUNT_FRAME,
             };
             wire.allowance.one_more(limit);
             // Whoever does nothing gives the place to somebody else.
@@ -74,58 +78,84 @@ async fn step(host: &Host, caller: &Caller, progress: &mut Progress, frame: Fram
     let unfinished = |frame: Frame| Ok((frame, false));
     // Whatever goes wrong in a step, the next one starts from nothing.
     let before = match progress {
-        Progress::LoggedIn => Progress::LoggedIn,
+        Progress::LoggedIn(proof) => Progress::LoggedIn(proof.clone()),
         _ => std::mem::replace(progress, Progress::New),
     };
+    let origin = |proof: &Proof| Origin::Guest { user: caller.user.clone(), device: caller.device, proof: proof.clone() };
     match (before, frame) {
-        (Progress::New, Frame::RegisterStart(RegisterStart { req, code, password, recovery })) => {
-            host.accounts.may_register(&host.logs, &caller.user, code.as_deref(), caller.address)?;
-            let password = host.accounts.register(&host.identity, &caller.user, Secret::Password, &password)?;
-            let recovery = host.accounts.register(&host.identity, &caller.user, Secret::Recovery, &recovery)?;
-            *progress = Progress::Registering { code };
-            unfinished(RegisterReply { req, password, recovery, grant: None }.into())
+        (Progress::New, Frame::RegisterStart(start)) => {
+            let (answer, next) = register_start(host, caller, start).await?;
+            *progress = next;
+            unfinished(answer)
         }
-        (Progress::Registering { code }, Frame::RegisterFinish(RegisterFinish { req, password, recovery, vault, draft })) => {
-            let account = NewAccount {
-                user: caller.user.clone(),
-                device: caller.device,
-                password: host.accounts.record(&password)?,
-                recovery: host.accounts.record(&recovery)?,
-                vault,
-                admission: host.accounts.admission(&host.logs, &caller.user, code)?,
-            };
-            let placed = host.logs.register(account, draft).await?;
-            Ok((Accepted { req, seq: placed.seq, hash: placed.hash }.into(), true))
+        (Progress::Registering(code), Frame::RegisterFinish(finish)) => {
+            let admission = host.accounts.admission(&host.logs, &caller.user, code)?;
+            Ok((register_finish(host, caller, admission, finish).await?, true))
         }
-        (Progress::New, Frame::LoginStart(LoginStart { req, with, ke1 })) => {
-            let account = host.logs.account(&caller.user).await?;
-            let from = (&caller.transcript, caller.address);
-            let (ke2, under_way) = host.accounts.login((&host.identity, &host.name), &caller.user, (with, &ke1), account.as_ref(), from)?;
-            *progress = Progress::LoggingIn(Box::new(under_way));
-            unfinished(LoginReply { req, ke2 }.into())
+        (Progress::Renewing(code), Frame::RegisterFinish(finish)) => {
+            Ok((register_finish(host, caller, Admission::Reset(code), finish).await?, true))
         }
-        (Progress::LoggingIn(under_way), Frame::LoginFinish(LoginFinish { req, ke3 })) => {
-            host.accounts.logged_in(&host.name, *under_way, &ke3)?;
-            let account = host.logs.account(&caller.user).await?.ok_or(Code::LoginFailed)?;
-            *progress = Progress::LoggedIn;
-            unfinished(Vault { req, version: account.vault_version, vault: account.vault }.into())
+        (Progress::New, Frame::LoginStart(start)) => {
+            let (answer, under_way) = secrets::start(host, caller, start).await?;
+            *progress = Progress::LoggingIn(under_way);
+            unfinished(answer)
         }
-        (Progress::LoggedIn, Frame::Chain(Chain { req, user, after })) if user == caller.user => {
+        (Progress::LoggingIn(under_way), Frame::LoginFinish(finish)) => {
+            let (answer, proof) = secrets::finish(host, caller, under_way, finish).await?;
+            *progress = Progress::LoggedIn(proof);
+            unfinished(answer)
+        }
+        (Progress::LoggedIn(_), Frame::Chain(Chain { req, user, after })) if user == caller.user => {
             unfinished(super::device::chain(host, req, &user, after).await?)
         }
-        (Progress::LoggedIn, Frame::Submit(Submit { req, log, draft, .. })) => {
+        (Progress::LoggedIn(_), Frame::RekeyStart(start)) => unfinished(secrets::rekey_start(host, caller, start)?),
+        (Progress::LoggedIn(proof), Frame::Rekey(rekey)) => {
+            let answer = secrets::rekey(host, origin(&proof), proof, rekey).await?;
+            Ok((answer, is_listed(host, caller)))
+        }
+        (Progress::LoggedIn(proof), Frame::Submit(Submit { req, log, draft, .. })) => {
             if log != LogName::Keys(host.name.clone()) {
                 return Err(Refusal::new(Code::Forbidden, "this device must be added to its user's list first"));
             }
-            let origin = Origin::Device { user: caller.user.clone(), device: caller.device, listed: false };
-            let placed = host.logs.append(origin, &log, draft, None).await?;
-            Ok((Accepted { req, seq: placed.seq, hash: placed.hash }.into(), super::is_listed(host, caller)))
+            let placed = host.logs.append(origin(&proof), &log, draft, None).await?;
+            Ok((Accepted { req, seq: placed.seq, hash: placed.hash }.into(), is_listed(host, caller)))
         }
         (_, frame) => Err(Refusal::new(
             Code::WrongState,
             format!("{} is not possible before this device is in its user's list: register or log in first", frame.name()),
         )),
     }
+}
+
+/// A name that is taken may be the asker's own, to begin anew with.
+async fn register_start(host: &Host, caller: &Caller, start: RegisterStart) -> Result<(Frame, Progress), Refusal> {
+    let RegisterStart { req, code, password, recovery } = start;
+    let (grant, next) = match host.accounts.may_register(&host.logs, &caller.user, code.as_deref(), caller.address) {
+        Ok(()) => (None, Progress::Registering(code)),
+        Err(why) if matches!(why.code, Code::TooFast | Code::NameRefused) => return Err(why),
+        Err(why) => {
+            let code = code.ok_or_else(|| why.clone())?;
+            let grant = host.logs.grant(&caller.user, &caller.device, &code).await?.ok_or(why)?;
+            (Some(grant), Progress::Renewing(code))
+        }
+    };
+    let password = host.accounts.register(&host.identity, &caller.user, Secret::Password, &password)?;
+    let recovery = host.accounts.register(&host.identity, &caller.user, Secret::Recovery, &recovery)?;
+    Ok((RegisterReply { req, password, recovery, grant }.into(), next))
+}
+
+async fn register_finish(host: &Host, caller: &Caller, admission: Admission, finish: RegisterFinish) -> Result<Frame, Refusal> {
+    let RegisterFinish { req, password, recovery, vault, draft } = finish;
+    let account = NewAccount {
+        user: caller.user.clone(),
+        device: caller.device,
+        password: host.accounts.record(&password)?,
+        recovery: host.accounts.record(&recovery)?,
+        vault,
+        admission,
+    };
+    let placed = host.logs.register(account, draft).await?;
+    Ok(Accepted { req, seq: placed.seq, hash: placed.hash }.into())
 }
 
 /// The asker's number, for the answer to a frame that is refused.
@@ -135,6 +165,8 @@ fn request_number(frame: &Frame) -> u32 {
         | Frame::RegisterFinish(RegisterFinish { req, .. })
         | Frame::LoginStart(LoginStart { req, .. })
         | Frame::LoginFinish(LoginFinish { req, .. })
+        | Frame::RekeyStart(RekeyStart { req, .. })
+        | Frame::Rekey(Rekey { req, .. })
         | Frame::Chain(Chain { req, .. })
         | Frame::Submit(Submit { req, .. }) => *req,
         _ => 0,
@@ -148,7 +180,7 @@ mod tests {
     use crate::config::{Config, Limits, Registration, Transport};
     use crate::identity::Identity;
     use crate::link::guests::GuestPace;
-    use crate::logs::Logs;
+    use crate::logs::{Keeper, Logs};
     use crate::store::sqlite::SqliteStore;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
@@ -168,9 +200,10 @@ mod tests {
             peers: Vec::new(),
             limits: Limits::default(),
         };
-        let identity = Identity::load_or_create(folder, &config.name).unwrap();
+        let identity = Arc::new(Identity::load_or_create(folder, &config.name).unwrap());
         let store = Arc::new(SqliteStore::open(&folder.join("db")).unwrap());
-        let logs = Logs::open(store, Arc::new(LocalBus::default()), config.name.clone()).await.unwrap();
+        let keeper = Keeper { name: config.name.clone(), identity: identity.clone(), limits: config.limits.clone() };
+        let logs = Logs::open(store, Arc::new(LocalBus::default()), keeper).await.unwrap();
         Host { guest_pace, ..Host::new(&config, identity, logs, config.listen) }
     }
 

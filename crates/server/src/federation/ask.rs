@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_proto::frame::{Accepted, Entries, Follow, LogRef, Named, Refused, RoomRef, Submit};
+use tidings_proto::frame::{Accepted, Ended, Entries, Follow, LogRef, Named, Refused, RoomRef, Submit};
 use tidings_proto::{Code, DeviceKey, Frame, Hash, LogName, Refusal, draft};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -161,10 +161,14 @@ impl Asking {
             Frame::Refused(Refused { req: 0, why, log }) => {
                 tracing::debug!(peer = %self.peer.peer.name, code = why.code.name(), ?log, "refused by a peer");
                 if let Some(log) = log {
+                    if why.code == Code::Forbidden {
+                        self.no_more(log.clone());
+                    }
                     // A notice can be here before the room's first message is at its hub.
                     self.replicas.refused(log, Instant::now());
                 }
             }
+            Frame::Ended(Ended { log, .. }) => self.no_more(log),
             Frame::Refused(Refused { req, why, .. }) => {
                 if let Some(sent) = self.outbox.sent.remove(&req) {
                     self.refused(sent, why);
@@ -174,6 +178,12 @@ impl Asking {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The peer has nothing more of a group for our users.
+    fn no_more(&mut self, log: LogName) {
+        let (host, hub) = (self.host.clone(), self.peer.peer.name.clone());
+        self.settling.push(async move { host.logs.no_more(&hub, &log).await }.boxed());
     }
 
     /// Whether more entries wait for their commit than may be held in memory; the link is not read until they are fewer.

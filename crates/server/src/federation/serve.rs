@@ -109,7 +109,9 @@ fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut Pump, frame: Frame) ->
         Frame::Presence(said) => host.presence.peer_says(&peer.peer.name, said.whole, said.people),
         Frame::Ping(Ping { req }) => pump.pong(req),
         Frame::Pong(_) => {}
-        answer @ (Frame::Named(_) | Frame::Entries(_) | Frame::Accepted(_) | Frame::Queued(_) | Frame::Refused(_)) => return Some(answer),
+        answer @ (Frame::Named(_) | Frame::Entries(_) | Frame::Ended(_) | Frame::Accepted(_) | Frame::Queued(_) | Frame::Refused(_)) => {
+            return Some(answer);
+        }
         frame => {
             let why = Refusal::new(Code::WrongState, format!("{} has no place between servers", frame.name()));
             pump.send(Refused { req: 0, why, log: None });

@@ -234,6 +234,9 @@ impl Pump {
 mod tests {
     use super::*;
     use crate::bus::local::LocalBus;
+    use crate::config::Limits;
+    use crate::identity::Identity;
+    use crate::logs::Keeper;
     use crate::store::sqlite::SqliteStore;
     use tidings_proto::frame::Refused;
     use tidings_proto::{Code, Refusal, limits};
@@ -246,7 +249,10 @@ mod tests {
     async fn two_full_links_lose_no_frame_though_every_wait_is_cut_short() {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(&folder.path().join("db")).unwrap());
-        let logs = Logs::open(store, Arc::new(LocalBus::default()), "s1".parse().unwrap()).await.unwrap();
+        let name = "s1".parse().unwrap();
+        let identity = Arc::new(Identity::load_or_create(folder.path(), &name).unwrap());
+        let keeper = Keeper { name, identity, limits: Limits::default() };
+        let logs = Logs::open(store, Arc::new(LocalBus::default()), keeper).await.unwrap();
         let (a, b) = tokio::io::duplex(1024);
         let talk = |io, role| {
             let logs = logs.clone();

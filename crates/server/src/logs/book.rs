@@ -1,11 +1,13 @@
-//! Which logs there are and where each stands, in memory. It shows what is durable, never what is about to be.
+//! Which logs there are, where each stands and who is in it, in memory. It shows what is durable, never what is about to be.
 
 use crate::store::LogRow;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{LogName, ServerName, UserName};
+use tidings_proto::{Genesis, LogName, ServerName, UserName};
+use tidings_trust::Members;
+use tidings_trust::members::Standing;
 
 /// Every log.
 pub struct Book {
@@ -17,15 +19,27 @@ pub struct Book {
 struct Pages {
     rows: HashMap<u64, LogRow>,
     numbers: HashMap<LogName, u64>,
-    /// Rooms by member; members of this server only.
+    /// Rooms by the people who have something in them to read; people of this server only.
     rooms: HashMap<UserName, BTreeSet<u64>>,
     registered: HashSet<UserName>,
+}
+
+/// What has become durable.
+#[derive(Default)]
+pub struct News {
+    pub rows: Vec<LogRow>,
+    pub members: Vec<(u64, Arc<Members>)>,
+    pub followed: Vec<(u64, bool)>,
+    pub tips: Vec<(u64, Tip)>,
+    pub stopped: Vec<u64>,
+    pub registered: Vec<UserName>,
+    pub closed: Vec<UserName>,
 }
 
 impl Book {
     pub fn new(me: ServerName, rows: Vec<LogRow>, registered: Vec<UserName>) -> Book {
         let book = Book { me, pages: RwLock::default() };
-        book.change(rows, registered, [], []);
+        book.change(News { rows, registered, ..News::default() });
         book
     }
 
@@ -50,11 +64,24 @@ impl Book {
         self.read().rows.get(&number).map(|row| row.tip)
     }
 
-    /// A user's rooms, oldest first.
+    /// The rooms in which a user has something to read, or is asked in. Oldest first.
     pub fn rooms_of(&self, user: &UserName) -> Vec<RoomRef> {
         let pages = self.read();
-        let numbers = pages.rooms.get(user).into_iter().flatten();
-        numbers.filter_map(|number| pages.rows.get(number)?.room.clone()).collect()
+        let rows = pages.rooms.get(user).into_iter().flatten().filter_map(|number| pages.rows.get(number));
+        let has_read = |row: &LogRow| row.members.as_ref().and_then(|members| members.person(user)).is_some_and(|it| !it.stays.is_empty());
+        rows.filter(|row| !is_withdrawn(row, user, &self.me) || has_read(row)).filter_map(|row| row.room.clone()).collect()
+    }
+
+    /// How many rooms a user has something to read in, or is asked in.
+    pub fn count_of(&self, user: &UserName) -> usize {
+        self.read().rooms.get(user).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether two people are in one group.
+    pub fn share_a_group(&self, one: &UserName, other: &UserName) -> bool {
+        let pages = self.read();
+        let groups = pages.rooms.get(one).into_iter().flatten().filter_map(|number| pages.rows.get(number)?.members.as_ref());
+        groups.into_iter().any(|members| members.has(one) && members.has(other))
     }
 
     /// Whether `user` has an account here.
@@ -62,48 +89,52 @@ impl Book {
         self.read().registered.contains(user)
     }
 
-    /// The logs that `hub` orders and that are kept here, and where they stand. Not those that have stopped.
+    /// The logs that are to be followed at `hub`, and where they stand here.
     pub fn ordered_by(&self, hub: &ServerName) -> Vec<(LogName, Tip)> {
         let pages = self.read();
-        let ordered = pages.rows.values().filter(|row| hub_of(row) == Some(hub) && !row.stopped);
+        let ordered = pages.rows.values().filter(|row| hub_of(row) == Some(hub) && row.followed && !row.stopped);
         let mut found: Vec<&LogRow> = ordered.collect();
         // By number: people's keys and the public chat come before the rooms.
         found.sort_by_key(|row| row.number);
         found.into_iter().map(|row| (row.name.clone(), row.tip)).collect()
     }
 
-    /// Takes over what has become durable.
-    pub fn change(
-        &self,
-        rows: impl IntoIterator<Item = LogRow>,
-        registered: impl IntoIterator<Item = UserName>,
-        tips: impl IntoIterator<Item = (u64, Tip)>,
-        stopped: impl IntoIterator<Item = u64>,
-    ) {
+    /// Every inbox.
+    pub fn inboxes(&self) -> Vec<LogRow> {
+        self.read().rows.values().filter(|row| matches!(row.name, LogName::Inbox(_))).cloned().collect()
+    }
+
+    /// Takes over what has become durable. Tips and members change in one step: whoever sees a tip sees who may read up to it.
+    pub fn change(&self, news: News) {
         let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
-        for row in rows {
-            for person in row
-                .room
-                .iter()
-                .filter_map(|room| room.genesis.as_direct())
-                .flat_map(|direct| &direct.people)
-                .filter(|person| person.server() == &self.me)
-            {
-                pages.rooms.entry(person.clone()).or_default().insert(row.number);
+        for row in news.rows {
+            if let Some(Genesis::Direct(direct)) = row.room.as_ref().map(|room| &room.genesis) {
+                for person in direct.people.iter().filter(|person| person.server() == &self.me) {
+                    pages.rooms.entry(person.clone()).or_default().insert(row.number);
+                }
             }
             pages.numbers.insert(row.name.clone(), row.number);
-            pages.rows.insert(row.number, row);
-        }
-        pages.registered.extend(registered);
-        for (number, tip) in tips {
-            if let Some(row) = pages.rows.get_mut(&number) {
-                row.tip = tip;
+            let (number, members) = (row.number, row.members.clone());
+            pages.rows.insert(number, row);
+            if let Some(members) = members {
+                pages.people_are(&self.me, number, members);
             }
         }
-        for number in stopped {
-            if let Some(row) = pages.rows.get_mut(&number) {
-                row.stopped = true;
-            }
+        for (number, members) in news.members {
+            pages.people_are(&self.me, number, members);
+        }
+        pages.registered.extend(news.registered);
+        for user in news.closed {
+            pages.registered.remove(&user);
+        }
+        for (number, tip) in news.tips {
+            pages.with(number, |row| row.tip = tip);
+        }
+        for (number, followed) in news.followed {
+            pages.with(number, |row| row.followed = followed);
+        }
+        for number in news.stopped {
+            pages.with(number, |row| row.stopped = true);
         }
     }
 
@@ -112,7 +143,35 @@ impl Book {
     }
 }
 
+impl Pages {
+    fn with(&mut self, number: u64, change: impl FnOnce(&mut LogRow)) {
+        if let Some(row) = self.rows.get_mut(&number) {
+            change(row);
+        }
+    }
+
+    /// A group's people are these from now on.
+    fn people_are(&mut self, me: &ServerName, number: u64, members: Arc<Members>) {
+        let Some(row) = self.rows.get_mut(&number) else { return };
+        let before = row.members.replace(members.clone());
+        for gone in before.iter().flat_map(|before| before.everybody()).filter(|user| members.person(user).is_none()) {
+            if let Some(rooms) = self.rooms.get_mut(gone) {
+                rooms.remove(&number);
+            }
+        }
+        for user in members.everybody().filter(|user| user.server() == me) {
+            self.rooms.entry(user.clone()).or_default().insert(number);
+        }
+    }
+}
+
 /// The server that orders a log.
 pub fn hub_of(row: &LogRow) -> Option<&ServerName> {
     row.room.as_ref().map(|room| &room.hub).or(row.name.hub())
+}
+
+/// Whether `user`'s invitation came to nothing at the hub, which has nothing more to say to this server.
+pub fn is_withdrawn(row: &LogRow, user: &UserName, me: &ServerName) -> bool {
+    let is_invited = |members: &Arc<Members>| members.person(user).is_some_and(|person| person.standing == Standing::Invited);
+    !row.followed && hub_of(row) != Some(me) && row.members.as_ref().is_some_and(is_invited)
 }

@@ -1,17 +1,20 @@
 //! A follower: one link's cursors. It is sent what the tail has, and reads from the store where it is behind.
+//!
+//! Whoever may read all of a frame is sent the very bytes that everybody is sent; a frame is made anew only where something
+//! in it is withheld.
 
-use super::Logs;
 use super::mailbox::Mailbox;
-use super::tail;
-use crate::store::{Most, Page, Range, StoreError};
+use super::spans::Sight;
+use super::{Logs, Reader, tail};
+use crate::store::{LogRow, Most, Page, Range, StoreError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::Item;
-use tidings_proto::{Code, LogName, Refusal, limits};
+use tidings_proto::frame::{Ended, Entries, Item};
+use tidings_proto::{Frame, Hash, LogName, Refusal, limits};
 
 /// A read that failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -21,20 +24,24 @@ pub struct Follower {
     logs: Arc<Logs>,
     mailbox: Arc<Mailbox>,
     cursors: HashMap<u64, Cursor>,
+    /// Logs that have been named on this link; each is once.
+    named: HashSet<u64>,
+    /// How often anything was followed.
+    turns: u64,
     reading: Option<Reading>,
 }
 
 struct Cursor {
+    reader: Reader,
     after: u64,
-    named: bool,
-    /// Counts the times the log was followed: a page that was asked for before is not what is wanted now.
-    turn: u32,
+    /// When the log was followed: a page that was asked for before is not what is wanted now.
+    turn: u64,
 }
 
 struct Reading {
     log: u64,
     after: u64,
-    turn: u32,
+    turn: u64,
     page: BoxFuture<'static, Result<Page, StoreError>>,
 }
 
@@ -55,24 +62,31 @@ pub struct FollowFrame {
     pub number: u64,
     /// The log's name, the first time it has news.
     pub first_named: Option<LogName>,
-    /// An encoded [`tidings_proto::frame::Entries`], shared by everybody who follows.
+    /// An encoded [`Entries`], shared by everybody who may read all of it; or [`Ended`], after which the log is not followed.
     pub frame: Bytes,
 }
 
 impl Follower {
     /// Follows nothing yet.
     pub fn new(logs: &Arc<Logs>) -> Follower {
-        Follower { logs: logs.clone(), mailbox: logs.mailboxes.open(), cursors: HashMap::new(), reading: None }
+        Follower {
+            logs: logs.clone(),
+            mailbox: logs.mailboxes.open(),
+            cursors: HashMap::new(),
+            named: HashSet::new(),
+            turns: 0,
+            reading: None,
+        }
     }
 
     /// Follows `log` from the entry after `after`; whoever followed it already starts again from there.
-    pub fn follow(&mut self, log: LogName, after: u64) -> Result<(), Refusal> {
-        let number = self.logs.book.number(&log).ok_or(Code::NotFound)?;
-        let (named, turn) = self.cursors.get(&number).map_or((false, 0), |cursor| (cursor.named, cursor.turn + 1));
-        self.cursors.insert(number, Cursor { after, named, turn });
+    pub fn follow(&mut self, reader: &Reader, log: &LogName, after: u64) -> Result<(), Refusal> {
+        let (LogRow { number, .. }, _) = self.logs.view.may_see(reader, log)?;
+        self.turns += 1;
+        self.cursors.insert(number, Cursor { reader: reader.clone(), after, turn: self.turns });
         self.logs.mailboxes.add(number, &self.mailbox);
         // Looked at after the mailbox is known, so that nothing falls between.
-        if self.logs.book.tip(number).is_some_and(|tip| tip.seq > after) {
+        if self.goal(number).is_some() {
             self.mailbox.put(number);
         }
         Ok(())
@@ -81,12 +95,7 @@ impl Follower {
     /// What is known to be there now and has not been given out.
     pub fn ahead(&self) -> Ahead {
         let mut ahead = Vec::new();
-        let mut look = |log: u64| {
-            let tip = self.logs.book.tip(log).map_or(0, |tip| tip.seq);
-            if self.cursors.get(&log).is_some_and(|cursor| cursor.after < tip) {
-                ahead.push((log, tip));
-            }
-        };
+        let mut look = |log: u64| ahead.extend(self.goal(log).map(|goal| (log, goal)));
         self.reading.iter().for_each(|reading| look(reading.log));
         self.mailbox.each(look);
         Ahead(ahead)
@@ -94,7 +103,7 @@ impl Follower {
 
     /// Whether all of that has been given out by now.
     pub fn has_passed(&self, ahead: &Ahead) -> bool {
-        ahead.0.iter().all(|(log, tip)| self.cursors.get(log).is_none_or(|cursor| cursor.after >= *tip))
+        ahead.0.iter().all(|(log, goal)| self.cursors.get(log).is_none_or(|cursor| cursor.after >= *goal))
     }
 
     /// Waits for news. Cancel-safe; never ends.
@@ -117,15 +126,32 @@ impl Follower {
         }
     }
 
+    /// How far a log has to be given out, if it is not; beyond every entry where the end of it has to be said.
+    fn goal(&self, log: u64) -> Option<u64> {
+        let (cursor, row) = (self.cursors.get(&log)?, self.logs.view.book.row(log)?);
+        let sight = self.logs.view.sight(&cursor.reader, &row);
+        if sight.is_none_or(|sight| sight.until().is_some()) { Some(u64::MAX) } else { Some(row.tip.seq).filter(|tip| *tip > cursor.after) }
+    }
+
     /// Gives what the tail has of `log`, or starts to read.
     fn look(&mut self, log: u64) -> Option<FollowFrame> {
+        let (row, sight) = self.sight(log)?;
         let (after, turn) = self.cursors.get(&log).map(|cursor| (cursor.after, cursor.turn))?;
-        let tip = self.logs.book.tip(log)?;
-        if tip.seq <= after {
+        let Some(sight) = sight.filter(|sight| sight.until().is_none_or(|until| after < until)) else {
+            return self.end(log);
+        };
+        if row.tip.seq <= after {
             return None;
         }
         if let Some(run) = self.logs.tail.after(log, after) {
-            return self.give(log, run, tip);
+            if sight.has_all(after + 1, run.last, row.tip.seq) {
+                return self.give(run, &row, &sight);
+            }
+            let Ok(Frame::Entries(Entries { prev, items, .. })) = Frame::read(&run.frame, limits::CLIENT_FRAME) else {
+                tracing::error!(log, "a frame of our own cannot be read");
+                return None;
+            };
+            return self.give_some(&row, &sight, prev, items);
         }
         let store = self.logs.store.clone();
         let most = Most { entries: usize::MAX, bytes: limits::PAGE };
@@ -135,7 +161,7 @@ impl Follower {
     }
 
     /// Takes a page that was read.
-    fn read(&mut self, log: u64, after: u64, turn: u32, page: Result<Page, StoreError>) -> Option<FollowFrame> {
+    fn read(&mut self, log: u64, after: u64, turn: u64, page: Result<Page, StoreError>) -> Option<FollowFrame> {
         let page = match page {
             Ok(page) => page,
             Err(StoreError::Closed) => return None,
@@ -153,24 +179,61 @@ impl Follower {
             self.mailbox.put(log);
             return None;
         }
-        let tip = self.logs.book.tip(log)?;
-        let items = page.entries.into_iter().map(|stored| {
-            // Only the last one's tip is used, and only its number: the page is one run.
-            (Tip { seq: stored.seq, hash: page.prev }, Item { entry: stored.entry, got: stored.got })
-        });
-        let run = tail::encode(log, Tip { seq: after, hash: page.prev }, items.collect()).into_iter().next()?;
-        self.give(log, run, tip)
+        // Who may read is asked now: it may have changed while the page was on its way.
+        let (row, sight) = self.sight(log)?;
+        let Some(sight) = sight.filter(|sight| sight.until().is_none_or(|until| after < until)) else {
+            return self.end(log);
+        };
+        let items: Vec<Item> = page.entries.iter().map(|stored| Item { entry: stored.entry.clone(), got: stored.got }).collect();
+        let last = page.entries.last()?.seq;
+        if sight.has_all(after + 1, last, row.tip.seq) {
+            let run = tail::Run::of(log, Tip { seq: after, hash: page.prev }, last, items);
+            return self.give(run, &row, &sight);
+        }
+        self.give_some(&row, &sight, page.prev, items)
     }
 
-    fn give(&mut self, log: u64, run: tail::Run, tip: Tip) -> Option<FollowFrame> {
-        let cursor = self.cursors.get_mut(&log)?;
-        cursor.after = run.last;
-        let first_named = if cursor.named { None } else { self.logs.book.row(log).map(|row| row.name) };
-        cursor.named = true;
-        if run.last < tip.seq {
-            self.mailbox.put(log); // behind the others that wait
+    /// A log, and how much of it its follower sees now.
+    fn sight(&self, log: u64) -> Option<(LogRow, Option<Sight>)> {
+        let cursor = self.cursors.get(&log)?;
+        let row = self.logs.view.book.row(log)?;
+        let sight = self.logs.view.sight(&cursor.reader, &row);
+        Some((row, sight))
+    }
+
+    /// Gives of these entries what the follower may see.
+    fn give_some(&mut self, row: &LogRow, sight: &Sight, prev: Hash, items: Vec<Item>) -> Option<FollowFrame> {
+        let after = self.cursors.get(&row.number)?.after;
+        match sight.of(items, row.tip.seq) {
+            Ok((items, Some(last))) => {
+                let run = tail::Run::of(row.number, Tip { seq: after, hash: prev }, last, items);
+                self.give(run, row, sight)
+            }
+            Ok((_, None)) => None,
+            Err(error) => {
+                tracing::error!(log = %row.name, %error, "a follower cannot be served");
+                None
+            }
         }
-        Some(FollowFrame { number: log, first_named, frame: run.frame })
+    }
+
+    fn give(&mut self, run: tail::Run, row: &LogRow, sight: &Sight) -> Option<FollowFrame> {
+        self.cursors.get_mut(&row.number)?.after = run.last;
+        if row.tip.seq > run.last || sight.until().is_some() {
+            self.mailbox.put(row.number); // behind the others that wait
+        }
+        let first_named = self.named.insert(row.number).then(|| row.name.clone());
+        Some(FollowFrame { number: row.number, first_named, frame: run.frame })
+    }
+
+    /// Says once that nothing more of `log` is for this follower, which follows it no more.
+    fn end(&mut self, log: u64) -> Option<FollowFrame> {
+        let cursor = self.cursors.remove(&log)?;
+        self.logs.mailboxes.remove(std::iter::once(log), &self.mailbox);
+        let row = self.logs.view.book.row(log)?;
+        let until = self.logs.view.sight(&cursor.reader, &row).and_then(|sight| sight.until());
+        let ended = Ended { log: row.name, seq: until.unwrap_or(cursor.after) };
+        Some(FollowFrame { number: log, first_named: None, frame: Frame::Ended(ended).encode() })
     }
 }
 

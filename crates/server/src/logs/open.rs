@@ -4,16 +4,18 @@ use super::batch::Cache;
 use super::book::Book;
 use super::directory::Directory;
 use super::kept::Kept;
+use super::limiter::Limiter;
 use super::mailbox::Mailboxes;
 use super::sequencer::{Sequencer, WAITING};
 use super::tail::Tail;
-use super::{Logs, PAGE_ENTRIES};
+use super::view::{Servers, View};
+use super::{Keeper, Logs, PAGE_ENTRIES, expire};
 use crate::bus::Bus;
-use crate::config::Limits;
 use crate::store::{LogRow, Most, Range, Store, StoreError};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use tidings_proto::{Entry, LogName, ServerName, UserName};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
+use tidings_proto::{Entry, LogName, UserName};
 use tidings_trust::KeyState;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -24,8 +26,9 @@ const ROOMS_BEHIND: usize = 1024;
 /// Bytes of key history that are read at once.
 const READ_AT_ONCE: usize = 1024 * 1024;
 
-/// See [`Logs::open_within`].
-pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName, limits: Limits) -> Result<Arc<Logs>, StoreError> {
+/// See [`Logs::open`].
+pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, keeper: Keeper) -> Result<Arc<Logs>, StoreError> {
+    let Keeper { name: me, identity, limits } = keeper;
     let loaded = store.load().await?;
     let mut states = BTreeMap::new();
     for row in loaded.logs.iter().filter(|row| matches!(row.name, LogName::Keys(_))) {
@@ -34,32 +37,39 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName, limi
     let last_log = loaded.logs.iter().map(|row| row.number).max().unwrap_or(0);
     let cache = Cache::new(last_log, loaded.got, loaded.outbox);
     let (jobs, waiting) = mpsc::channel(WAITING);
+    let key = identity.key();
+    let view = View {
+        servers: Servers::new(me.clone(), key),
+        book: Book::new(me.clone(), loaded.logs, loaded.registered),
+        directory: Directory::new(states),
+        kept: Kept::new(loaded.claims),
+        limiter: Limiter::new(&limits),
+        limits,
+        identity,
+        me,
+    };
     let logs = Arc::new(Logs {
-        book: Arc::new(Book::new(me.clone(), loaded.logs, loaded.registered)),
-        directory: Arc::new(Directory::new(states)),
-        kept: Arc::new(Kept::new(loaded.claims)),
+        view: Arc::new(view),
         tail: Arc::new(Tail::default()),
         mailboxes: Arc::new(Mailboxes::default()),
         new_rooms: broadcast::channel(ROOMS_BEHIND).0,
+        arrivals: broadcast::channel(ROOMS_BEHIND).0,
+        expired: Default::default(),
         jobs: Mutex::new(Some(jobs)),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),
         ended: CancellationToken::new(),
         store,
-        me,
     });
     let mailboxes = logs.mailboxes.clone();
     bus.listen(Box::new(move |woken| mailboxes.post(woken)));
     let sequencer = Sequencer {
-        me: logs.me.clone(),
+        view: logs.view.clone(),
         store: logs.store.clone(),
         bus,
-        book: logs.book.clone(),
-        directory: logs.directory.clone(),
-        kept: logs.kept.clone(),
-        limits,
         tail: logs.tail.clone(),
         new_rooms: logs.new_rooms.clone(),
+        arrivals: logs.arrivals.clone(),
         cache,
         forgotten: 0,
     };
@@ -74,8 +84,26 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, me: ServerName, limi
     logs.tasks.spawn(async move {
         closing.run_until_cancelled(poll).await;
     });
-    logs.know_peer(&logs.me).await?;
+    let (keeping, closing) = (Arc::downgrade(&logs), logs.closing.clone());
+    logs.tasks.spawn(async move {
+        closing.run_until_cancelled(keep_inboxes_short(keeping)).await;
+    });
+    logs.know_peer(&logs.view.me, &key).await?;
     Ok(logs)
+}
+
+/// Forgets now and then what inboxes have kept for long enough.
+async fn keep_inboxes_short(logs: Weak<Logs>) {
+    let mut every = tokio::time::interval(expire::EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        let Some(logs) = logs.upgrade() else { return };
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(expire::KEPT);
+        if let Err(error) = logs.expire_inboxes(before.as_millis() as u64).await {
+            tracing::error!(%error, "inboxes could not be looked through");
+        }
+    }
 }
 
 /// Reads a key history as it was judged when it came.

@@ -1,17 +1,20 @@
 //! Pages of logs that a peer orders, on their way into the replicas here. A peer is believed about order, and about
 //! nothing else: the chain must hold, and every open draft must be its author's.
 
+mod judge;
+
 use super::book::hub_of;
-use super::rules::content;
 use super::sequencer::{Job, Replicate};
 use super::{Logs, Refusal};
+use crate::store::{LogRow, Questions};
 use bytes::Bytes;
+use judge::Judge;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tidings_proto::chain::{self, Tip};
-use tidings_proto::{DecodeError, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, ServerName, UserName};
-use tidings_trust::KeyState;
-use tidings_trust::drafts::{DraftError, check_past};
+use tidings_proto::draft::Erase;
+use tidings_proto::{DecodeError, Entry, Hash, Kind, LogName, ServerName, UserName, cbor, limits};
+use tidings_trust::{KeyState, Members};
 
 /// Why a page was not taken.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,12 +30,9 @@ pub enum ReplicaError {
         /// The first in the page.
         found: u64,
     },
-    /// The page tells another story than what is here. The log takes nothing more.
+    /// The page tells another story than what is here, or cannot be read. The log takes nothing more.
     #[error("the chain is broken: {0}")]
     Broken(String),
-    /// Not readable.
-    #[error(transparent)]
-    Malformed(#[from] DecodeError),
     /// Not a log that is kept here, or not one of this peer's.
     #[error("this log is not followed from this peer")]
     NotFollowed,
@@ -51,43 +51,53 @@ pub struct Checked {
     pub flawed: bool,
     /// `keys@`: the state after it.
     pub state: Option<Arc<KeyState>>,
+    /// A group: the people after it, where it changes them.
+    pub members: Option<Arc<Members>>,
+    /// The entry that is forgotten with it, and its stub.
+    pub erased: Option<(u64, Bytes)>,
 }
 
 /// Consecutive entries, and the chain's hash before the first.
 pub type Page = (Hash, Vec<Bytes>);
 
 /// What pages come to.
-#[derive(Default)]
 struct Judged {
     entries: Vec<Checked>,
-    /// `keys@`: the states after them.
-    states: HashMap<UserName, Arc<KeyState>>,
     /// Why the rest is not among them.
     rest: Option<ReplicaError>,
+}
+
+/// The next entry of a page, with the tip there, and why its draft could not be read.
+struct Next {
+    tip: Tip,
+    entry: Entry,
+    unreadable: Option<DecodeError>,
 }
 
 /// See [`Logs::replicate_pages`].
 pub async fn replicate(logs: &Logs, hub: &ServerName, log: &LogName, pages: &[Page]) -> Result<Tip, ReplicaError> {
     loop {
-        let row = logs.book.find(log).filter(|row| hub_of(row) == Some(hub)).ok_or(ReplicaError::NotFollowed)?;
-        if *hub == logs.me {
+        let row = logs.view.book.find(log).filter(|row| hub_of(row) == Some(hub)).ok_or(ReplicaError::NotFollowed)?;
+        if *hub == logs.view.me {
             return Err(ReplicaError::NotFollowed);
         }
         if row.stopped {
             return Err(ReplicaError::Broken("it was broken before".into()));
         }
-        let mut judged = Judged::default();
+        let (mut entries, mut rest) = (Vec::new(), None);
         for (prev, items) in pages {
             // Each page is held against the one before, as if that were here already.
-            let ours = judged.entries.last().map_or(row.tip, |checked| checked.tip);
-            match continues(log, ours, *prev, items) {
-                Ok(entries) => judge(logs, &row, entries, &mut judged),
-                Err(error) => judged.rest = Some(error),
-            }
-            if judged.rest.is_some() {
+            let ours = entries.last().map_or(row.tip, |next: &Next| next.tip);
+            let (new, wrong) = continues(log, ours, *prev, items);
+            entries.extend(new);
+            rest = wrong;
+            if rest.is_some() {
                 break;
             }
         }
+        let targets = targets(logs, &row, &entries).await.map_err(ReplicaError::Store)?;
+        let judged = Judge::new(&logs.view, &row, targets).judge(entries);
+        let rest = judged.rest.or(rest);
         let mut tip = row.tip;
         if !judged.entries.is_empty() {
             let (number, base, entries) = (row.number, row.tip, judged.entries);
@@ -98,116 +108,75 @@ pub async fn replicate(logs: &Logs, hub: &ServerName, log: &LogName, pages: &[Pa
                 Err(why) => return Err(ReplicaError::Store(why)),
             }
         }
-        return match judged.rest {
-            None => Ok(tip),
-            Some(error) => {
-                if let ReplicaError::Broken(_) = error {
-                    logs.ask(|reply| Job::Stop { log: row.number, reply }).await.map_err(ReplicaError::Store)?;
-                }
-                Err(error)
-            }
-        };
+        let Some(error) = rest else { return Ok(tip) };
+        if let ReplicaError::Broken(why) = &error {
+            tracing::error!(%log, %hub, why, "this replica takes nothing more");
+            logs.ask(|reply| Job::Stop { log: row.number, reply }).await.map_err(ReplicaError::Store)?;
+        }
+        return Err(error);
     }
 }
 
-/// The entries of a page that are new here, each with the tip there, once the page is known to tell the story that is here.
-fn continues(log: &LogName, ours: Tip, prev: Hash, items: &[Bytes]) -> Result<Vec<(Tip, Entry)>, ReplicaError> {
-    let entries = items.iter().map(|item| Entry::read(item)).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = entries.first() else { return Ok(Vec::new()) };
+/// The entries of a page that are new here, once the page is known to tell the story that is here; and what is wrong with the
+/// entry after them, or with the page.
+fn continues(log: &LogName, ours: Tip, prev: Hash, items: &[Bytes]) -> (Vec<Next>, Option<ReplicaError>) {
+    let (mut new, mut tip) = (Vec::new(), None);
+    for item in items {
+        let (entry, unreadable) = match Entry::skim(item) {
+            Ok(read) => read,
+            Err(error) => return (new, Some(ReplicaError::Broken(format!("an entry cannot be read: {error}")))),
+        };
+        let before = match tip {
+            Some(tip) => tip,
+            None => match beginning(ours, prev, &entry) {
+                Ok(tip) => tip,
+                Err(error) => return (new, Some(error)),
+            },
+        };
+        let next = match chain::extend(log, &before, &entry) {
+            Ok(next) => next,
+            Err(broken) => return (Vec::new(), Some(ReplicaError::Broken(broken.to_string()))),
+        };
+        if !is_same_story(ours, next) {
+            return (Vec::new(), Some(other_story(ours)));
+        }
+        if next.seq > ours.seq {
+            new.push(Next { tip: next, entry, unreadable });
+        }
+        tip = Some(next);
+    }
+    (new, None)
+}
+
+/// The tip before a page's first entry.
+fn beginning(ours: Tip, prev: Hash, first: &Entry) -> Result<Tip, ReplicaError> {
     if first.seq == 0 {
         return Err(ReplicaError::Broken("entries are counted from 1".into()));
     }
     if first.seq > ours.seq + 1 {
         return Err(ReplicaError::Gap { next: ours.seq + 1, found: first.seq });
     }
-    let mut tip = Tip { seq: first.seq - 1, hash: prev };
-    let same_story = |tip: &Tip| tip.seq != ours.seq || tip.hash == ours.hash;
-    let other_story = || ReplicaError::Broken(format!("the hub has another hash at entry {}", ours.seq));
-    if !same_story(&tip) {
-        return Err(other_story());
-    }
-    let mut new = Vec::new();
-    for entry in entries {
-        tip = chain::extend(log, &tip, &entry).map_err(|broken| ReplicaError::Broken(broken.to_string()))?;
-        if !same_story(&tip) {
-            return Err(other_story());
-        }
-        if tip.seq > ours.seq {
-            new.push((tip, entry));
-        }
-    }
-    Ok(new)
+    let tip = Tip { seq: first.seq - 1, hash: prev };
+    if is_same_story(ours, tip) { Ok(tip) } else { Err(other_story(ours)) }
 }
 
-/// Which entries are kept, and as what.
-fn judge(logs: &Logs, row: &crate::store::LogRow, entries: Vec<(Tip, Entry)>, judged: &mut Judged) {
-    for (tip, entry) in entries {
-        let verdict = match (&row.name, &entry.payload) {
-            (LogName::Room(_), _) if entry.seq == 1 => match &row.room {
-                Some(room) if room.genesis.as_direct().is_some_and(|direct| direct.draft().hash() == entry.draft_hash()) => {
-                    Verdict::Good(None)
-                }
-                _ => Verdict::Broken("its first entry is not the room's genesis".into()),
-            },
-            (_, Payload::Stub(_)) => Verdict::Good(None),
-            (LogName::Public(hub), Payload::Draft(draft)) => post(logs, hub, &row.name, draft),
-            (LogName::Keys(_), Payload::Draft(draft)) => {
-                let before = judged.states.get(&draft.author).cloned().or_else(|| logs.directory.state(&draft.author));
-                match KeyState::apply(before.as_deref(), &row.name, entry.seq, draft, None) {
-                    Ok(state) => {
-                        let state = Arc::new(state);
-                        judged.states.insert(draft.author.clone(), state.clone());
-                        Verdict::Good(Some(state))
-                    }
-                    Err(error) => Verdict::Flawed(error.to_string()),
-                }
-            }
-            (LogName::Room(_), Payload::Draft(draft)) => match &row.room {
-                Some(room) if draft.kind == Kind::Sealed && room.genesis.as_direct().is_some_and(|direct| direct.has(&draft.author)) => {
-                    Verdict::Good(None)
-                }
-                _ => Verdict::Flawed("not a sealed message of a member's".into()),
-            },
-            (LogName::Inbox(_), _) => Verdict::Broken("an inbox is kept by its owner's server only".into()),
-        };
-        match verdict {
-            Verdict::Good(state) => judged.entries.push(Checked { tip, entry: entry.encode(), flawed: false, state }),
-            Verdict::Flawed(why) => {
-                tracing::warn!(log = %row.name, seq = entry.seq, why, "an entry of a peer's cannot be verified; a stub is kept");
-                let stub = Entry { payload: Payload::Stub(entry.draft_hash()), ..entry };
-                judged.entries.push(Checked { tip, entry: stub.encode(), flawed: true, state: None });
-            }
-            Verdict::NotYet(user) => {
-                judged.rest = Some(ReplicaError::NotYet(user));
-                return;
-            }
-            Verdict::Broken(why) => {
-                judged.rest = Some(ReplicaError::Broken(why));
-                return;
-            }
-        }
-    }
+fn is_same_story(ours: Tip, theirs: Tip) -> bool {
+    theirs.seq != ours.seq || theirs.hash == ours.hash
 }
 
-enum Verdict {
-    Good(Option<Arc<KeyState>>),
-    Flawed(String),
-    NotYet(UserName),
-    Broken(String),
+fn other_story(ours: Tip) -> ReplicaError {
+    ReplicaError::Broken(format!("the hub has another hash at entry {}", ours.seq))
 }
 
-/// A public post of one of the hub's users.
-fn post(logs: &Logs, hub: &ServerName, log: &LogName, draft: &Encoded<Draft>) -> Verdict {
-    if draft.kind != Kind::Post || draft.author.server() != hub {
-        return Verdict::Flawed("not a post of one of the server's own users".into());
+/// The entries that are here and that others in the page say are to be forgotten.
+async fn targets(logs: &Logs, row: &LogRow, entries: &[Next]) -> Result<HashMap<u64, Entry>, Refusal> {
+    let erasures = entries.iter().filter_map(|next| next.entry.draft()).filter(|draft| draft.kind == Kind::Erase);
+    let named = erasures.filter_map(|draft| cbor::decode::<Erase>(&draft.body, limits::DRAFT).ok()).map(|erase| erase.seq);
+    let questions =
+        Questions { entries: named.filter(|seq| *seq <= row.tip.seq).map(|seq| (row.number, seq)).collect(), ..Questions::default() };
+    if questions.is_empty() {
+        return Ok(HashMap::new());
     }
-    if let Err(why) = content(draft) {
-        return Verdict::Flawed(why.text);
-    }
-    let Some(author) = logs.directory.state(&draft.author) else { return Verdict::NotYet(draft.author.clone()) };
-    match check_past(log, draft, &author) {
-        Ok(()) => Verdict::Good(None),
-        Err(DraftError::NotYet) => Verdict::NotYet(draft.author.clone()),
-        Err(error) => Verdict::Flawed(error.to_string()),
-    }
+    let answers = logs.store.look_up(questions).await?;
+    Ok(answers.entries.into_iter().flatten().filter_map(|bytes| Entry::read(&bytes).ok()).map(|entry| (entry.seq, entry)).collect())
 }

@@ -1,184 +1,263 @@
 //! Who may append what where. What can be judged by a draft alone and by what is durable; order (n, epochs, key
-//! histories) is the sequencer's.
+//! histories, who is in a group) is the sequencer's.
 
-use super::book::Book;
-use super::directory::Directory;
-use super::{NewAccount, Origin, Reader};
+use super::view::View;
+use super::{Admission, NewAccount, Origin, Secrets};
 use crate::federation::Outgoing;
 use bytes::Bytes;
+use std::sync::Arc;
+use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{
-    Code, Content, DecodeError, Direct, Draft, Encoded, Genesis, Kind, LogName, Refusal, ServerName, UserName, cbor, draft, limits,
-};
+use tidings_proto::membership::{self, Invitation, Invite};
+use tidings_proto::{Code, Content, DecodeError, Direct, Draft, Encoded, Genesis, Kind, LogName, Refusal, UserName, cbor, draft, limits};
+use tidings_trust::device_list::{DeviceList, LIST_LIMIT, SIGNED_LIMIT, SignedList, VaultRef};
 use tidings_trust::drafts::{DraftError, check_listed, check_open};
+use tidings_trust::members::MembersError;
 use tidings_trust::{KeyState, KeysError};
-
-/// The epoch of every message in a room whose suite has none.
-const ONLY_EPOCH: u64 = 0;
-
-/// What the rules look at.
-pub struct Rules<'a> {
-    pub me: &'a ServerName,
-    pub book: &'a Book,
-    pub directory: &'a Directory,
-}
 
 /// A draft that may be appended, as far as it can be told alone.
 pub struct Admitted {
     pub draft: Encoded<Draft>,
     /// A room that is learnt with it.
     pub room: Option<RoomRef>,
+    /// `keys@`: what it makes of its author's history.
+    pub keyed: Option<Keyed>,
 }
 
-impl Rules<'_> {
+/// What a draft makes of a key history: all of its signatures are checked where it came in, many at once.
+pub struct Keyed {
+    /// The history that it was held against.
+    pub before: Option<Arc<KeyState>>,
+    /// The history with it; only its place is not known yet.
+    pub after: Result<KeyState, KeysError>,
+}
+
+impl View {
     /// A draft for a log that is ordered here.
-    pub fn append(&self, origin: &Origin, log: &LogName, bytes: Bytes, genesis: Option<Genesis>) -> Result<Admitted, Refusal> {
-        let draft = draft::read(bytes)?;
-        if draft.n == 0 {
-            return Err(Refusal::new(Code::Malformed, "a device's drafts are counted from 1"));
-        }
+    pub fn admit(&self, origin: &Origin, log: &LogName, bytes: Bytes, genesis: Option<Genesis>) -> Result<Admitted, Refusal> {
+        let draft = numbered(bytes)?;
         is_from(origin, &draft)?;
-        if let Origin::Device { listed: false, .. } = origin
-            && (*log != LogName::Keys(self.me.clone()) || draft.kind != Kind::List)
-        {
+        let own_keys = *log == LogName::Keys(self.me.clone());
+        if matches!(origin, Origin::Guest { .. }) && !(own_keys && draft.kind == Kind::List) {
             return Err(Code::Forbidden.into());
         }
         let by_peer = matches!(origin, Origin::Peer(_));
         let room = match log {
-            LogName::Public(hub) | LogName::Keys(hub) if hub != self.me || by_peer => return Err(Code::Forbidden.into()),
+            LogName::Public(hub) | LogName::Keys(hub) if *hub != self.me || by_peer => return Err(Code::Forbidden.into()),
             LogName::Public(_) => {
                 self.post(log, &draft)?;
                 None
             }
             LogName::Keys(_) => {
-                // The sequencer checks it against the list before it.
+                if draft.kind == Kind::Rotate {
+                    return Err(Code::PasswordNeeded.into());
+                }
                 kind_is(&draft, Kind::List)?;
                 None
             }
-            LogName::Inbox(user) if user.server() == self.me && self.book.is_registered(user) => Some(self.notice(log, user, &draft)?),
+            LogName::Inbox(user) if user.server() == &self.me => {
+                self.is_somebody(user)?;
+                self.pointer(log, user, &draft)?
+            }
             LogName::Inbox(_) => return Err(Code::NotFound.into()),
-            LogName::Room(_) => self.sealed(log, self.me, &draft, genesis)?,
+            LogName::Room(_) => self.in_room(log, &draft, genesis)?,
         };
-        Ok(Admitted { draft, room })
+        let keyed = own_keys.then(|| self.keyed(&draft));
+        Ok(Admitted { draft, room, keyed })
     }
 
-    /// The first device list of a new account.
-    pub fn register(&self, account: &NewAccount, bytes: Bytes) -> Result<Encoded<Draft>, Refusal> {
-        let draft = draft::read(bytes)?;
-        if account.user.server() != self.me || draft.author != account.user || draft.device != account.device {
+    /// The device list of a new account, or of one that begins anew.
+    pub fn register(&self, account: &NewAccount, bytes: Bytes) -> Result<Admitted, Refusal> {
+        let draft = numbered(bytes)?;
+        if account.user.server() != &self.me || draft.author != account.user || draft.device != account.device {
             return Err(Code::Forbidden.into());
         }
-        if account.vault.len() > limits::VAULT {
-            return Err(Refusal::new(Code::TooLarge, format!("a vault is at most {} bytes long", limits::VAULT)));
+        fits_a_vault(&account.vault)?;
+        if let Admission::Reset(_) = account.admission {
+            kind_is(&draft, Kind::Reset)?;
+        } else {
+            kind_is(&draft, Kind::First)?;
+            if draft.n != 1 {
+                return Err(Refusal::new(Code::Malformed, "an account's first draft has n = 1"));
+            }
         }
-        kind_is(&draft, Kind::First)?;
-        if draft.n != 1 {
-            return Err(Refusal::new(Code::Malformed, "an account's first draft has n = 1"));
-        }
-        Ok(draft)
+        let keyed = Some(self.keyed(&draft));
+        Ok(Admitted { draft, room: None, keyed })
     }
 
-    /// A draft for a log that `peer` orders.
-    pub fn outgoing(&self, peer: &ServerName, outgoing: &Outgoing) -> Result<Admitted, Refusal> {
-        let draft = draft::read(outgoing.draft.clone())?;
-        if draft.author != outgoing.user || draft.device != outgoing.device || draft.author.server() != self.me || draft.n == 0 {
+    /// A device list that comes with other secrets or another vault.
+    pub fn rekey(&self, origin: &Origin, secrets: &Secrets, bytes: Bytes) -> Result<Admitted, Refusal> {
+        let draft = numbered(bytes)?;
+        is_from(origin, &draft)?;
+        fits_a_vault(&secrets.vault)?;
+        kind_is(&draft, if draft.kind == Kind::Rotate { Kind::Rotate } else { Kind::List })?;
+        let signed: SignedList = cbor::decode(&draft.body, SIGNED_LIMIT)?;
+        let list: DeviceList = cbor::decode(&signed.list, LIST_LIMIT)?;
+        if list.vault != (VaultRef { version: secrets.version, hash: tidings_proto::Hash::of(&secrets.vault) }) {
+            return Err(Refusal::new(Code::Malformed, "the device list names another vault than the one it comes with"));
+        }
+        let keyed = Some(self.keyed(&draft));
+        Ok(Admitted { draft, room: None, keyed })
+    }
+
+    /// A draft for a log that a peer orders.
+    pub fn outgoing(&self, peer: &tidings_proto::ServerName, outgoing: &Outgoing) -> Result<Admitted, Refusal> {
+        let draft = numbered(outgoing.draft.clone())?;
+        if draft.author != outgoing.user || draft.device != outgoing.device || draft.author.server() != &self.me {
             return Err(Code::Forbidden.into());
         }
         let room = match &outgoing.log {
             LogName::Inbox(user) if user.server() == peer => {
-                self.notice(&outgoing.log, user, &draft)?;
+                self.pointer(&outgoing.log, user, &draft)?;
                 None
             }
-            LogName::Room(_) => self.sealed(&outgoing.log, peer, &draft, outgoing.genesis.clone())?,
+            LogName::Room(_) => match &outgoing.genesis {
+                Some(genesis) if genesis.hub() != peer => return Err(other_genesis()),
+                genesis => self.in_room(&outgoing.log, &draft, genesis.clone())?,
+            },
             _ => return Err(Code::Forbidden.into()),
         };
-        Ok(Admitted { draft, room })
+        Ok(Admitted { draft, room, keyed: None })
     }
 
-    /// Whether `reader` may read `log`.
-    pub fn may_read(&self, reader: &Reader, log: &LogName) -> bool {
-        let room = || self.book.find(log).and_then(|row| row.room);
-        match (reader, log) {
-            (Reader::User(_), LogName::Public(_) | LogName::Keys(_)) => true,
-            (Reader::User(user), LogName::Inbox(owner)) => user == owner,
-            (Reader::User(user), LogName::Room(_)) => {
-                room().is_some_and(|room| room.genesis.as_direct().is_some_and(|direct| direct.has(user)))
-            }
-            (Reader::Peer(_), LogName::Public(hub) | LogName::Keys(hub)) => hub == self.me,
-            (Reader::Peer(_), LogName::Inbox(_)) => false,
-            (Reader::Peer(peer), LogName::Room(_)) => room().is_some_and(|room| {
-                room.hub == *self.me
-                    && room.genesis.as_direct().iter().flat_map(|direct| &direct.people).any(|person| person.server() == peer)
-            }),
-        }
-    }
-
+    /// A post, or what takes one back.
     fn post(&self, log: &LogName, draft: &Encoded<Draft>) -> Result<(), Refusal> {
-        kind_is(draft, Kind::Post)?;
-        content(draft)?;
+        if draft.kind == Kind::Erase {
+            kind_is(draft, Kind::Erase)?;
+            read_body::<Erase>(draft)?;
+        } else {
+            kind_is(draft, Kind::Post)?;
+            content(draft)?;
+        }
         check_open(log, draft, &*self.author(draft)?).map_err(not_believed)
     }
 
-    /// A pointer to the direct room of its author and the inbox's owner.
-    fn notice(&self, log: &LogName, owner: &UserName, draft: &Encoded<Draft>) -> Result<RoomRef, Refusal> {
-        kind_is(draft, Kind::Notice)?;
-        let room: RoomRef = cbor::decode(&draft.body, limits::DRAFT)?;
-        let is_theirs = |direct: &Direct| direct.has(owner) && direct.other(owner) == &draft.author;
-        if !room.genesis.as_direct().is_some_and(is_theirs) || &room.hub != room.genesis.hub() {
-            return Err(Refusal::new(Code::Forbidden, "a notice points to the direct room of its author and the inbox's owner"));
-        }
+    /// Something for an inbox: a pointer to a direct room of its author and the owner, or to a group that the owner is asked
+    /// into; or what takes one back. With the room.
+    fn pointer(&self, log: &LogName, owner: &UserName, draft: &Encoded<Draft>) -> Result<Option<RoomRef>, Refusal> {
+        let room = match draft.kind {
+            Kind::Erase => {
+                kind_is(draft, Kind::Erase)?;
+                read_body::<Erase>(draft)?;
+                None
+            }
+            Kind::Invitation => {
+                kind_is(draft, Kind::Invitation)?;
+                Some(self.invitation(draft)?)
+            }
+            _ => {
+                kind_is(draft, Kind::Notice)?;
+                let room: RoomRef = cbor::decode(&draft.body, limits::DRAFT)?;
+                let is_theirs = |direct: &Direct| direct.has(owner) && direct.other(owner) == &draft.author;
+                if !room.genesis.as_direct().is_some_and(is_theirs) || &room.hub != room.genesis.hub() {
+                    return Err(Refusal::new(Code::Forbidden, "a notice points to the direct room of its author and the inbox's owner"));
+                }
+                Some(room)
+            }
+        };
         check_open(log, draft, &*self.author(draft)?).map_err(not_believed)?;
         Ok(room)
     }
 
-    /// A message to a room that `hub` orders. Whether its author is a member of a room that is known already is told by the
-    /// sequencer, which knows of rooms that are about to be.
-    fn sealed(
-        &self,
-        log: &LogName,
-        hub: &ServerName,
-        draft: &Encoded<Draft>,
-        genesis: Option<Genesis>,
-    ) -> Result<Option<RoomRef>, Refusal> {
-        if draft.kind != Kind::Sealed {
-            return Err(Refusal::new(Code::Forbidden, "a room takes sealed messages only"));
+    fn invitation(&self, draft: &Draft) -> Result<RoomRef, Refusal> {
+        let invitation: Invitation = cbor::decode(&draft.body, limits::DRAFT)?;
+        if invitation.sealed.len() > membership::SEALED_LIMIT {
+            let size = invitation.sealed.len();
+            return Err(DecodeError::TooLarge { size, limit: membership::SEALED_LIMIT }.into());
         }
-        match draft.epoch {
-            Some(ONLY_EPOCH) => {}
-            Some(_) => return Err(Code::Stale.into()),
-            None => return Err(Refusal::new(Code::Malformed, "a sealed message names its room's epoch")),
+        let room = invitation.room;
+        if room.genesis.as_group().is_none() || &room.hub != room.genesis.hub() {
+            return Err(Refusal::new(Code::Forbidden, "an invitation points to a group, at the server that orders it"));
         }
-        let room = match genesis {
-            Some(genesis) if genesis.log() != *log || genesis.hub() != hub => {
-                return Err(Refusal::new(Code::Forbidden, "the genesis is of another room, or of another server's"));
-            }
-            Some(genesis) => {
-                // Own users' names are known to be somebody's; a peer answers for its own.
-                let nobody = |person: &&UserName| person.server() == self.me && !self.book.is_registered(person);
-                if genesis.as_direct().iter().flat_map(|direct| &direct.people).any(|person| nobody(&person)) {
-                    return Err(Code::NotFound.into());
-                }
-                Some(RoomRef { hub: hub.clone(), genesis })
-            }
-            None => None,
-        };
-        check_listed(draft, &*self.author(draft)?).map_err(not_believed)?;
+        self.takes_part(&room.hub)?;
         Ok(room)
     }
 
-    fn author(&self, draft: &Draft) -> Result<std::sync::Arc<KeyState>, Refusal> {
+    /// A draft for a room. Whether its author is a member is told by the sequencer, which knows of rooms that are about to be.
+    fn in_room(&self, log: &LogName, draft: &Encoded<Draft>, genesis: Option<Genesis>) -> Result<Option<RoomRef>, Refusal> {
+        let author = self.author(draft)?;
+        match draft.kind {
+            Kind::Sealed => {
+                if draft.epoch.is_none() {
+                    return Err(Refusal::new(Code::Malformed, "a sealed message names its room's epoch"));
+                }
+                let room = genesis.map(|genesis| self.direct(log, genesis)).transpose()?;
+                check_listed(draft, &author).map_err(not_believed)?;
+                return Ok(room);
+            }
+            Kind::Genesis => {
+                check_open(log, draft, &author).map_err(not_believed)?;
+                let genesis = Genesis::read(&draft.body).ok().filter(|genesis| genesis.log() == *log && genesis.as_group().is_some());
+                let genesis = genesis.ok_or_else(|| members_refused(MembersError::WrongGenesis))?;
+                return Ok(Some(RoomRef { hub: genesis.hub().clone(), genesis }));
+            }
+            Kind::Invite => self.is_reachable(&read_body::<Invite>(draft)?.user)?,
+            Kind::Erase => {
+                read_body::<Erase>(draft)?;
+            }
+            kind if kind.is_membership() => {}
+            _ => return Err(Refusal::new(Code::Forbidden, "a room takes sealed messages, and what changes its members, only")),
+        }
+        check_open(log, draft, &author).map_err(not_believed)?;
+        Ok(None)
+    }
+
+    /// The direct room that comes with its first message.
+    fn direct(&self, log: &LogName, genesis: Genesis) -> Result<RoomRef, Refusal> {
+        let Some(direct) = genesis.as_direct().filter(|_| genesis.log() == *log) else { return Err(other_genesis()) };
+        direct.people.iter().try_for_each(|person| self.is_reachable(person))?;
+        Ok(RoomRef { hub: genesis.hub().clone(), genesis })
+    }
+
+    /// Whether there may be somebody of this name. Own users are known; a peer answers for its own.
+    fn is_reachable(&self, user: &UserName) -> Result<(), Refusal> {
+        if user.server() == &self.me { self.is_somebody(user) } else { self.takes_part(user.server()) }
+    }
+
+    fn is_somebody(&self, user: &UserName) -> Result<(), Refusal> {
+        if self.book.is_registered(user) {
+            return Ok(());
+        }
+        let was = self.directory.state(user).is_some();
+        Err(if was { Code::Closed } else { Code::NotFound }.into())
+    }
+
+    fn takes_part(&self, server: &tidings_proto::ServerName) -> Result<(), Refusal> {
+        if self.servers.has(server) {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::UnknownPeer, format!("{} does not know {server}", self.me)))
+    }
+
+    fn keyed(&self, draft: &Encoded<Draft>) -> Keyed {
+        let before = self.directory.state(&draft.author);
+        let seq = before.as_ref().map_or(1, |before| before.seq + 1);
+        let log = LogName::Keys(self.me.clone());
+        let after = KeyState::apply(before.as_deref(), &log, seq, draft, Some(&self.identity.key()));
+        Keyed { before, after }
+    }
+
+    fn author(&self, draft: &Draft) -> Result<Arc<KeyState>, Refusal> {
         match self.directory.state(&draft.author) {
             Some(state) => Ok(state),
-            None if draft.author.server() == self.me => Err(Code::Revoked.into()),
+            None if draft.author.server() == &self.me => Err(Code::Revoked.into()),
             None => Err(Refusal::from(Code::NotYet).retry_after(1)),
         }
     }
 }
 
+fn numbered(bytes: Bytes) -> Result<Encoded<Draft>, Refusal> {
+    let draft = draft::read(bytes)?;
+    if draft.n == 0 {
+        return Err(Refusal::new(Code::Malformed, "a device's drafts are counted from 1"));
+    }
+    Ok(draft)
+}
+
 /// Whether a draft comes from whom it says.
 fn is_from(origin: &Origin, draft: &Draft) -> Result<(), Refusal> {
     let fits = match origin {
-        Origin::Device { user, device, .. } => draft.author == *user && draft.device == *device,
+        Origin::Device { user, device } | Origin::Guest { user, device, .. } => draft.author == *user && draft.device == *device,
         Origin::Peer(peer) => draft.author.server() == peer,
     };
     if fits { Ok(()) } else { Err(Refusal::new(Code::Forbidden, "the draft has another author or device than its sender")) }
@@ -192,6 +271,23 @@ fn kind_is(draft: &Draft, kind: Kind) -> Result<(), Refusal> {
         return Err(Refusal::new(Code::Malformed, "this log has no epochs"));
     }
     Ok(())
+}
+
+fn other_genesis() -> Refusal {
+    Refusal::new(Code::Forbidden, "the genesis is of another room, or of another server's")
+}
+
+/// Whether an account may keep this vault.
+pub fn fits_a_vault(vault: &Bytes) -> Result<(), Refusal> {
+    if vault.len() > limits::VAULT {
+        return Err(Refusal::new(Code::TooLarge, format!("a vault is at most {} bytes long", limits::VAULT)));
+    }
+    Ok(())
+}
+
+/// The body of an open draft whose kind says what it is.
+pub fn read_body<T: for<'b> minicbor::Decode<'b, ()>>(draft: &Draft) -> Result<T, Refusal> {
+    Ok(cbor::decode(&draft.body, membership::BODY_LIMIT)?)
 }
 
 /// The content of a public post.
@@ -221,6 +317,23 @@ pub fn keys_refused(error: KeysError) -> Refusal {
         KeysError::BadSignature | KeysError::BadGrant => Code::BadSignature,
         KeysError::Closed => Code::Closed,
         KeysError::WrongUser | KeysError::WrongKind | KeysError::WrongIdentity | KeysError::NotListed => Code::Forbidden,
+    };
+    Refusal::new(code, error.to_string())
+}
+
+/// What is said to whoever may not do this in a room.
+pub fn members_refused(error: MembersError) -> Refusal {
+    let code = match error {
+        MembersError::Malformed => Code::Malformed,
+        MembersError::Stale => Code::Stale,
+        MembersError::NotYet(_) => return Refusal::new(Code::NotYet, error.to_string()).retry_after(1),
+        MembersError::Full(_) => Code::Full,
+        MembersError::AlreadyIn(_) | MembersError::NotIn(_) => Code::Conflict,
+        MembersError::WrongGenesis
+        | MembersError::NotAMember
+        | MembersError::MayNot(_)
+        | MembersError::StillThere(_)
+        | MembersError::WrongIdentity(_) => Code::Forbidden,
     };
     Refusal::new(code, error.to_string())
 }

@@ -1,22 +1,22 @@
 //! The one task that orders: everything that waits becomes one batch, one batch one commit. While a commit is under way
 //! the next batch gathers.
 
-use super::batch::{Batch, Cache, Known, author_of};
-use super::book::Book;
-use super::directory::Directory;
-use super::kept::Kept;
+use super::batch::{Batch, Cache, Done, author_of};
 use super::mailbox::Mailboxes;
 use super::replica::Checked;
+use super::rules::Admitted;
 use super::tail::Tail;
-use super::{NewAccount, Placed};
+use super::view::View;
+use super::{Arrival, NewAccount, Placed, Proof, Secrets};
 use crate::bus::Bus;
-use crate::config::Limits;
 use crate::store::{Change, NewCode, OutboxRow, Questions, Settled, Store, StoreError};
+use bytes::Bytes;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tidings_proto::chain::Tip;
+use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Draft, Encoded, Genesis, Hash, LogName, Refusal, ServerName};
+use tidings_proto::{Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerName, UserName, cbor, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Jobs in one batch; a commit of so many takes some 10 ms, and nobody waits longer for the next.
@@ -34,14 +34,33 @@ pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 pub enum Job {
     /// A draft for a log that is ordered here.
     Append(Append),
-    /// A new account.
+    /// A new account, or one that begins anew.
     Register(Register),
+    /// Other secrets of an account.
+    Rekey(Rekey),
+    /// Another vault in the place of the last one.
+    PutVault { user: UserName, version: u64, vault: Bytes, reply: Reply<()> },
+    /// The end of an account.
+    Close { user: UserName, reply: Reply<Placed> },
     /// Checked entries of a log that a peer orders.
     Replicate(Replicate),
     /// A replica whose chain is broken.
     Stop {
         /// Its number.
         log: u64,
+        reply: Reply<()>,
+    },
+    /// A replica whose hub has nothing more to say to this server.
+    Unfollow {
+        /// Its number.
+        log: u64,
+        reply: Reply<()>,
+    },
+    /// Entries that have been kept for long enough, each with the stub that stays.
+    Forget {
+        /// Their log's number.
+        log: u64,
+        stubs: Vec<(u64, Bytes)>,
         reply: Reply<()>,
     },
     /// A draft for a peer.
@@ -59,16 +78,25 @@ pub enum Job {
 /// See [`Job::Append`].
 pub struct Append {
     pub log: LogName,
-    pub draft: Encoded<Draft>,
-    /// Learnt with it.
-    pub room: Option<RoomRef>,
+    pub admitted: Admitted,
+    /// A guest's: what it has proved.
+    pub proof: Option<Proof>,
     pub reply: Reply<Placed>,
 }
 
 /// See [`Job::Register`].
 pub struct Register {
     pub account: NewAccount,
-    pub draft: Encoded<Draft>,
+    pub admitted: Admitted,
+    pub reply: Reply<Placed>,
+}
+
+/// See [`Job::Rekey`].
+pub struct Rekey {
+    pub user: UserName,
+    pub proof: Proof,
+    pub secrets: Secrets,
+    pub admitted: Admitted,
     pub reply: Reply<Placed>,
 }
 
@@ -86,24 +114,19 @@ pub struct Replicate {
 pub struct Enqueue {
     pub peer: ServerName,
     pub log: LogName,
-    pub draft: Encoded<Draft>,
+    pub admitted: Admitted,
     pub genesis: Option<Genesis>,
-    /// Learnt with it.
-    pub room: Option<RoomRef>,
     pub reply: Reply<OutboxRow>,
 }
 
 /// The task's own state, and what it tells of what has become durable.
 pub struct Sequencer {
-    pub me: ServerName,
+    pub view: Arc<View>,
     pub store: Arc<dyn Store>,
     pub bus: Arc<dyn Bus>,
-    pub book: Arc<Book>,
-    pub directory: Arc<Directory>,
-    pub kept: Arc<Kept>,
-    pub limits: Limits,
     pub tail: Arc<Tail>,
     pub new_rooms: broadcast::Sender<RoomRef>,
+    pub arrivals: broadcast::Sender<Arrival>,
     pub cache: Cache,
     pub forgotten: u64,
 }
@@ -123,9 +146,7 @@ impl Sequencer {
     async fn turn(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
         let questions = self.questions(&jobs);
-        let asks =
-            !(questions.lasts.is_empty() && questions.placed.is_empty() && questions.codes.is_empty() && questions.outgoing.is_empty());
-        let answers = if asks { self.store.look_up(questions.clone()).await } else { Ok(Default::default()) };
+        let answers = if questions.is_empty() { Ok(Default::default()) } else { self.store.look_up(questions.clone()).await };
         let answers = match answers {
             Ok(answers) => answers,
             Err(error) => {
@@ -133,8 +154,8 @@ impl Sequencer {
                 return if matches!(error, StoreError::Closed) { Err(error) } else { Ok(()) };
             }
         };
-        let known = Known { book: &self.book, directory: &self.directory, kept: &self.kept, limits: &self.limits };
-        let mut batch = Batch::new(&self.me, known, &self.cache, at);
+        let view = self.view.clone();
+        let mut batch = Batch::new(&view, &self.cache, at, Instant::now());
         batch.learn(questions, answers);
         for job in jobs {
             batch.take(job);
@@ -150,73 +171,96 @@ impl Sequencer {
             false => self.store.commit(std::mem::take(&mut done.changes)).await.err(),
         };
         let failed = failure.clone().map(Refusal::from);
-        let mut woken = Vec::new();
+        let answers = std::mem::take(&mut done.answers);
         if failed.is_none() {
-            self.cache.keep(done.cache);
-            self.directory.put(done.states);
-            self.kept.change(done.claims);
-            // The tail before the tips: a follower that sees a tip finds the frame.
-            let tips: Vec<(u64, Tip)> = done.runs.iter().filter_map(|(log, run)| Some((*log, run.entries.last()?.0))).collect();
-            for (log, run) in done.runs {
-                self.tail.push(log, run.before, run.entries);
-                woken.push(log);
-            }
-            let rooms: Vec<RoomRef> = done.logs.iter().filter_map(|row| row.room.clone()).collect();
-            self.book.change(done.logs, done.registered, tips, done.stopped);
-            for room in rooms
-                .into_iter()
-                .filter(|room| room.genesis.as_direct().iter().flat_map(|direct| &direct.people).any(|person| person.server() == &self.me))
-            {
-                // An error only says that nobody listens.
-                let _ = self.new_rooms.send(room);
-            }
+            self.tell(done);
         }
-        // Woken first: whoever hears that a draft is taken may rely on its followers knowing that they are behind.
-        if !woken.is_empty() {
-            self.bus.wake(&woken);
-        }
-        for answer in done.answers {
+        for answer in answers {
             answer(failed.as_ref());
         }
         failure.filter(|failure| matches!(failure, StoreError::Closed)).map_or(Ok(()), Err)
     }
 
+    /// Tells of what has become durable. Before the answers: whoever hears that a draft is taken may rely on its followers
+    /// knowing that they are behind.
+    fn tell(&mut self, mut done: Done) {
+        let news = done.news();
+        self.cache.keep(done.cache);
+        self.view.directory.put(done.states);
+        self.view.kept.change(done.claims);
+        // What was forgotten is in no frame any more that anybody is sent.
+        for log in done.erased {
+            self.tail.forget(log);
+        }
+        // The tail before the tips: a follower that sees a tip finds the frame.
+        let mut woken: Vec<u64> = news.followed.iter().map(|(log, _)| *log).collect();
+        for (log, run) in done.runs {
+            self.tail.push(log, run.before, run.entries);
+            woken.push(log);
+        }
+        self.view.book.change(news);
+        // Errors only say that nobody listens.
+        for room in done.rooms {
+            let _ = self.new_rooms.send(room);
+        }
+        for (user, room) in done.arrived {
+            let _ = self.arrivals.send(Arrival { user, room });
+        }
+        if !woken.is_empty() {
+            self.bus.wake(&woken);
+        }
+    }
+
     /// What has to be known of the store before these jobs can be decided.
     fn questions(&self, jobs: &[Job]) -> Questions {
         let mut questions = Questions::default();
-        let mut ask = |log: &LogName, draft: &Encoded<Draft>| {
-            // A log that is not there yet has no drafts of anybody's.
-            let Some(number) = self.book.number(log) else { return };
-            let author = author_of(draft);
-            let known = self.cache.last(number, &author);
-            if known.is_none() {
-                questions.lasts.push((number, author.clone()));
-            }
-            if known.is_none_or(|last| draft.n <= last) {
-                questions.placed.push((number, author, draft.n));
-            }
-        };
+        let keys = LogName::Keys(self.view.me.clone());
         for job in jobs {
             match job {
-                Job::Append(append) => ask(&append.log, &append.draft),
-                Job::Register(register) => ask(&LogName::Keys(self.me.clone()), &register.draft),
-                _ => {}
-            }
-        }
-        for job in jobs {
-            match job {
-                Job::Register(register) => questions.codes.extend(register.account.admission.code()),
+                Job::Append(Append { log, admitted: Admitted { draft, .. }, proof, .. }) => {
+                    self.ask(&mut questions, log, draft);
+                    questions.accounts.extend(proof.as_ref().map(|_| draft.author.clone()));
+                }
+                Job::Register(register) => {
+                    self.ask(&mut questions, &keys, &register.admitted.draft);
+                    questions.codes.extend(register.account.admission.code());
+                    questions.accounts.push(register.account.user.clone());
+                }
+                Job::Rekey(rekey) => {
+                    self.ask(&mut questions, &keys, &rekey.admitted.draft);
+                    questions.accounts.push(rekey.user.clone());
+                }
+                Job::PutVault { user, .. } => questions.accounts.push(user.clone()),
                 Job::AddCode { code: NewCode { hash, .. }, .. } | Job::RevokeCode { hash, .. } => questions.codes.push(*hash),
-                Job::Enqueue(send) => {
-                    questions.outgoing.push((send.log.clone(), send.draft.device, send.draft.n));
-                    if !questions.queues.contains(&send.peer) {
-                        questions.queues.push(send.peer.clone());
+                Job::Enqueue(Enqueue { peer, log, admitted: Admitted { draft, .. }, .. }) => {
+                    questions.outgoing.push((log.clone(), draft.device, draft.n));
+                    if !questions.queues.contains(peer) {
+                        questions.queues.push(peer.clone());
                     }
                 }
                 _ => {}
             }
         }
         questions
+    }
+
+    /// What has to be known of a draft's author in its log, and of the entry that it erases.
+    fn ask(&self, questions: &mut Questions, log: &LogName, draft: &Encoded<Draft>) {
+        // A log that is not there yet has no drafts of anybody's.
+        let Some(number) = self.view.book.number(log) else { return };
+        let author = author_of(draft);
+        let known = self.cache.last(number, &author);
+        if known.is_none() {
+            questions.lasts.push((number, author.clone()));
+        }
+        if known.is_none_or(|last| draft.n <= last) {
+            questions.placed.push((number, author, draft.n));
+        }
+        if draft.kind == Kind::Erase
+            && let Ok(erase) = cbor::decode::<Erase>(&draft.body, limits::DRAFT)
+        {
+            questions.entries.push((number, erase.seq));
+        }
     }
 
     /// Once a second asks the store which logs have changed, and wakes whoever the bus did not.
@@ -243,10 +287,16 @@ fn refuse_all(jobs: Vec<Job>, why: &Refusal) {
     }
     for job in jobs {
         match job {
-            Job::Append(Append { reply, .. }) | Job::Register(Register { reply, .. }) => refuse(reply, why),
+            Job::Append(Append { reply, .. })
+            | Job::Register(Register { reply, .. })
+            | Job::Rekey(Rekey { reply, .. })
+            | Job::Close { reply, .. } => refuse(reply, why),
             Job::Replicate(Replicate { reply, .. }) => refuse(reply, why),
             Job::Enqueue(Enqueue { reply, .. }) => refuse(reply, why),
-            Job::Stop { reply, .. }
+            Job::PutVault { reply, .. }
+            | Job::Stop { reply, .. }
+            | Job::Unfollow { reply, .. }
+            | Job::Forget { reply, .. }
             | Job::Settle { reply, .. }
             | Job::KnowServer { reply, .. }
             | Job::AddCode { reply, .. }

@@ -33,6 +33,14 @@ pub struct Run {
     pub frame: Bytes,
 }
 
+impl Run {
+    /// These entries of `log`, which follow `before` and end with `last`.
+    pub fn of(log: u64, before: Tip, last: u64, items: Vec<Item>) -> Run {
+        let frame = Frame::Entries(Entries { log, prev: before.hash, items }).encode();
+        Run { first: before.seq + 1, last, frame }
+    }
+}
+
 impl Tail {
     /// Keeps `entries`, which follow `before` in `log`.
     pub fn push(&self, log: u64, before: Tip, entries: Vec<(Tip, Item)>) {
@@ -55,6 +63,14 @@ impl Tail {
         }
     }
 
+    /// Keeps nothing of `log`.
+    pub fn forget(&self, log: u64) {
+        let mut ring = self.locked();
+        let gone: usize = ring.logs.remove(&log).into_iter().flatten().map(|run| run.frame.len()).sum();
+        ring.size -= gone;
+        ring.order.retain(|other| *other != log);
+    }
+
     /// The frame whose first entry is the one after `after`.
     pub fn after(&self, log: u64, after: u64) -> Option<Run> {
         let ring = self.locked();
@@ -69,12 +85,12 @@ impl Tail {
 }
 
 /// Frames of at most a page each, one entry at least.
-pub fn encode(log: u64, before: Tip, entries: Vec<(Tip, Item)>) -> Vec<Run> {
+fn encode(log: u64, before: Tip, entries: Vec<(Tip, Item)>) -> Vec<Run> {
     let mut runs = Vec::new();
     let (mut start, mut end, mut size, mut items) = (before, before, 0, Vec::new());
     for (tip, item) in entries {
         if size + item.entry.len() > limits::PAGE && !items.is_empty() {
-            runs.push(run(log, start, end, std::mem::take(&mut items)));
+            runs.push(Run::of(log, start, end.seq, std::mem::take(&mut items)));
             (start, size) = (end, 0);
         }
         size += item.entry.len();
@@ -82,14 +98,9 @@ pub fn encode(log: u64, before: Tip, entries: Vec<(Tip, Item)>) -> Vec<Run> {
         end = tip;
     }
     if !items.is_empty() {
-        runs.push(run(log, start, end, items));
+        runs.push(Run::of(log, start, end.seq, items));
     }
     runs
-}
-
-fn run(log: u64, before: Tip, last: Tip, items: Vec<Item>) -> Run {
-    let frame = Frame::Entries(Entries { log, prev: before.hash, items }).encode();
-    Run { first: before.seq + 1, last: last.seq, frame }
 }
 
 #[cfg(test)]
@@ -126,5 +137,19 @@ mod tests {
         tail.push(3, Tip::EMPTY, entries(1, 3, 10));
         assert_eq!(tail.after(3, 0).map(|run| run.last), Some(3));
         assert!(tail.after(3, 1).is_none());
+    }
+
+    #[test]
+    fn a_log_that_is_forgotten_leaves_nothing_and_the_others_alone() {
+        let tail = Tail::default();
+        for log in [1, 2, 1] {
+            tail.push(log, Tip { seq: log, hash: Hash::ZERO }, entries(log + 1, 1, 100));
+        }
+        let whole = tail.locked().size;
+        tail.forget(1);
+        assert!(tail.after(1, 1).is_none() && tail.after(2, 2).is_some());
+        let ring = tail.locked();
+        assert_eq!((ring.order.len(), ring.logs.len()), (1, 1));
+        assert_eq!(ring.size, whole / 3);
     }
 }

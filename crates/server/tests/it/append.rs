@@ -1,12 +1,12 @@
 //! From a draft to its place: once only, in order, durable before it is answered, many in one commit.
 
-use crate::support::{Home, Person, SOON, code, direct, keys, open_on, public, server};
+use crate::support::{Home, Person, SOON, code, direct, keys, open_on, public, server, some_key};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use std::sync::Arc;
 use tidings_proto::{Code, Entry, Refusal};
 use tidings_server::bus::local::LocalBus;
-use tidings_server::logs::{Origin, Placed};
+use tidings_server::logs::{Origin, Placed, Reader};
 
 fn last_of(result: Result<Placed, Refusal>) -> (Code, Option<u64>) {
     let refusal = result.unwrap_err();
@@ -108,7 +108,7 @@ async fn an_asker_that_goes_away_takes_nothing_back() {
     let alice = home.person("alice").await;
     let log = public("s1");
     let mut rest = tidings_server::logs::Follower::new(&home.logs);
-    rest.follow(log.clone(), 0).unwrap();
+    rest.follow(&Reader::Host, &log, 0).unwrap();
     let draft = alice.post(1, "hello");
     assert!(home.append(&alice, &log, &draft).now_or_never().is_none(), "polled once, then dropped");
     tokio::time::timeout(SOON, rest.next()).await.expect("the entry is followed all the same");
@@ -125,7 +125,7 @@ async fn what_is_not_durable_is_neither_answered_nor_shown() {
     let append = |n: u64| logs.append(alice.origin(), &log, alice.post(n, "hello").bytes().clone(), None);
     append(1).await.unwrap();
     let mut follower = tidings_server::logs::Follower::new(&logs);
-    follower.follow(log.clone(), 1).unwrap();
+    follower.follow(&Reader::Host, &log, 1).unwrap();
 
     faulty.fail_commits(true);
     assert_eq!(code(append(2).await), Code::Full);
@@ -159,8 +159,8 @@ async fn a_server_that_stops_finishes_what_it_has_taken() {
 #[tokio::test]
 async fn logs_have_one_number_for_ever() {
     let home = Home::new("s1").await;
-    home.logs.know_peer(&server("s2")).await.unwrap();
-    home.logs.know_peer(&server("s2")).await.unwrap();
+    home.logs.know_peer(&server("s2"), &some_key("s2")).await.unwrap();
+    home.logs.know_peer(&server("s2"), &some_key("s2")).await.unwrap();
     let alice = home.person("alice").await;
     let genesis = direct(&alice, &alice);
     home.append_direct(&alice, &genesis, &alice.sealed(1, b"x")).await.unwrap();
@@ -180,7 +180,7 @@ async fn nobody_uses_up_anothers_numbers() {
     let mut mallory = Person::new("mallory@s2");
     mallory.devices.insert(0, alice.devices[0].clone());
     mallory.join(&hub.logs).await.unwrap();
-    home.logs.know_peer(&hub.name).await.unwrap();
+    home.knows(&hub).await;
     home.copy(&hub, &keys("s2")).await;
     let genesis = direct(&alice, &mallory);
     let stolen = mallory.sealed(1, b"by a device that is alice's");

@@ -1,6 +1,6 @@
 //! Followers: every entry once and in order, from the tail and from the store, with and without a bus.
 
-use crate::support::{Home, SOON, direct, keys, open_on, public, server};
+use crate::support::{Home, SOON, direct, keys, open_on, public, server, some_key};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use tidings_proto::chain::{self, Tip};
 use tidings_proto::{Code, Entry, Frame, LogName, limits};
 use tidings_server::bus::deaf::DeafBus;
 use tidings_server::bus::local::LocalBus;
-use tidings_server::logs::{FollowFrame, Follower, Logs};
+use tidings_server::logs::{FollowFrame, Follower, Logs, Reader};
 
 /// What a follower has been sent, checked as it comes.
 struct Reading {
@@ -23,7 +23,7 @@ impl Reading {
     fn new(logs: &Arc<Logs>, follow: &[(&LogName, Tip)]) -> Reading {
         let mut follower = Follower::new(logs);
         for (log, tip) in follow {
-            follower.follow((*log).clone(), tip.seq).unwrap();
+            follower.follow(&Reader::Host, log, tip.seq).unwrap();
         }
         let tips = follow.iter().map(|(log, tip)| ((*log).clone(), *tip)).collect();
         Reading { follower, names: HashMap::new(), tips, frames: 0 }
@@ -80,16 +80,16 @@ async fn what_was_there_comes_first_and_then_what_is_new() {
     reading.until(&log, 4).await;
     assert_eq!(Some(reading.tips[&log]), home.logs.tip(&log));
     // From the middle.
-    let (prev, _) = home.logs.page(&log, None, Some(2), 1).await.unwrap();
+    let (prev, _) = home.logs.page(&Reader::Host, &log, (None, Some(2)), 1).await.unwrap();
     let mut late = Reading::new(&home.logs, &[(&log, Tip { seq: 2, hash: prev })]);
     late.until(&log, 4).await;
     // From the end, and from beyond it: nothing until there is news.
     for after in [4, 5] {
         let mut follower = Follower::new(&home.logs);
-        follower.follow(log.clone(), after).unwrap();
+        follower.follow(&Reader::Host, &log, after).unwrap();
         assert!(follower.next().now_or_never().is_none() && follower.ahead().is_empty());
     }
-    assert_eq!(Follower::new(&home.logs).follow(public("s9"), 0).unwrap_err().code, Code::NotFound);
+    assert_eq!(Follower::new(&home.logs).follow(&Reader::Host, &public("s9"), 0).unwrap_err().code, Code::NotFound);
 }
 
 #[tokio::test]
@@ -211,13 +211,13 @@ async fn five_thousand_quiet_logs_cost_nothing() {
     let home = Home::new("s1").await;
     let alice = home.person("alice").await;
     let names: Vec<_> = (0..2500).map(|i| server(&format!("peer{i}"))).collect();
-    join_all(names.iter().map(|name| home.logs.know_peer(name))).await.into_iter().for_each(|known| known.unwrap());
+    join_all(names.iter().map(async |name| home.logs.know_peer(name, &some_key("peer")).await.unwrap())).await;
     let mut follower = Follower::new(&home.logs);
     for name in &names {
-        follower.follow(LogName::Public(name.clone()), 0).unwrap();
-        follower.follow(LogName::Keys(name.clone()), 0).unwrap();
+        follower.follow(&Reader::Host, &LogName::Public(name.clone()), 0).unwrap();
+        follower.follow(&Reader::Host, &LogName::Keys(name.clone()), 0).unwrap();
     }
-    follower.follow(public("s1"), 0).unwrap();
+    follower.follow(&Reader::Host, &public("s1"), 0).unwrap();
     assert!(follower.ahead().is_empty() && follower.next().now_or_never().is_none(), "nothing is asked where there is no news");
     home.append(&alice, &public("s1"), &alice.post(1, "hello")).await.unwrap();
     let news = tokio::time::timeout(SOON, follower.next()).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_log_followed_again_starts_from_there() {
     }
     let mut reading = Reading::new(&home.logs, &[(&log, Tip::EMPTY)]);
     reading.until(&log, 3).await;
-    reading.follower.follow(log.clone(), 0).unwrap();
+    reading.follower.follow(&Reader::Host, &log, 0).unwrap();
     reading.tips.insert(log.clone(), Tip::EMPTY);
     reading.until(&log, 3).await;
 }
@@ -250,11 +250,11 @@ async fn a_page_that_was_asked_for_before_is_not_what_is_wanted_now() {
     }
     home.logs.close().await;
     let (store, logs) = open_on(home.folder.path(), "s1", Arc::new(LocalBus::default())).await;
-    let (prev, _) = logs.page(&log, None, Some(2), 1).await.unwrap();
+    let (prev, _) = logs.page(&Reader::Host, &log, (None, Some(2)), 1).await.unwrap();
     let mut reading = Reading::new(&logs, &[(&log, Tip::EMPTY)]);
     store.hold_pages(true);
     assert!(reading.follower.next().now_or_never().is_none(), "the page after 0 is on its way");
-    reading.follower.follow(log.clone(), 2).unwrap();
+    reading.follower.follow(&Reader::Host, &log, 2).unwrap();
     reading.tips.insert(log.clone(), Tip { seq: 2, hash: prev });
     // Cancelled and asked again, as links do all the time.
     assert!(reading.follower.next().now_or_never().is_none());
@@ -269,7 +269,7 @@ async fn a_page_that_was_asked_for_before_is_not_what_is_wanted_now() {
 async fn replicas_are_followed_like_any_log() {
     let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
     let zoe = hub.person("zoe").await;
-    home.logs.know_peer(&hub.name).await.unwrap();
+    home.knows(&hub).await;
     let mut reading = Reading::new(&home.logs, &[(&public("s0"), Tip::EMPTY), (&keys("s0"), Tip::EMPTY)]);
     home.copy(&hub, &keys("s0")).await;
     reading.until(&keys("s0"), 1).await;

@@ -1,6 +1,6 @@
 //! Drafts for logs that peers order: durable here first, once only, in order, and their answers kept.
 
-use crate::support::{Home, Note, Person, SOON, code, config, direct, keys, public, server};
+use crate::support::{Home, Note, Person, SOON, code, config, direct, generous, keys, public, server};
 use bytes::Bytes;
 use tidings_proto::{Code, Encoded, Genesis, Kind, LogName, Refusal};
 use tidings_server::federation::Outgoing;
@@ -18,7 +18,7 @@ fn outgoing(author: &Person, log: LogName, draft: &Encoded<tidings_proto::Draft>
 async fn world() -> (Home, Person, Person, Genesis) {
     let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
     let (zach, aaron) = (home.person("zach").await, hub.person("aaron").await);
-    home.logs.know_peer(&hub.name).await.unwrap();
+    home.knows(&hub).await;
     home.copy(&hub, &keys("s0")).await;
     let genesis = direct(&zach, &aaron);
     assert_eq!(genesis.hub(), &hub.name);
@@ -151,7 +151,7 @@ async fn only_own_users_drafts_for_that_peers_logs_go_out() {
 #[tokio::test]
 async fn only_so_many_drafts_wait_for_one_peer() {
     let (home, zach, aaron, genesis) = world().await;
-    let home = home.within(Limits { outbox_entries: 3, ..Limits::default() }).await;
+    let home = home.within(Limits { outbox_entries: 3, ..generous() }).await;
     // Five at once, in one batch: the limit counts there too.
     let tried = futures_util::future::join_all((1..=5).map(|n| put(&home, &zach, &genesis, n, b"text"))).await;
     let taken: Vec<Result<OutboxState, Code>> =
@@ -167,8 +167,8 @@ async fn only_so_many_drafts_wait_for_one_peer() {
     assert_eq!(code(put(&home, &zach, &genesis, 4, b"text").await), Code::Full, "what waits is counted over restarts");
     assert_eq!(put(&home, &zach, &genesis, 2, b"text").await.unwrap().state, OutboxState::Waiting, "what waits already may be asked for");
     // Another peer's place is its own.
-    home.logs.know_peer(&server("s00")).await.unwrap();
     let abe = Home::new("s00").await;
+    home.knows(&abe).await;
     let other = direct(&zach, &abe.person("abe").await);
     home.copy(&abe, &keys("s00")).await;
     put(&home, &zach, &other, 1, b"text").await.unwrap();
@@ -188,7 +188,7 @@ async fn only_so_many_bytes_wait_for_one_peer() {
         let (home, zach, _, genesis) = world().await;
         let size = |n: u64| zach.sealed(n, &[7; 1000]).bytes().len() as i64;
         let limit = (size(1) + size(2) + spare) as u64;
-        let home = home.within(Limits { outbox_bytes: limit, ..Limits::default() }).await;
+        let home = home.within(Limits { outbox_bytes: limit, ..generous() }).await;
         put(&home, &zach, &genesis, 1, &[7; 1000]).await.unwrap();
         let second = put(&home, &zach, &genesis, 2, &[7; 1000]).await;
         assert_eq!(second.is_ok(), fits, "{spare}: {second:?}");

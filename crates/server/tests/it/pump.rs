@@ -7,6 +7,7 @@ use tidings_proto::frame::{Ping, Refused};
 use tidings_proto::{Code, Frame, limits};
 use tidings_server::link::pump::{Pace, Pump};
 use tidings_server::link::wire::{LinkError, Wire};
+use tidings_server::logs::Reader;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -31,7 +32,7 @@ async fn news_without_end_keeps_no_pong_and_no_answer_back() {
         post(n).await;
     }
     let (mut pump, mut far) = paced(&home, Pace { silent: 2 * SOON, pong_within: SOON }).await;
-    pump.follower().follow(public("s1"), 0).unwrap();
+    pump.follower().follow(&Reader::Host, &public("s1"), 0).unwrap();
     let driven = tokio::spawn(async move {
         while let Ok(bytes) = pump.next().await {
             let Ok(Frame::Ping(Ping { req })) = Frame::read(&bytes, limits::CLIENT_FRAME) else { panic!("not a ping") };

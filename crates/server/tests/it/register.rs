@@ -4,7 +4,7 @@ use crate::support::{Home, Note, Person, code, keys, user};
 use bytes::Bytes;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_proto::{Code, Draft, Encoded, Entry, Hash, Kind, limits};
-use tidings_server::logs::NewAccount;
+use tidings_server::logs::{NewAccount, NewCode};
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
@@ -92,7 +92,9 @@ async fn what_is_no_first_list_makes_no_account() {
 #[tokio::test]
 async fn a_code_is_good_so_often_until_then_and_for_whom_it_is_meant() {
     let home = Home::new("s1").await;
-    let add = |code: &str, user, uses, expires| home.logs.add_code(Hash::of(code.as_bytes()), user, uses, expires);
+    let add = |code: &str, user, uses, expires| {
+        home.logs.add_code(NewCode { hash: Hash::of(code.as_bytes()), user, uses, expires, reset: false })
+    };
     add("twice", None, 2, now() + HOUR).await.unwrap();
     add("late", None, 2, now() - 1).await.unwrap();
     add("carol's", Some(user("carol@s1")), 1, now() + HOUR).await.unwrap();
@@ -122,7 +124,9 @@ async fn a_code_is_good_so_often_until_then_and_for_whom_it_is_meant() {
 #[tokio::test]
 async fn a_name_that_is_kept_back_takes_its_own_claim_code() {
     let home = Home::new("s1").await;
-    let add = |code: &str, user, uses| home.logs.add_code(Hash::of(code.as_bytes()), user, uses, now() + HOUR);
+    let add = |code: &str, user, uses| {
+        home.logs.add_code(NewCode { hash: Hash::of(code.as_bytes()), user, uses, expires: now() + HOUR, reset: false })
+    };
     add("for anybody", None, 9).await.unwrap();
     add("carol's", Some(user("carol@s1")), 1).await.unwrap();
     home.logs.keep_back([user("admin@s1")]);
@@ -146,7 +150,10 @@ async fn a_name_that_is_kept_back_takes_its_own_claim_code() {
     assert_eq!(code(join(&home, "carol", Some("carol's")).await), Code::BadCode);
     join(&home, "carol", Some("carol's second")).await.unwrap();
     assert!(home.logs.unclaimed().is_empty());
-    let again = home.logs.add_code(Hash::of(b"third"), Some(user("carol@s1")), 1, now() + HOUR).await;
+    let again = home
+        .logs
+        .add_code(NewCode { hash: Hash::of(b"third"), user: Some(user("carol@s1")), uses: 1, expires: now() + HOUR, reset: false })
+        .await;
     assert_eq!(code(again), Code::NameTaken, "who is here needs no claim code");
 }
 
@@ -154,8 +161,11 @@ async fn a_name_that_is_kept_back_takes_its_own_claim_code() {
 async fn a_code_that_is_revoked_is_no_good() {
     let home = Home::new("s1").await;
     let hash = |code: &str| Hash::of(code.as_bytes());
-    home.logs.add_code(hash("for anybody"), None, 9, now() + HOUR).await.unwrap();
-    home.logs.add_code(hash("carol's"), Some(user("carol@s1")), 1, now() + HOUR).await.unwrap();
+    home.logs.add_code(NewCode { hash: hash("for anybody"), user: None, uses: 9, expires: now() + HOUR, reset: false }).await.unwrap();
+    home.logs
+        .add_code(NewCode { hash: hash("carol's"), user: Some(user("carol@s1")), uses: 1, expires: now() + HOUR, reset: false })
+        .await
+        .unwrap();
     let join = async |local: &str, code: Option<&str>| Person::new(&format!("{local}@s1")).join_with(&home.logs, code).await;
     join("alice", Some("for anybody")).await.unwrap();
     assert_eq!(home.logs.codes().await.unwrap().iter().map(|code| code.uses).collect::<Vec<_>>(), [8, 1]);

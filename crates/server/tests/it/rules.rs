@@ -1,6 +1,6 @@
 //! Who may append what where: every row of the design's table, and every limit at n-1, n and n+1.
 
-use crate::support::{Home, Note, Person, code, direct, key, keys, public, sign, user};
+use crate::support::{Home, Note, Person, code, direct, key, keys, public, server, sign, some_key, user};
 use bytes::Bytes;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{Code, Content, DeviceKey, Draft, Encoded, Genesis, Kind, LogName, Signature, SuiteName, cbor, limits};
@@ -53,10 +53,10 @@ async fn a_draft_is_its_senders() {
     let draft = alice.post(1, "hello");
     assert_eq!(code(home.logs.append(bob.origin(), &log, draft.bytes().clone(), None).await), Code::Forbidden);
     // Another device of the same user.
-    let other = Origin::Device { user: alice.name.clone(), device: bob.device(), listed: true };
+    let other = Origin::Device { user: alice.name.clone(), device: bob.device() };
     assert_eq!(code(home.logs.append(other, &log, draft.bytes().clone(), None).await), Code::Forbidden);
     // A link that is not listed yet.
-    let unlisted = Origin::Device { user: alice.name.clone(), device: alice.device(), listed: false };
+    let unlisted = alice.guest(alice.device());
     assert_eq!(code(home.logs.append(unlisted, &log, draft.bytes().clone(), None).await), Code::Forbidden);
     assert!(home.append(&alice, &log, &draft).await.is_ok(), "the control");
 }
@@ -94,13 +94,10 @@ async fn the_list_that_a_draft_names_is_one_that_names_its_device() {
     // A second device comes, by a link that is not listed yet, and the first goes.
     alice.devices.push(key("alice's second"));
     let list = alice.next_list(1);
-    let second = Origin::Device { user: alice.name.clone(), device: list.device, listed: false };
-    home.logs.append(second.clone(), &keys("s1"), list.bytes().clone(), None).await.unwrap();
+    home.logs.append(alice.guest(list.device), &keys("s1"), list.bytes().clone(), None).await.unwrap();
     home.append(&alice, &log, &alice.post(2, "both")).await.unwrap();
     let first = alice.devices.remove(0);
-    let list = alice.next_list(2);
-    let second = Origin::Device { user: alice.name.clone(), device: list.device, listed: true };
-    home.logs.append(second, &keys("s1"), list.bytes().clone(), None).await.unwrap();
+    home.rekey(&mut alice, 2).await.unwrap();
     home.append(&alice, &log, &alice.post(1, "the second's first")).await.unwrap();
     let gone = Person { devices: vec![first], version: 2, ..Person::new("alice@s1") };
     assert_eq!(code(home.append(&gone, &log, &gone.post(3, "still me")).await), Code::Revoked, "removed, whatever list it names");
@@ -112,7 +109,7 @@ async fn keys_take_the_next_list_of_their_user_and_nothing_else() {
     let mut alice = home.person("alice").await;
     let log = keys("s1");
     let append = |draft: &Encoded<Draft>| {
-        let origin = Origin::Device { user: draft.author.clone(), device: draft.device, listed: true };
+        let origin = Origin::Device { user: draft.author.clone(), device: draft.device };
         let (logs, draft, log) = (home.logs.clone(), draft.bytes().clone(), log.clone());
         async move { logs.append(origin, &log, draft, None).await }
     };
@@ -160,7 +157,7 @@ async fn an_inbox_takes_pointers_to_a_room_of_writer_and_owner() {
         (alice.write(Note { log: &bob.inbox(), n: 2, kind: Kind::Post, body: content("psst") }), "another kind"),
     ];
     for (draft, what) in refused {
-        let origin = Origin::Device { user: draft.author.clone(), device: draft.device, listed: true };
+        let origin = Origin::Device { user: draft.author.clone(), device: draft.device };
         assert_eq!(code(home.logs.append(origin, &bob.inbox(), draft.bytes().clone(), None).await), Code::Forbidden, "{what}");
     }
     let wrong_hub = RoomRef { genesis: genesis.clone(), hub: "s9".parse().unwrap() };
@@ -180,7 +177,7 @@ async fn a_peers_user_may_point_to_a_room_once_their_keys_are_here() {
     let inbox = alice.inbox();
     let append = || home.logs.append(Origin::Peer(hub.name.clone()), &inbox, draft.bytes().clone(), None);
     assert_eq!(code(append().await), Code::NotYet);
-    home.logs.know_peer(&hub.name).await.unwrap();
+    home.knows(&hub).await;
     home.copy(&hub, &keys("s0")).await;
     append().await.unwrap();
     assert_eq!(home.logs.member_rooms(&alice.name).await.unwrap().len(), 1);
@@ -218,6 +215,8 @@ async fn a_direct_room_is_its_two_peoples_and_starts_with_its_genesis() {
     let nobody = Genesis::direct(SuiteName::RsaJwe1, &alice.name, &user("nobody@s1"));
     assert_eq!(code(home.append_direct(&alice, &nobody, &alice.sealed(1, b"x")).await), Code::NotFound);
     let far = Genesis::direct(SuiteName::RsaJwe1, &alice.name, &user("aaron@s0"));
+    assert_eq!(code(home.append_direct(&alice, &far, &alice.sealed(1, b"x")).await), Code::UnknownPeer, "nobody knows s0");
+    home.logs.know_peer(&server("s0"), &some_key("s0")).await.unwrap();
     assert_eq!(code(home.append_direct(&alice, &far, &alice.sealed(1, b"x")).await), Code::Forbidden, "s0 is its hub");
 }
 
@@ -231,7 +230,7 @@ async fn a_room_takes_sealed_drafts_of_its_epoch_only() {
         (Draft { epoch: None, ..sealed.clone() }, Code::Malformed),
         (Draft { epoch: Some(1), ..sealed.clone() }, Code::Stale),
         (Draft { kind: Kind::Post, body: content("open"), ..sealed.clone() }, Code::Forbidden),
-        (Draft { kind: Kind::Genesis, ..sealed.clone() }, Code::Forbidden),
+        (Draft { kind: Kind::Genesis, ..sealed.clone() }, Code::BadSignature),
         (Draft { list: 2, ..sealed.clone() }, Code::NotYet),
         (Draft { n: 0, ..sealed.clone() }, Code::Malformed),
     ];
@@ -287,7 +286,7 @@ async fn who_may_read() {
     let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
     let (alice, bob) = (home.person("alice").await, home.person("bob").await);
     let zoe = hub.person("zoe").await;
-    home.logs.know_peer(&hub.name).await.unwrap();
+    home.knows(&hub).await;
     home.copy(&hub, &keys("s0")).await;
     // Ordered here, since a comes before z.
     let with_zoe = direct(&alice, &zoe);

@@ -34,7 +34,7 @@ async fn contract(open: Open<'_>) {
 }
 
 fn log(number: u64, name: LogName) -> LogRow {
-    LogRow { number, name, room: None, tip: Tip::EMPTY, stopped: false }
+    LogRow { number, name, room: None, members: None, followed: true, tip: Tip::EMPTY, stopped: false }
 }
 
 fn tip(seq: u64) -> Tip {
@@ -174,7 +174,7 @@ async fn accounts_and_codes(open: Open<'_>) {
     let alice = user("alice@s1");
     let record = AccountRecord { password: "p".into(), recovery: "r".into(), vault: "v".into(), vault_version: 1 };
     assert!(!format!("{record:?}").contains("\"p\""), "no secret in what is printed");
-    let code = NewCode { hash: Hash::of(b"code"), user: Some(alice.clone()), uses: 1, expires: 77 };
+    let code = NewCode { hash: Hash::of(b"code"), user: Some(alice.clone()), uses: 1, expires: 77, reset: false };
     store.commit(vec![Change::Code(code.clone())]).await.unwrap();
     assert_eq!(store.account(alice.clone()).await.unwrap(), None);
 
@@ -198,7 +198,8 @@ async fn accounts_and_codes(open: Open<'_>) {
     assert_eq!(store.account(user("mallory@s1")).await.unwrap(), None, "and nothing is left of who tried it");
     assert!(store.codes().await.unwrap().is_empty(), "what is used up is not shown");
 
-    let made = |name: &[u8], who: Option<&str>, expires| NewCode { hash: Hash::of(name), user: who.map(user), uses: 2, expires };
+    let made =
+        |name: &[u8], who: Option<&str>, expires| NewCode { hash: Hash::of(name), user: who.map(user), uses: 2, expires, reset: false };
     let (short, long, carol) = (made(b"short", None, 100), made(b"long", None, 200), made(b"carol", Some("carol@s1"), 50));
     store.commit([&long, &short, &carol].map(|code| Change::Code(code.clone())).to_vec()).await.unwrap();
     let store = reopened(open, store).await;
@@ -207,7 +208,7 @@ async fn accounts_and_codes(open: Open<'_>) {
     store.commit(vec![Change::ForgetCodes { at: 100 }]).await.unwrap();
     assert_eq!(store.codes().await.unwrap(), [carol, long.clone()], "a name stays kept back");
     assert_eq!(store.look_up(codes()).await.unwrap().codes, [None, None], "what was used up is forgotten too");
-    store.commit(vec![Change::VoidClaims(user("carol@s1"))]).await.unwrap();
+    store.commit(vec![Change::VoidCodes(user("carol@s1"))]).await.unwrap();
     assert_eq!(store.codes().await.unwrap(), std::slice::from_ref(&long));
     store.commit(vec![Change::RemoveCode(long.hash)]).await.unwrap();
     assert!(store.codes().await.unwrap().is_empty());

@@ -1,20 +1,23 @@
 //! People with real keys, what they write, and servers' stores to write it to. No network.
 
+use aws_lc_rs::rsa::KeyPair;
 use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
 use futures_util::future::BoxFuture;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tidings_proto::frame::RoomRef;
+use tidings_proto::frame::{Grant, RoomRef, Secret};
 use tidings_proto::{
-    Code, Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerName, Signature, SuiteName, UserName, cbor,
+    Code, Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerKey, ServerName, Signature, SuiteName, UserName,
+    cbor,
 };
 use tidings_server::bus::Bus;
 use tidings_server::bus::local::LocalBus;
-use tidings_server::logs::{Admission, Logs, NewAccount, Origin, Placed};
+use tidings_server::identity::Identity;
+use tidings_server::logs::{Admission, Keeper, Logs, NewAccount, Origin, Placed, Proof, Reader, Secrets};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
     AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored,
@@ -27,16 +30,46 @@ use tokio::sync::watch;
 /// Nothing here takes so long, on the slowest machine.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// A real RSA-3072 key, made once a run: everybody's identity. Nothing under test compares identities of two people.
-static IDENTITY: LazyLock<aws_lc_rs::rsa::KeyPair> =
-    LazyLock::new(|| aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa3072).unwrap());
+/// Everybody's identity, where a test is not about identities.
+pub static IDENTITY: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/a.pk8")));
+/// Another one.
+pub static OTHER: LazyLock<KeyPair> = LazyLock::new(|| pair(include_bytes!("../../../e2ee/tests/keys/b.pk8")));
 
-/// A person with the devices of their newest list.
+fn pair(pkcs8: &[u8]) -> KeyPair {
+    KeyPair::from_pkcs8(pkcs8).unwrap()
+}
+
+fn modulus(pair: &KeyPair) -> RsaPublicKey {
+    let modulus = aws_lc_rs::signature::KeyPair::public_key(pair).modulus().big_endian_without_leading_zero().to_vec();
+    RsaPublicKey::from_modulus(&modulus).unwrap()
+}
+
+fn pss(pair: &KeyPair, bytes: &[u8]) -> Bytes {
+    let mut sig = vec![0; pair.public_modulus_len()];
+    pair.sign(&aws_lc_rs::signature::RSA_PSS_SHA256, &aws_lc_rs::rand::SystemRandom::new(), bytes, &mut sig).unwrap();
+    sig.into()
+}
+
+/// A person with the devices and keys of their newest list.
 pub struct Person {
     pub name: UserName,
     pub devices: Vec<SigningKey>,
     pub version: u64,
     pub prev: Option<Hash>,
+    pub identity: &'static LazyLock<KeyPair>,
+    /// Which of many encryption keys, that nobody has.
+    pub encryption: u8,
+    /// The version of the vault that the next list names, and the vault.
+    pub vault: (u64, Bytes),
+}
+
+/// How a list comes to be.
+#[derive(Default)]
+pub struct How {
+    pub kind: Option<Kind>,
+    /// The identity before, if it is to agree.
+    pub by_old: Option<&'static LazyLock<KeyPair>>,
+    pub grant: Option<Grant>,
 }
 
 /// What is written, before it is signed.
@@ -77,9 +110,10 @@ pub fn keys(server_name: &str) -> LogName {
 }
 
 /// A modulus that nobody has the factors of: enough for a key that is only ever listed.
-fn some_modulus() -> RsaPublicKey {
+fn some_modulus(which: u8) -> RsaPublicKey {
     let mut modulus = vec![0x5a; 384];
     modulus[0] = 0xd5;
+    modulus[1] = which;
     modulus[383] = 1;
     RsaPublicKey::from_modulus(&modulus).unwrap()
 }
@@ -87,7 +121,8 @@ fn some_modulus() -> RsaPublicKey {
 impl Person {
     /// Somebody with one device, and no list yet.
     pub fn new(name: &str) -> Person {
-        Person { name: user(name), devices: vec![key(name)], version: 0, prev: None }
+        let vault = (1, Bytes::from_static(b"vault"));
+        Person { name: user(name), devices: vec![key(name)], version: 0, prev: None, identity: &IDENTITY, encryption: 0, vault }
     }
 
     pub fn device(&self) -> DeviceKey {
@@ -104,27 +139,42 @@ impl Person {
 
     /// The next device list, with the devices there are now, submitted by the newest of them as its n.
     pub fn next_list(&mut self, n: u64) -> Encoded<Draft> {
+        self.list_of(n, How::default())
+    }
+
+    /// The same, made in another way.
+    pub fn list_of(&mut self, n: u64, how: How) -> Encoded<Draft> {
         self.version += 1;
-        let modulus = aws_lc_rs::signature::KeyPair::public_key(&*IDENTITY).modulus().big_endian_without_leading_zero().to_vec();
         let list = DeviceList {
             user: self.name.clone(),
             version: self.version,
             prev: self.prev,
-            identity: RsaPublicKey::from_modulus(&modulus).unwrap(),
-            encryption: some_modulus(),
+            identity: modulus(self.identity),
+            encryption: some_modulus(self.encryption),
             devices: self.devices.iter().map(|key| Device { key: device(key), suites: vec![SuiteName::RsaJwe1] }).collect(),
-            vault: VaultRef { version: 1, hash: Hash::of(b"vault") },
+            vault: VaultRef { version: self.vault.0, hash: Hash::of(&self.vault.1) },
         };
         let list: Bytes = cbor::encode(&list).into();
-        let mut sig = vec![0; IDENTITY.public_modulus_len()];
-        let random = aws_lc_rs::rand::SystemRandom::new();
-        IDENTITY.sign(&aws_lc_rs::signature::RSA_PSS_SHA256, &random, &device_list::signed_bytes(&list), &mut sig).unwrap();
-        let signed = SignedList { list, sig: sig.into(), by_old: None, grant: None };
+        let sig = pss(self.identity, &device_list::signed_bytes(&list));
+        let by_old = how.by_old.map(|old| pss(old, &device_list::rotation_bytes(&list)));
+        let signed = SignedList { list, sig, by_old, grant: how.grant };
         self.prev = Some(signed.hash());
-        let kind = if self.version == 1 { Kind::First } else { Kind::List };
+        let kind = how.kind.unwrap_or(if self.version == 1 { Kind::First } else { Kind::List });
         let newest = self.devices.len() - 1;
         let log = self.keys_log();
         self.write_as(newest, Note { log: &log, n, kind, body: cbor::encode(&signed).into() })
+    }
+
+    /// The next vault.
+    pub fn next_vault(&mut self) -> Secrets {
+        let version = self.vault.0 + 1;
+        self.vault = (version, format!("vault {version}").into());
+        Secrets { password: None, recovery: None, version, vault: self.vault.1.clone() }
+    }
+
+    /// What one of the devices has proved.
+    pub fn proof() -> Proof {
+        Proof { secret: Secret::Password, record: Hash::of(b"password record") }
     }
 
     /// A signed draft by device `which`.
@@ -171,9 +221,14 @@ impl Person {
         self.write(Note { log: &other.inbox(), n, kind: Kind::Notice, body: cbor::encode(&room).into() })
     }
 
+    /// A device of this person's that is not listed yet, and has proved the password.
+    pub fn guest(&self, device: DeviceKey) -> Origin {
+        Origin::Guest { user: self.name.clone(), device, proof: Person::proof() }
+    }
+
     /// Where this person's link to their home server comes from.
     pub fn origin(&self) -> Origin {
-        Origin::Device { user: self.name.clone(), device: self.device(), listed: true }
+        Origin::Device { user: self.name.clone(), device: self.device() }
     }
 
     /// Registers this person, who must be new.
@@ -194,7 +249,7 @@ impl Person {
             device: device(&self.devices[self.devices.len() - 1]),
             password: Bytes::from_static(b"password record"),
             recovery: Bytes::from_static(b"recovery record"),
-            vault: Bytes::from_static(b"vault"),
+            vault: self.vault.1.clone(),
             admission: code.map_or(Admission::Open, |code| Admission::Code(code.into())),
         }
     }
@@ -211,7 +266,9 @@ pub struct Home {
     pub store: Arc<SqliteStore>,
     pub folder: TempDir,
     pub name: ServerName,
+    pub key: ServerKey,
     limits: Limits,
+    peers: Mutex<Vec<(ServerName, ServerKey)>>,
 }
 
 impl Home {
@@ -220,9 +277,20 @@ impl Home {
     }
 
     pub async fn with_bus(name: &str, bus: Arc<dyn Bus>) -> Home {
+        Home::made(name, bus, generous()).await
+    }
+
+    /// A server with its own idea of how much anybody may ask for.
+    pub async fn with_limits(name: &str, limits: Limits) -> Home {
+        Home::made(name, Arc::new(LocalBus::default()), limits).await
+    }
+
+    async fn made(name: &str, bus: Arc<dyn Bus>, limits: Limits) -> Home {
         let folder = tempfile::tempdir().unwrap();
-        let (store, logs) = open(folder.path(), name, bus, Limits::default()).await;
-        Home { logs, store, folder, name: server(name), limits: Limits::default() }
+        let keeper = keeper(folder.path(), name, limits.clone());
+        let key = keeper.identity.key();
+        let (store, logs) = open(folder.path(), keeper, bus).await;
+        Home { logs, store, folder, name: server(name), key, limits, peers: Mutex::default() }
     }
 
     /// Stops and starts again on the same file, with these limits.
@@ -233,9 +301,18 @@ impl Home {
     /// Stops and starts again on the same file.
     pub async fn restart(self) -> Home {
         self.logs.close().await;
-        drop((self.logs, self.store));
-        let (store, logs) = open(self.folder.path(), self.name.as_str(), Arc::new(LocalBus::default()), self.limits.clone()).await;
-        Home { logs, store, folder: self.folder, name: self.name, limits: self.limits }
+        let keeper = keeper(self.folder.path(), self.name.as_str(), self.limits.clone());
+        let (store, logs) = open(self.folder.path(), keeper, Arc::new(LocalBus::default())).await;
+        for (name, key) in &*self.peers.lock().unwrap() {
+            logs.know_peer(name, key).await.unwrap();
+        }
+        Home { logs, store, ..self }
+    }
+
+    /// From now on, also after it starts again, this server knows `hub`.
+    pub async fn knows(&self, hub: &Home) {
+        self.logs.know_peer(&hub.name, &hub.key).await.unwrap();
+        self.peers.lock().unwrap().push((hub.name.clone(), hub.key));
     }
 
     /// A registered person.
@@ -255,11 +332,19 @@ impl Home {
         self.logs.append(author.origin(), &genesis.log(), draft.bytes().clone(), Some(genesis.clone())).await
     }
 
+    /// Puts the list of the devices and keys that the author has now into force, with the next vault.
+    pub async fn rekey(&self, author: &mut Person, n: u64) -> Result<Placed, Refusal> {
+        let secrets = author.next_vault();
+        let list = author.next_list(n);
+        let origin = Origin::Device { user: author.name.clone(), device: list.device };
+        self.logs.rekey(origin, Person::proof(), secrets, list.bytes().clone()).await
+    }
+
     /// Everything that a log holds: the hash before the first entry, and the encoded entries.
     pub async fn read(&self, log: &LogName) -> (Hash, Vec<Bytes>) {
         let (mut all, mut after, mut first) = (Vec::new(), 0, None);
         loop {
-            let (prev, items) = self.logs.page(log, None, Some(after), 1000).await.unwrap();
+            let (prev, items) = self.logs.page(&Reader::Host, log, (None, Some(after)), 1000).await.unwrap();
             first.get_or_insert(prev);
             if items.is_empty() {
                 return (first.unwrap(), all);
@@ -280,7 +365,7 @@ impl Home {
 pub async fn open_on(folder: &Path, name: &str, bus: Arc<dyn Bus>) -> (Arc<Faulty>, Arc<Logs>) {
     let inner = SqliteStore::open(&folder.join("tidings.db")).unwrap();
     let store = Arc::new(Faulty { inner, failing: AtomicBool::new(false), pages: AtomicU64::new(0), held: watch::channel(false).0 });
-    let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, server(name)).await.unwrap();
+    let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, keeper(folder, name, generous())).await.unwrap();
     (store, logs)
 }
 
@@ -363,10 +448,25 @@ impl Store for Faulty {
     }
 }
 
-async fn open(folder: &Path, name: &str, bus: Arc<dyn Bus>, limits: Limits) -> (Arc<SqliteStore>, Arc<Logs>) {
+async fn open(folder: &Path, keeper: Keeper, bus: Arc<dyn Bus>) -> (Arc<SqliteStore>, Arc<Logs>) {
     let store = Arc::new(SqliteStore::open(&folder.join("tidings.db")).unwrap());
-    let logs = Logs::open_within(store.clone() as Arc<dyn Store>, bus, server(name), limits).await.unwrap();
+    let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, keeper).await.unwrap();
     (store, logs)
+}
+
+fn keeper(folder: &Path, name: &str, limits: Limits) -> Keeper {
+    let identity = Arc::new(Identity::load_or_create(folder, &server(name)).unwrap());
+    Keeper { name: server(name), identity, limits }
+}
+
+/// Limits that are in nobody's way: what is not about them writes as fast as it can.
+pub fn generous() -> Limits {
+    Limits { messages_per_second: 1_000_000, message_burst: 1_000_000, invitation_burst: 1_000_000, ..Limits::default() }
+}
+
+/// The key of a server that never speaks.
+pub fn some_key(name: &str) -> ServerKey {
+    ServerKey(key(name).verifying_key().to_bytes())
 }
 
 /// A server of its own on a free port, without TLS.

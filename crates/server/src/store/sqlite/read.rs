@@ -9,13 +9,15 @@ use crate::store::{
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
+use std::sync::Arc;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName, cbor};
+use tidings_trust::Members;
 
 const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
 const OUTBOX_COLUMNS: &str = "id, log, draft, genesis, state, seq, hash, refusal, queued";
-const CODE_COLUMNS: &str = "hash, user, uses, expires";
+const CODE_COLUMNS: &str = "hash, user, uses, expires, reset";
 
 pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded {
@@ -25,7 +27,7 @@ pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
         ..Loaded::default()
     };
     let mut query =
-        connection.prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped FROM logs ORDER BY number").map_err(failed)?;
+        connection.prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, members, followed FROM logs ORDER BY number").map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         loaded.logs.push(log(row)?);
@@ -35,7 +37,7 @@ pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
     while let Some(row) = rows.next().map_err(failed)? {
         loaded.registered.push(parsed(&get::<String>(row, 0)?)?);
     }
-    loaded.claims = codes(connection)?.into_iter().filter_map(|code| code.user).collect();
+    loaded.claims = codes(connection)?.into_iter().filter(|code| !code.reset).filter_map(|code| code.user).collect();
     Ok(loaded)
 }
 
@@ -101,7 +103,9 @@ pub fn look_up(connection: &Connection, questions: &Questions) -> Result<Answers
     let codes = questions.codes.iter().map(|hash| code(connection, hash)).collect::<Result<_, _>>()?;
     let outgoing = questions.outgoing.iter().map(|(log, device, n)| outgoing(connection, log, device, *n)).collect::<Result<_, _>>()?;
     let queues = questions.queues.iter().map(|peer| queue(connection, peer)).collect::<Result<_, _>>()?;
-    Ok(Answers { lasts, placed, codes, outgoing, queues })
+    let accounts = questions.accounts.iter().map(|user| account(connection, user)).collect::<Result<_, _>>()?;
+    let entries = questions.entries.iter().map(|(log, seq)| entry(connection, *log, *seq)).collect::<Result<_, _>>()?;
+    Ok(Answers { lasts, placed, codes, outgoing, queues, accounts, entries })
 }
 
 fn last(connection: &Connection, log: u64, author: &Author) -> Result<u64, StoreError> {
@@ -120,6 +124,12 @@ fn placed(connection: &Connection, log: u64, author: &Author, n: u64) -> Result<
     let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
     let tip = Tip { seq: (get::<i64>(row, 0)? & SEQ_MASK) as u64, hash: hash(row, 2)? };
     Ok(Some((bytes(row, 1)?, tip)))
+}
+
+fn entry(connection: &Connection, log: u64, seq: u64) -> Result<Option<Bytes>, StoreError> {
+    let mut query = connection.prepare_cached("SELECT entry FROM entries WHERE id = ?1").map_err(failed)?;
+    let found = query.query_row([(log as i64) << SEQ_BITS | clamp(seq)], |row| row.get::<_, Vec<u8>>(0)).optional();
+    Ok(found.map_err(failed)?.map(Bytes::from))
 }
 
 fn author_id(connection: &Connection, author: &Author) -> Result<Option<i64>, StoreError> {
@@ -202,12 +212,14 @@ fn log(row: &Row<'_>) -> Result<LogRow, StoreError> {
         _ => None,
     };
     let tip = Tip { seq: get::<i64>(row, 4)? as u64, hash: hash(row, 5)? };
-    Ok(LogRow { number: get::<i64>(row, 0)? as u64, name: parsed(&get::<String>(row, 1)?)?, room, tip, stopped: get(row, 6)? })
+    let members = get::<Option<Vec<u8>>>(row, 7)?.map(|bytes| Members::from_bytes(&bytes)).transpose().map_err(damaged)?.map(Arc::new);
+    let (number, name) = (get::<i64>(row, 0)? as u64, parsed(&get::<String>(row, 1)?)?);
+    Ok(LogRow { number, name, room, members, followed: get(row, 8)?, tip, stopped: get(row, 6)? })
 }
 
 fn code_row(row: &Row<'_>) -> Result<NewCode, StoreError> {
     let user = get::<Option<String>>(row, 1)?.map(|user| parsed(&user)).transpose()?;
-    Ok(NewCode { hash: hash(row, 0)?, user, uses: get(row, 2)?, expires: get::<i64>(row, 3)? as u64 })
+    Ok(NewCode { hash: hash(row, 0)?, user, uses: get(row, 2)?, expires: get::<i64>(row, 3)? as u64, reset: get(row, 4)? })
 }
 
 fn outbox_row(row: &Row<'_>) -> Result<OutboxRow, StoreError> {

@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// The steps from an empty file to the newest version: each makes the version of its place, counted from 1.
-const STEPS: &[&str] = &[TABLES, QUEUES];
+const STEPS: &[&str] = &[TABLES, QUEUES, GROUPS];
 
 /// The version of the schema that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
@@ -106,6 +106,14 @@ CREATE TABLE queues (
     bytes   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO queues SELECT peer, count(*), sum(length(draft)) FROM outbox WHERE state = 0 GROUP BY peer;
+";
+
+/// Version 3: who is in a group, whether a replica is followed, and codes by which an account begins anew.
+const GROUPS: &str = "
+ALTER TABLE logs ADD COLUMN members BLOB;
+ALTER TABLE logs ADD COLUMN followed INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE codes ADD COLUMN reset INTEGER NOT NULL DEFAULT 0;
+DROP TABLE members;
 ";
 
 /// Makes the tables in an empty file, brings an older file to the newest version; refuses a file of a newer program.

@@ -3,6 +3,7 @@
 use super::failed;
 use super::schema::SEQ_BITS;
 use crate::store::{AccountRecord, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Settled, StoreError};
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use tidings_proto::chain::Tip;
@@ -71,24 +72,38 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
             Change::Stop { log } => {
                 connection.prepare_cached("UPDATE logs SET stopped = 1 WHERE number = ?1")?.execute([*log as i64])?;
             }
+            Change::Members { log, members } => {
+                let update = "UPDATE logs SET members = ?2 WHERE number = ?1";
+                connection.prepare_cached(update)?.execute(params![*log as i64, members.to_bytes()])?;
+            }
+            Change::Follow { log, followed } => {
+                connection.prepare_cached("UPDATE logs SET followed = ?2 WHERE number = ?1")?.execute(params![*log as i64, followed])?;
+            }
+            Change::Erase { log, seq, stub } => {
+                let id = (*log as i64) << SEQ_BITS | *seq as i64;
+                one(connection.prepare_cached("UPDATE entries SET entry = ?2 WHERE id = ?1")?.execute(params![id, &stub[..]])?)?;
+            }
             Change::Account { user, record } => account(connection, user, record)?,
+            Change::Secrets { user, password, recovery, vault, version } => {
+                secrets(connection, user, (password.as_ref(), recovery.as_ref()), vault, *version)?;
+            }
+            Change::Close(user) => {
+                let user = user_id(connection, user)?;
+                one(connection.prepare_cached("DELETE FROM accounts WHERE user = ?1")?.execute([user])?)?;
+            }
             Change::Code(new) => code(connection, new)?,
             Change::UseCode(hash) => {
-                let used = connection
-                    .prepare_cached("UPDATE codes SET uses = uses - 1 WHERE hash = ?1 AND uses > 0")?
-                    .execute([hash.as_bytes()])?;
-                if used != 1 {
-                    return Err(rusqlite::Error::StatementChangedRows(used));
-                }
+                let update = "UPDATE codes SET uses = uses - 1 WHERE hash = ?1 AND uses > 0";
+                one(connection.prepare_cached(update)?.execute([hash.as_bytes()])?)?;
             }
             Change::RemoveCode(hash) => {
                 connection.prepare_cached("DELETE FROM codes WHERE hash = ?1")?.execute([hash.as_bytes()])?;
             }
-            Change::VoidClaims(user) => {
+            Change::VoidCodes(user) => {
                 connection.prepare_cached("DELETE FROM codes WHERE user = ?1")?.execute([user.to_string()])?;
             }
             Change::ForgetCodes { at } => {
-                let sql = "DELETE FROM codes WHERE uses = 0 OR (user IS NULL AND expires <= ?1)";
+                let sql = "DELETE FROM codes WHERE uses = 0 OR ((user IS NULL OR reset) AND expires <= ?1)";
                 connection.prepare_cached(sql)?.execute([*at as i64])?;
             }
             Change::Outgoing { peer, once, row } => outgoing(connection, peer, once, row)?,
@@ -105,26 +120,28 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
     Ok(())
 }
 
+/// A change that finds nothing to change was decided about something else than what is there.
+fn one(changed: usize) -> rusqlite::Result<()> {
+    if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
+}
+
 fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<()> {
-    let number = row.number as i64;
     connection
         .prepare_cached(
-            "INSERT INTO logs (number, name, hub, genesis, tip_seq, tip_hash, stopped, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO logs (number, name, hub, genesis, tip_seq, tip_hash, stopped, changed, followed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
-            number,
+            row.number as i64,
             row.name.to_string(),
             row.room.as_ref().map(|room| room.hub.as_str().to_owned()),
             row.room.as_ref().map(|room| room.genesis.encode().to_vec()),
             row.tip.seq as i64,
             row.tip.hash.as_bytes(),
             row.stopped,
-            changed
+            changed,
+            row.followed
         ])?;
-    for person in row.room.iter().filter_map(|room| room.genesis.as_direct()).flat_map(|direct| &direct.people) {
-        let user = user_id(connection, person)?;
-        connection.prepare_cached("INSERT OR IGNORE INTO members (log, user) VALUES (?1, ?2)")?.execute([number, user])?;
-    }
     Ok(())
 }
 
@@ -148,12 +165,27 @@ fn account(connection: &Connection, user: &UserName, record: &AccountRecord) -> 
     Ok(())
 }
 
+fn secrets(
+    connection: &Connection,
+    user: &UserName,
+    (password, recovery): (Option<&Bytes>, Option<&Bytes>),
+    vault: &Bytes,
+    version: u64,
+) -> rusqlite::Result<()> {
+    let update = "UPDATE accounts SET password = coalesce(?2, password), recovery = coalesce(?3, recovery), vault = ?4, vault_version = ?5
+        WHERE user = ?1 AND vault_version = ?5 - 1";
+    let user = user_id(connection, user)?;
+    let with = params![user, password.map(|it| it.to_vec()), recovery.map(|it| it.to_vec()), &vault[..], version as i64];
+    one(connection.prepare_cached(update)?.execute(with)?)
+}
+
 fn code(connection: &Connection, new: &NewCode) -> rusqlite::Result<()> {
-    connection.prepare_cached("INSERT INTO codes (hash, user, uses, expires) VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+    connection.prepare_cached("INSERT INTO codes (hash, user, uses, expires, reset) VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
         new.hash.as_bytes(),
         new.user.as_ref().map(UserName::to_string),
         new.uses,
-        new.expires as i64
+        new.expires as i64,
+        new.reset
     ])?;
     Ok(())
 }
@@ -260,7 +292,7 @@ mod tests {
             assert_eq!(set, pages);
         };
         let mut tables = Tables::new(connection).unwrap();
-        let log = LogRow { number: 1, name: "public@s1".parse().unwrap(), room: None, tip: Tip::EMPTY, stopped: false };
+        let log = LogRow { number: 1, name: "public@s1".parse().unwrap(), room: None, members: None, followed: true, tip: Tip::EMPTY, stopped: false };
         assert!(tables.commit(&[vec![Change::Log(log)]]).iter().all(Result::is_ok));
         most(&tables, pages + 8);
         let results = tables.commit(&[entry_of(10, 1), entry_of(1 << 20, 2), entry_of(10, 3)]);

@@ -1,0 +1,117 @@
+//! Who may read how much of a log. In a group everybody reads the messages of their own stays; of others they see that there
+//! was one, so that the chain can be followed, and after their last stay nothing.
+
+use super::Reader;
+use super::book::is_withdrawn;
+use super::view::View;
+use crate::store::{LogRow, StoreError};
+use tidings_proto::frame::Item;
+use tidings_proto::{Code, Entry, Genesis, Kind, LogName, Payload, Refusal};
+use tidings_trust::members::Reads;
+
+/// How much of a log somebody sees.
+pub enum Sight {
+    /// All of it.
+    Whole,
+    /// What these spans say.
+    Spans(Reads),
+}
+
+impl View {
+    /// How much `reader` sees of a log; nothing, where there is no sight.
+    pub fn sight(&self, reader: &Reader, row: &LogRow) -> Option<Sight> {
+        let whole = |may: bool| may.then_some(Sight::Whole);
+        match (reader, &row.name) {
+            (Reader::Host, _) => Some(Sight::Whole),
+            (Reader::User(_), LogName::Public(_) | LogName::Keys(_)) => Some(Sight::Whole),
+            (Reader::Peer(_), LogName::Public(hub) | LogName::Keys(hub)) => whole(*hub == self.me),
+            (Reader::User(user), LogName::Inbox(owner)) => whole(user == owner),
+            (Reader::Peer(_), LogName::Inbox(_)) => None,
+            (_, LogName::Room(_)) => {
+                let room = row.room.as_ref()?;
+                // A replica is not passed on: its hub has it.
+                if matches!(reader, Reader::Peer(_)) && room.hub != self.me {
+                    return None;
+                }
+                match &room.genesis {
+                    Genesis::Direct(direct) => whole(match reader {
+                        Reader::User(user) => direct.has(user),
+                        Reader::Peer(peer) => direct.people.iter().any(|person| person.server() == peer),
+                        Reader::Host => true,
+                    }),
+                    Genesis::Group(_) => self.spans(reader, row).map(Sight::Spans),
+                }
+            }
+        }
+    }
+
+    fn spans(&self, reader: &Reader, row: &LogRow) -> Option<Reads> {
+        let members = row.members.as_ref()?;
+        match reader {
+            Reader::User(user) => {
+                let mut reads = members.reads(user)?;
+                if is_withdrawn(row, user, &self.me) {
+                    reads.until = reads.until.or(Some(row.tip.seq));
+                }
+                Some(reads)
+            }
+            Reader::Peer(peer) => members.reads_of(peer),
+            Reader::Host => None,
+        }
+    }
+
+    /// The same, or why not.
+    pub fn may_see(&self, reader: &Reader, log: &LogName) -> Result<(LogRow, Sight), Refusal> {
+        // A room that is not known is nobody's; of other logs everybody knows that they are somewhere.
+        let unknown = || if matches!(log, LogName::Room(_) | LogName::Inbox(_)) { Code::Forbidden } else { Code::NotFound };
+        let row = self.book.find(log).ok_or_else(|| Refusal::from(unknown()))?;
+        let sight = self.sight(reader, &row).ok_or(Code::Forbidden)?;
+        Ok((row, sight))
+    }
+}
+
+impl Sight {
+    /// The last entry that there is for this reader.
+    pub fn until(&self) -> Option<u64> {
+        match self {
+            Sight::Whole => None,
+            Sight::Spans(reads) => reads.until,
+        }
+    }
+
+    /// Whether nothing of these entries is withheld, whatever they are. Of what comes after `tip` nobody can tell yet.
+    pub fn has_all(&self, first: u64, last: u64, tip: u64) -> bool {
+        match self {
+            Sight::Whole => true,
+            Sight::Spans(reads) => {
+                last <= tip && reads.stays.iter().any(|stay| stay.from <= first && stay.until.is_none_or(|until| last <= until))
+            }
+        }
+    }
+
+    /// These consecutive entries as this reader sees them: none beyond the reader's last, nor beyond `tip`, since who may read
+    /// what comes after is told by what is not known yet. The last of them is said beside.
+    pub fn of(&self, items: Vec<Item>, tip: u64) -> Result<(Vec<Item>, Option<u64>), StoreError> {
+        let (mut seen, mut last) = (Vec::with_capacity(items.len()), None);
+        let end = self.until().map_or(tip, |until| until.min(tip));
+        for item in items {
+            let entry = Entry::read(&item.entry).map_err(|error| StoreError::Damaged(error.to_string()))?;
+            if entry.seq > end {
+                break;
+            }
+            last = Some(entry.seq);
+            seen.push(if self.withholds(&entry) { Item { entry: stub_of(&entry).encode(), ..item } } else { item });
+        }
+        Ok((seen, last))
+    }
+
+    fn withholds(&self, entry: &Entry) -> bool {
+        let Sight::Spans(reads) = self else { return false };
+        entry.draft().is_some_and(|draft| draft.kind == Kind::Sealed) && !reads.covers(entry.seq)
+    }
+}
+
+/// What is left of an entry when its draft is not told.
+pub fn stub_of(entry: &Entry) -> Entry {
+    Entry { payload: Payload::Stub(entry.draft_hash()), ..entry.clone() }
+}
