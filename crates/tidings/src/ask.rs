@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use tidings_client::view::Target;
 use tidings_client::{Client, UserName};
 
-/// What is asked. Waiting is in seconds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What is asked. Waiting is in seconds. There are texts and secrets in it, so it has no `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
 pub enum Ask {
     People { wait: u32 },
     Rooms { wait: u32 },

@@ -21,7 +21,7 @@ pub const SOCKET: &str = "beside.sock";
 /// More than the longest text in JSON, every character of it escaped.
 const LONGEST_QUESTION: u64 = 1024 * 1024;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Question {
     ask: Ask,
     look: Look,

@@ -48,17 +48,19 @@ pub struct Arguments {
     pub command: Command,
 }
 
-/// What every command takes.
+/// What every command takes, and its help shows last.
 #[derive(Debug, Args)]
 pub struct Global {
     /// Print one JSON object a line, {"v":1,"type":…}, for programs
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub json: bool,
     /// The folder of your account on this device [default: tidings/profile in your data folder]
-    #[arg(long, global = true, value_name = "DIR", env = "TIDINGS_PROFILE", hide_env = true, value_hint = ValueHint::DirPath)]
+    #[arg(long, global = true, display_order = 901, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(env = "TIDINGS_PROFILE", hide_env = true)]
     pub profile: Option<PathBuf>,
     /// setup.json (server, peer) or client_setup.json (others) [default: that name in this folder]
-    #[arg(long, global = true, value_name = "FILE", env = "TIDINGS_SETUP", hide_env = true, value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, display_order = 902, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(env = "TIDINGS_SETUP", hide_env = true)]
     pub setup: Option<PathBuf>,
 }
 

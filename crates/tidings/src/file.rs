@@ -11,7 +11,6 @@ use data_encoding::BASE64;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
-use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use tidings_client::Client;
@@ -25,13 +24,6 @@ pub struct Sent {
     media_type: String,
     #[serde(serialize_with = "as_base64", deserialize_with = "from_base64")]
     bytes: Vec<u8>,
-}
-
-/// Names and contents are in no log.
-impl fmt::Debug for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sent({} bytes)", self.bytes.len())
-    }
 }
 
 fn as_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {

@@ -22,7 +22,7 @@ pub enum To {
 }
 
 /// What travels to that other process, one JSON object a line.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub enum Reply {
     /// For its standard output.
     Line(String),

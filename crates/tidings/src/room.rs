@@ -12,7 +12,7 @@ use tidings_client::view::{MessageId, Role, Target};
 use tidings_client::{Client, ClientError, UserName};
 
 /// What is done to a group, and to which: by its title, or the beginning of its id.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub enum Change {
     New { title: String },
     Invite { room: String, users: Vec<String>, role: RoleName },

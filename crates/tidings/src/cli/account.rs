@@ -86,7 +86,7 @@ pub struct VerifyArguments {
     /// Take this person's new key, after a change that stopped your messages
     #[arg(long, conflicts_with = "doubt")]
     pub accept: bool,
-    /// Wait at most this long for the server; then, or with 0, the keys known to this device hold
+    /// Wait at most this long for what is new; with 0, the keys known to this device count
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub wait: u32,
 }
@@ -116,7 +116,7 @@ pub enum DevicesCommand {
 
 #[derive(Debug, Args)]
 pub struct DevicesListArguments {
-    /// Wait at most this long for the server; then, or with 0, the list known to this device is shown
+    /// Wait at most this long for what is new; 0 shows what is on this device
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub wait: u32,
 }

@@ -9,7 +9,7 @@ use tidings_client::{UserName, view};
 /// How long a command that reads waits for the server, for what is new.
 #[derive(Debug, Args)]
 pub struct Patience {
-    /// Wait at most this long for the server; then, or with 0, what is on this device is shown
+    /// Wait at most this long for what is new; 0 shows what is on this device
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     pub wait: u32,
 }
@@ -17,7 +17,7 @@ pub struct Patience {
 /// How long a command that writes waits, and for what.
 #[derive(Debug, Args)]
 pub struct Away {
-    /// Wait at most this long for your server; or with `server` until the conversation's server has it
+    /// How long to wait for your server; `server` waits until the conversation's server has it
     #[arg(long, value_name = "SECONDS|server", default_value = "5")]
     pub wait: Wait,
 }

@@ -99,8 +99,11 @@ fn an_impostor_gets_nothing_and_is_shown() {
     let mut home = Home::open();
     home.register("alice");
     let key = home.s1.key.clone();
+    let tail = home.tail("alice");
     home.replace();
     assert_ne!(home.s1.key, key);
+    let (code, rest) = tail.ended();
+    assert!(code == Some(8) && rest.contains(&key) && rest.contains(&home.s1.key), "whoever watches is told: {code:?} {rest}");
     for command in [&["people"][..], &["tail"], &["read", "public"], &["send", "public", "for the real one"]] {
         let ended = home.run("alice", command).expect(8);
         assert!(ended.stderr.contains(&key) && ended.stderr.contains(&home.s1.key), "both keys are shown: {ended:?}");

@@ -268,16 +268,22 @@ impl Tail {
     }
 
     /// SIGTERM; the rest of the output.
-    pub fn end(mut self) -> String {
+    pub fn end(self) -> String {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let (code, rest) = self.ended();
+        assert_eq!(code, Some(0));
+        rest
+    }
+
+    /// Its exit code, and the rest of its output.
+    pub fn ended(mut self) -> (Option<i32>, String) {
         let mut ended = None;
         until("tail ends", || {
             ended = self.child.try_wait().unwrap();
             ended.is_some()
         });
-        assert_eq!(ended.and_then(|status| status.code()), Some(0));
-        self.lines.iter().collect::<Vec<_>>().join("\n")
+        (ended.and_then(|status| status.code()), self.lines.iter().collect::<Vec<_>>().join("\n"))
     }
 }
 
