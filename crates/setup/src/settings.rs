@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub struct Settings {
     table: &'static Table,
-    found: BTreeMap<KeyPath, Found>,
+    /// What each layer says; the last one wins. None is empty.
+    found: BTreeMap<KeyPath, Vec<Found>>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     /// The keys that somebody meant and misspelt: those are not missing as well.
@@ -69,7 +70,7 @@ impl Settings {
     /// The lowest layer: what `table` presets.
     pub fn new(table: &'static Table) -> Settings {
         let preset = |(path, key): (KeyPath, &Key)| match key.preset {
-            Preset::Number(number) => Some((path, Found { value: Value::Number(number), origin: Origin::Default })),
+            Preset::Number(number) => Some((path, vec![Found { value: Value::Number(number), origin: Origin::Default }])),
             Preset::Needed | Preset::Said(_) => None,
         };
         let found = table.plain().into_iter().filter_map(preset).collect();
@@ -123,13 +124,13 @@ impl Settings {
 
     /// What holds if no layer says anything.
     pub fn assume(&mut self, name: &str, text: &str) {
-        let found = || Found { value: Value::Text(text.into()), origin: Origin::Default };
+        let found = || vec![Found { value: Value::Text(text.into()), origin: Origin::Default }];
         self.found.entry(name.into()).or_insert_with(found);
     }
 
     /// Puts what a value comes to in the place of how it was written.
     pub fn resolve(&mut self, name: &str, text: String) {
-        if let Some(found) = self.found.get_mut(&name.into()) {
+        if let Some(found) = self.found.get_mut(&name.into()).and_then(|layers| layers.last_mut()) {
             found.value = Value::Text(text);
         }
     }
@@ -164,7 +165,11 @@ impl Settings {
     }
 
     pub(crate) fn put(&mut self, path: KeyPath, value: Value, origin: Origin) {
-        self.found.insert(path, Found { value, origin });
+        self.found.entry(path).or_default().push(Found { value, origin });
+    }
+
+    fn last(&self, path: &KeyPath) -> Option<&Found> {
+        self.found.get(path)?.last()
     }
 
     pub(crate) fn table(&self) -> &'static Table {
@@ -202,25 +207,30 @@ impl Settings {
 
     /// Where the value at `path` comes from.
     pub fn origin(&self, path: &KeyPath) -> Origin {
-        self.found.get(path).map_or(Origin::Default, |found| found.origin.clone())
+        self.last(path).map_or(Origin::Default, |found| found.origin.clone())
     }
 
-    /// The text at `path`, read by `read`; what that refuses is a mistake at its place.
-    pub fn read<T, E: Display>(&mut self, path: impl Into<KeyPath>, read: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+    /// The text at `path`, read by `read`; what that refuses is a mistake at its place. Layers below the one that wins are read as well:
+    /// what is wrong there is not right because somebody says it anew.
+    pub fn read<T, E: Display>(&mut self, path: impl Into<KeyPath>, read: impl Fn(&str) -> Result<T, E>) -> Option<T> {
         let path = path.into();
-        let Value::Text(text) = &self.found.get(&path)?.value else { return None };
-        match read(text) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.refuse(path, &error.to_string());
-                None
-            }
+        let mut last = None;
+        for Found { value, origin } in self.found.get(&path).into_iter().flatten() {
+            let Value::Text(text) = value else { continue };
+            last = match read(text) {
+                Ok(value) => Some(value),
+                Err(error) => {
+                    self.problems.push(Problem { origin: origin.clone(), path: path.clone(), what: error.to_string() });
+                    None
+                }
+            };
         }
+        last
     }
 
     /// The number at `path`.
     pub fn number(&self, path: impl Into<KeyPath>) -> Option<u64> {
-        match self.found.get(&path.into())?.value {
+        match self.last(&path.into())?.value {
             Value::Number(number) => Some(number),
             _ => None,
         }
@@ -274,7 +284,7 @@ impl Settings {
                     Preset::Said(said) => said,
                     _ => "",
                 };
-                let value = self.found.get(&path).and_then(|found| shown(&found.value)).unwrap_or(Shown::Said(said));
+                let value = self.last(&path).and_then(|found| shown(&found.value)).unwrap_or(Shown::Said(said));
                 rows.push(Row { origin: self.origin(&path), path, value });
             }
         }

@@ -185,6 +185,15 @@ fn later_layers_win_and_each_value_knows_its_own() {
 }
 
 #[test]
+fn what_is_wrong_in_the_file_is_not_right_because_a_variable_says_it_anew() {
+    let mut settings = settings(b"{ \"server_name\": \"S1\", \"listen\": \"nowhere\", \"limits\": { \"guests\": 0 } }");
+    settings.variables(&variables(&[("TIDINGS_LISTEN", "127.0.0.1:2"), ("TIDINGS_LIMITS_GUESTS", "9")]));
+    settings.flag("server_name", "s1");
+    let places: Vec<String> = read(&mut settings).unwrap_err().0.iter().map(|problem| problem.origin.to_string()).collect();
+    assert_eq!(places, ["setup.json:1:18", "setup.json:1:34", "setup.json:1:67"]);
+}
+
+#[test]
 fn each_plain_key_has_its_variable_and_says_what_is_wrong_with_it() {
     use std::os::unix::ffi::OsStringExt;
     let plain = TABLE.plain();
