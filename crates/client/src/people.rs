@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tidings_proto::frame::{Item, Online, PersonState, Presence};
 use tidings_proto::{DeviceKey, Draft, Encoded, Entry, Hash, Kind, LogName, ServerKey, UserName};
-use tidings_trust::{KeyState, KeysError};
+use tidings_trust::{Fingerprint, KeyState, KeysError};
 
 /// Everybody that this profile knows of.
 pub struct People {
@@ -20,6 +20,8 @@ pub struct People {
     home: Option<ServerKey>,
     known: HashMap<UserName, Known>,
     trusted: HashMap<UserName, Trusted>,
+    /// Who was compared on any of this account's devices, as the vault says.
+    compared: HashMap<UserName, Fingerprint>,
     alarms: HashMap<UserName, String>,
     /// What the home server says now: whom there is, and who can be reached.
     present: BTreeMap<String, (UserName, Online)>,
@@ -57,6 +59,7 @@ impl People {
             home: None,
             known: HashMap::new(),
             trusted: store.trusted()?.into_iter().collect(),
+            compared: HashMap::new(),
             alarms: store.alarms()?.into_iter().collect(),
             present: BTreeMap::new(),
         };
@@ -118,6 +121,11 @@ impl People {
     /// Something is decided about somebody, and durable.
     pub fn trust(&mut self, user: &UserName, trusted: Trusted) {
         self.trusted.insert(user.clone(), trusted);
+    }
+
+    /// Who was compared, on whichever device; some may not be known here yet.
+    pub fn were_compared(&mut self, compared: &[(UserName, Fingerprint)]) {
+        self.compared = compared.iter().cloned().collect();
     }
 
     /// Everybody whose keys are known.
@@ -190,7 +198,8 @@ impl People {
             }
         }
         if let (Some(state), None) = (&learned.state, self.trusted.get(user)) {
-            learned.trusted = Some(Trusted { accepted: state.list.identity.fingerprint(), verified: None });
+            let verified = self.compared.get(user).copied();
+            learned.trusted = Some(Trusted { accepted: state.list.identity.fingerprint(), verified });
         }
         learned
     }

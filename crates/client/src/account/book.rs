@@ -5,8 +5,8 @@ use crate::ClientError;
 use crate::engine::Core;
 use crate::link::Link;
 use crate::store::Trusted;
-use tidings_e2ee::{AccountSecrets, DeviceSecret};
 use tidings_e2ee::account::{AccountError, VaultBook};
+use tidings_e2ee::{AccountSecrets, DeviceSecret};
 use tidings_proto::frame::{Vault, VaultGet, VaultPut};
 use tidings_proto::{Code, Frame, UserName};
 
@@ -34,7 +34,8 @@ fn keep(core: &Core, book: &VaultBook) -> Result<(), ClientError> {
     core.store.set_device_names(&book.devices)?;
     let mut changed = Vec::new();
     {
-        let people = core.people();
+        let mut people = core.people();
+        people.were_compared(&book.verified);
         for user in people.everybody() {
             let Some(now) = people.trusted(&user) else { continue };
             let of = |list: &[(UserName, tidings_trust::Fingerprint)]| list.iter().find(|(about, _)| *about == user).map(|(_, it)| *it);

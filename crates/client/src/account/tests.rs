@@ -89,7 +89,7 @@ impl Accounts {
     fn take(&mut self, draft: Encoded<Draft>) -> Result<u64, Code> {
         let seq = self.chain.len() as u64 + 1;
         let log = LogName::Keys("s1".parse().unwrap());
-        self.newest = Some(KeyState::apply(self.newest.as_ref(), &log, seq, &draft).map_err(|_| Code::Conflict)?);
+        self.newest = Some(KeyState::apply(self.newest.as_ref(), &log, seq, &draft, None).map_err(|_| Code::Conflict)?);
         self.chain.push(draft);
         Ok(seq)
     }

@@ -63,7 +63,7 @@ impl Server {
         let address = listener.local_addr().unwrap().to_string();
         let manners = Arc::new(Manners::default());
         let (tell, seen) = mpsc::unbounded_channel();
-        let entry = Entry { seq: 1, at: 1, payload: Payload::Draft(alice.first.clone()) }.encode();
+        let entry = Entry { seq: 1, at: 1, payload: Payload::Draft(alice.first().clone()) }.encode();
         let (rules, signing) = (manners.clone(), SigningKey::from_bytes(&[secret; 32]));
         let task = tokio::spawn(async move {
             // One link at a time; a task that is aborted closes its sockets.
@@ -148,6 +148,7 @@ async fn serve(tcp: TcpStream, signing: &SigningKey, manners: &Manners, first: &
                 let items = vec![Item { entry: first.clone(), got: None }];
                 send(&mut socket, ChainReply { req: chain.req, items, more: false }).await?;
             }
+            Frame::VaultGet(get) => send(&mut socket, Refused { req: get.req, why: Code::NotFound.into(), log: None }).await?,
             Frame::Ping(ping) => send(&mut socket, Pong { req: ping.req }).await?,
             Frame::Submit(submit) => {
                 tell.send(Seen::Draft(submit.draft)).ok()?;

@@ -68,8 +68,7 @@ impl Engine {
 
     /// A room that is first heard of by what this device writes into it.
     fn load_room(&mut self, row: &OutboxRow, now: Instant) {
-        let group = || (row.kind == Kind::Genesis).then(|| Genesis::read(&row.body).ok()).flatten();
-        let Some(genesis) = row.genesis.clone().or_else(group) else { return };
+        let Some(genesis) = row.genesis.clone() else { return };
         let room = RoomState::new(genesis);
         for user in room.people() {
             self.forget_unknown(&user);

@@ -57,8 +57,8 @@ fn post(n: u64, body: &str) -> Encoded<Draft> {
 
 fn write_post(store: &Store, text: &str) -> i64 {
     let (log, me) = (public(), user("alice@s1"));
-    let new = Written { target: &Target::Public, log: &log, author: &me, at: 1, content: text.as_bytes(), tag: None, room: None };
-    store.written(new).unwrap()
+    let (target, kind, content) = (&Target::Public, Kind::Post, text.as_bytes());
+    store.written(Written { target, log: &log, kind, author: &me, at: 1, content, tag: None, room: None }).unwrap()
 }
 
 fn write_direct(store: &Store, other: &str, text: &str) -> i64 {
@@ -66,9 +66,8 @@ fn write_direct(store: &Store, other: &str, text: &str) -> i64 {
     let genesis = Genesis::direct(SuiteName::RsaJwe1, &me, &other);
     let (log, inbox) = (genesis.log(), LogName::Inbox(other.clone()));
     let notice = (other != me).then(|| (&inbox, Bytes::from_static(b"notice")));
-    let target = Target::Direct(other.clone());
-    let room = Some((&genesis, notice));
-    store.written(Written { target: &target, log: &log, author: &me, at: 1, content: text.as_bytes(), tag: Some(5), room }).unwrap()
+    let (target, kind, content, room) = (&Target::from(&other), Kind::Sealed, text.as_bytes(), Some((&genesis, notice)));
+    store.written(Written { target, log: &log, kind, author: &me, at: 1, content, tag: Some(5), room }).unwrap()
 }
 
 fn sealed(row: &OutboxRow, draft: &Encoded<Draft>) -> Sealed {
@@ -86,6 +85,11 @@ fn batch(log: LogName, seq: u64) -> Batch {
         rows: Vec::new(),
         sent: Vec::new(),
         counted: Vec::new(),
+        stubs: 0,
+        members: None,
+        title: None,
+        erased: Vec::new(),
+        outbox: Vec::new(),
         hashes: Vec::new(),
         rooms: Vec::new(),
         changes: Vec::new(),
@@ -93,10 +97,16 @@ fn batch(log: LogName, seq: u64) -> Batch {
     }
 }
 
+/// Bob's device, heard up to its draft `n`.
+fn heard(n: u64) -> (Author, Heard) {
+    ((user("bob@s1"), DEVICE), Heard { n, list: 1, stubs: 0 })
+}
+
 fn received(n: u64, text: &str) -> NewRow {
     NewRow {
         target: Target::Public,
         author: Some(user("bob@s1")),
+        kind: Kind::Post,
         draft: Some((DEVICE, n, Hash([n as u8; 32]))),
         seq: Some(n),
         place: n,
@@ -168,16 +178,21 @@ fn the_schema_of_version_1_never_changes() {
         [
             "alarms: user TEXT NOT NULL PK1, why TEXT NOT NULL",
             "chains: user TEXT NOT NULL PK1, seq INTEGER NOT NULL PK2, draft BLOB NOT NULL",
-            "counted: log TEXT NOT NULL PK1, device BLOB NOT NULL PK2, n INTEGER NOT NULL",
+            "counted: log TEXT NOT NULL PK1, author TEXT NOT NULL PK2, device BLOB NOT NULL PK3, n INTEGER NOT NULL, list INTEGER NOT NULL, \
+             stubs INTEGER NOT NULL",
+            "devices: device BLOB NOT NULL PK1, name TEXT NOT NULL",
             "hashes: log TEXT NOT NULL PK1, seq INTEGER NOT NULL PK2, hash BLOB NOT NULL",
-            "logs: log TEXT NOT NULL PK1, seq INTEGER NOT NULL, hash BLOB NOT NULL, stopped TEXT",
+            "logs: log TEXT NOT NULL PK1, seq INTEGER NOT NULL, hash BLOB NOT NULL, stubs INTEGER NOT NULL, stopped TEXT",
             "messages: id INTEGER PK1, conversation TEXT NOT NULL, log TEXT NOT NULL, author TEXT, device BLOB, n INTEGER, draft BLOB, \
-             seq INTEGER, place INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT, code TEXT, content BLOB, tag INTEGER",
+             seq INTEGER, kind INTEGER NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT, code TEXT, content BLOB, tag INTEGER",
+            "notices: id INTEGER PK1, at INTEGER NOT NULL, user TEXT NOT NULL, text TEXT NOT NULL",
             "outbox: id INTEGER PK1, log TEXT NOT NULL, kind INTEGER NOT NULL, message INTEGER, genesis BLOB, body BLOB, n INTEGER, draft BLOB",
             "own: log TEXT NOT NULL PK1, n INTEGER NOT NULL",
             "profile: key TEXT NOT NULL PK1, value BLOB NOT NULL",
-            "rooms: log TEXT NOT NULL PK1, genesis BLOB NOT NULL, noticed INTEGER NOT NULL",
+            "rooms: log TEXT NOT NULL PK1, genesis BLOB NOT NULL, noticed INTEGER NOT NULL, members BLOB, title BLOB, tag INTEGER, \
+             invited_by TEXT, vouched INTEGER, vouched_hash BLOB",
             "suites: key BLOB NOT NULL PK1, value BLOB NOT NULL",
+            "trusted: user TEXT NOT NULL PK1, accepted BLOB NOT NULL, verified BLOB",
         ]
     );
 }
@@ -222,7 +237,7 @@ fn writing_is_one_step_and_a_notice_goes_once_per_room() {
     let store = crash(store, &folder);
     let kinds: Vec<Kind> = store.outbox(0).unwrap().iter().map(|row| row.kind).collect();
     assert_eq!(kinds, [Kind::Notice, Kind::Sealed, Kind::Sealed, Kind::Sealed]);
-    assert_eq!(store.timeline(&Target::Direct(user("bob@s2")), 10).unwrap().len(), 2);
+    assert_eq!(store.timeline(&Target::from(&user("bob@s2")), 10).unwrap().len(), 2);
     let room = Genesis::direct(SuiteName::RsaJwe1, &user("alice@s1"), &user("bob@s2")).log();
     store.not_noticed(&room).unwrap();
     write_direct(&store, "bob@s2", "once more");
@@ -243,8 +258,8 @@ fn a_sealed_draft_is_the_same_bytes_after_a_crash() {
     let row = store.outbox(0).unwrap().remove(0);
     assert_eq!(row.sealed, Some((1, draft.bytes().clone())));
     assert_eq!(store.own_count(&public()).unwrap(), 1);
-    assert!(store.is_own(&public(), &DEVICE, &draft).unwrap());
-    assert!(!store.is_own(&public(), &DEVICE, &post(1, "another")).unwrap());
+    assert_eq!(store.own(&public(), &draft).unwrap().unwrap().content.unwrap(), b"hello");
+    assert!(store.own(&public(), &post(1, "another")).unwrap().is_none());
     let twice = store.sealed(&[sealed(&row, &post(2, "sealed twice"))]);
     assert!(matches!(twice, Err(ClientError::OurBug(_))), "a draft is never made anew: {twice:?}");
 }
@@ -325,23 +340,30 @@ fn what_arrives_is_committed_with_its_cursor() {
     let genesis = Genesis::direct(SuiteName::RsaJwe1, &user("alice@s1"), &user("bob@s2"));
     let arrived = Batch {
         rows: vec![received(1, "one"), received(2, "two")],
-        counted: vec![(DEVICE, 1), (DEVICE, 2)],
+        counted: vec![heard(1), heard(2)],
+        stubs: 3,
+        outbox: vec![(LogName::Inbox(user("bob@s2")), Kind::Invitation, b"which".to_vec())],
         hashes: vec![(2, Hash([7; 32]))],
-        rooms: vec![genesis.clone()],
+        rooms: vec![NewRoom { genesis: genesis.clone(), invited_by: None, title: None, vouched: None }],
         ..batch(public(), 2)
     };
     store.arrived(&arrived).unwrap();
     let store = crash(store, &folder);
-    assert_eq!(store.tips().unwrap(), [(public(), arrived.tip, None)]);
-    assert_eq!(store.counted(&public()).unwrap(), [(DEVICE, 2)]);
+    let [log] = &store.logs().unwrap()[..] else { panic!("one log") };
+    assert_eq!((&log.log, log.tip, log.stubs, &log.stopped), (&public(), arrived.tip, 3, &None));
+    assert_eq!(store.counted(&public()).unwrap(), [heard(2)].into());
     assert_eq!(store.hash_at(&public(), 2).unwrap(), Some(Hash([7; 32])));
-    assert_eq!(store.rooms().unwrap(), [genesis]);
+    assert_eq!(store.rooms().unwrap()[0].genesis, genesis);
+    assert_eq!(
+        store.outbox(0).unwrap().iter().map(|row| (row.kind, row.body.clone())).collect::<Vec<_>>(),
+        [(Kind::Invitation, b"which".to_vec())]
+    );
     let texts: Vec<_> = store.timeline(&Target::Public, 10).unwrap().into_iter().map(|row| row.content.unwrap()).collect();
     assert_eq!(texts, [b"one", b"two"]);
     // The same entries again break a key of `hashes`; then nothing of the batch may be there.
     assert!(store.arrived(&Batch { rows: vec![received(3, "three")], tip: Tip { seq: 3, hash: Hash([3; 32]) }, ..arrived }).is_err());
-    assert_eq!(store.timeline(&Target::Public, 10).unwrap().len(), 2);
-    assert_eq!(store.tips().unwrap()[0].1.seq, 2);
+    assert_eq!((store.timeline(&Target::Public, 10).unwrap().len(), store.outbox(0).unwrap().len()), (2, 1));
+    assert_eq!(store.logs().unwrap()[0].tip.seq, 2);
 }
 
 #[test]

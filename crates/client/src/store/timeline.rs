@@ -74,7 +74,6 @@ impl Store {
         self.write(|tx| {
             let log = new.log.to_string();
             let genesis = new.room.as_ref().map(|(genesis, _)| genesis.encode().to_vec());
-            let direct = new.room.as_ref().is_some_and(|(genesis, _)| genesis.as_direct().is_some());
             if let (Some((_, notice)), Some(genesis)) = (&new.room, &genesis) {
                 tx.execute("INSERT OR IGNORE INTO rooms (log, genesis) VALUES (?1, ?2)", params![log, genesis])?;
                 let untold = tx.execute("UPDATE rooms SET noticed = 1 WHERE log = ?1 AND noticed = 0", [&log])? == 1;
@@ -101,7 +100,7 @@ impl Store {
             let id = tx.last_insert_rowid();
             tx.execute(
                 "INSERT INTO outbox (log, kind, message, genesis) VALUES (?1, ?2, ?3, ?4)",
-                params![log, kind_number(new.kind), id, genesis.filter(|_| direct)],
+                params![log, kind_number(new.kind), id, genesis],
             )?;
             Ok(id)
         })

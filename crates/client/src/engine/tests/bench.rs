@@ -1,210 +1,38 @@
 //! Alice's engine, the people she writes to, and the logs of the servers between them.
 
-use crate::client::write;
-use crate::crypto::{Crypto, Members, SealJob};
+mod hub;
+mod person;
+
+pub use hub::{Act, Hub, group, keys_entry};
+pub use person::{Message as Sealing, Person, secrets, server_key};
+
+use crate::ClientError;
+use crate::client::{shown, write};
+use crate::crypto::Crypto;
 use crate::engine::{Core, Engine};
-use crate::store::{Account, OutboxRow, Stage, Store};
-use crate::view::{Message, Status, Target};
-use crate::{ClientError, Endpoint};
-use bytes::Bytes;
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-use std::collections::{BTreeMap, HashMap};
+use crate::store::{Store, StoredRoom};
+use crate::view::{Event, Message, Status, Target};
 use std::sync::Arc;
 use std::time::Instant;
 use tempfile::TempDir;
-use tidings_e2ee::DeviceSecret;
-use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
-use tidings_proto::chain::{self, Tip};
 use tidings_proto::frame::{
-    Accepted, Chain, ChainReply, Entries, Follow, Item, LogRef, Named, Online, PeopleReply, PersonState, Ping, Pong, Ready, Refused,
-    RoomRef, RoomsReply, Submit,
+    Accepted, Chain, ChainReply, Follow, LogRef, Online, PeopleReply, PersonState, Ping, Pong, Presence, Ready, Refused, RoomsReply,
+    Submit, Vault, VaultGet,
 };
-use tidings_proto::{
-    Code, Content, Draft, Encoded, Entry, Frame, Genesis, Hash, Kind, LogName, Payload, Refusal, SuiteName, UserName, cbor,
-};
-use tidings_trust::device_list::signed_bytes;
-use tidings_trust::{Device, DeviceList, KeyState, SignedList, VaultRef};
-use zeroize::Zeroizing;
+use tidings_proto::{Code, Content, Entry, Frame, Genesis, LogName, Refusal, SuiteName, UserName};
 
-/// RSA-3072 test keys of the e2ee crate.
-pub const KEYS: [&[u8]; 4] = [
+/// RSA test keys of the e2ee crate.
+pub const KEYS: [&[u8]; 5] = [
     include_bytes!("../../../../e2ee/tests/keys/a.pk8"),
     include_bytes!("../../../../e2ee/tests/keys/b.pk8"),
     include_bytes!("../../../../e2ee/tests/keys/c.pk8"),
     include_bytes!("../../../../e2ee/tests/keys/d.pk8"),
+    include_bytes!("../../../../e2ee/tests/keys/large.pk8"),
 ];
-
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct Secrets {
-    #[n(0)]
-    encryption: Vec<ByteVec>,
-    #[n(1)]
-    history: ByteVec,
-}
-
-/// Somebody with keys.
-pub struct Person {
-    pub user: UserName,
-    pub device: DeviceSecret,
-    pub account: Account,
-    pub first: Encoded<Draft>,
-    pub state: KeyState,
-}
-
-impl Person {
-    /// `local@server` with two of the test keys.
-    pub async fn new(name: &str, identity: usize, encryption: usize) -> Person {
-        let user: UserName = name.parse().unwrap();
-        let device = DeviceSecret::generate();
-        let (_, identity_key) = AwsLcKeys.signing(KEYS[identity]).await.unwrap();
-        let (_, encryption_key) = AwsLcKeys.decrypting(KEYS[encryption]).await.unwrap();
-        let list = DeviceList {
-            user: user.clone(),
-            version: 1,
-            prev: None,
-            identity: identity_key,
-            encryption: encryption_key,
-            devices: vec![Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] }],
-            vault: VaultRef { version: 1, hash: Hash::of(b"vault") },
-        };
-        let log = LogName::Keys(user.server().clone());
-        let first = sign_list(&list, Kind::First, identity, &device).await;
-        let state = KeyState::apply(None, &log, 1, &first).unwrap();
-        let secrets = Secrets { encryption: vec![KEYS[encryption].to_vec().into()], history: vec![9; 32].into() };
-        let endpoint = Endpoint { name: user.server().clone(), address: "localhost".into(), key: None, plain: false };
-        let account = Account {
-            user: user.clone(),
-            endpoint,
-            device: Zeroizing::new(device.to_bytes().to_vec()),
-            secrets: Zeroizing::new(cbor::encode(&secrets)),
-            stage: Stage::Listed,
-        };
-        Person { user, device, account, first, state }
-    }
-
-    /// Another device of theirs, and the draft that adds it as entry `seq` of `keys@`. `identity` is the key they were made with.
-    pub async fn adds_device(&mut self, seq: u64, identity: usize) -> (DeviceSecret, Encoded<Draft>) {
-        let device = DeviceSecret::generate();
-        let mut list = (*self.state.list).clone();
-        list.version += 1;
-        list.prev = Some(self.state.list_hash);
-        list.devices.push(Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] });
-        let draft = sign_list(&list, Kind::List, identity, &device).await;
-        let log = LogName::Keys(self.user.server().clone());
-        self.state = KeyState::apply(Some(&self.state), &log, seq, &draft).unwrap();
-        (device, draft)
-    }
-
-    /// A public post of theirs.
-    pub fn post(&self, n: u64, text: &str) -> Encoded<Draft> {
-        self.post_in(&LogName::Public(self.user.server().clone()), n, text)
-    }
-
-    /// The same, signed for any log.
-    pub fn post_in(&self, log: &LogName, n: u64, text: &str) -> Encoded<Draft> {
-        self.open(Kind::Post, log, n, cbor::encode(&Content::text(text).unwrap()))
-    }
-
-    /// A notice in `to`'s inbox.
-    pub fn notice(&self, n: u64, genesis: &Genesis, to: &UserName) -> Encoded<Draft> {
-        let room = RoomRef { genesis: genesis.clone(), hub: genesis.hub().clone() };
-        self.open(Kind::Notice, &LogName::Inbox(to.clone()), n, cbor::encode(&room))
-    }
-
-    fn open(&self, kind: Kind, log: &LogName, n: u64, body: Vec<u8>) -> Encoded<Draft> {
-        let device = self.device.public();
-        let draft = Draft { device, n, author: self.user.clone(), list: 1, epoch: None, kind, body: body.into(), sig: None };
-        draft.signed(log, |bytes| self.device.sign(bytes))
-    }
-
-    /// A sealed message of theirs to `other`.
-    pub async fn seals(&self, other: &Person, n: u64, seen: (u64, Hash), text: &str) -> Encoded<Draft> {
-        let crypto = Crypto::new(&self.account).unwrap();
-        let genesis = room(&self.user, &other.user);
-        let members = Members::direct(genesis.room(), genesis.suite(), &self.state, &other.state);
-        let body = cbor::encode(&Content::text(text).unwrap());
-        let row = OutboxRow { id: 0, log: genesis.log(), kind: Kind::Sealed, genesis: Some(genesis), body, tag: None, sealed: None };
-        crypto.seal(SealJob { row, n, list: 1, members: Some((members, seen)) }).await.unwrap().unwrap().draft
-    }
-}
-
-async fn sign_list(list: &DeviceList, kind: Kind, identity: usize, device: &DeviceSecret) -> Encoded<Draft> {
-    let (signing, _) = AwsLcKeys.signing(KEYS[identity]).await.unwrap();
-    let bytes: Bytes = cbor::encode(list).into();
-    let sig = AwsLcKeys.sign_pss(&signing, &signed_bytes(&bytes)).await.unwrap().into();
-    let body = cbor::encode(&SignedList { list: bytes, sig }).into();
-    let (author, version) = (list.user.clone(), list.version);
-    let draft = Draft { device: device.public(), n: 1, author, list: version, epoch: None, kind, body, sig: None };
-    draft.signed(&LogName::Keys(list.user.server().clone()), |bytes| device.sign(bytes))
-}
 
 /// The direct room of two people.
 pub fn room(a: &UserName, b: &UserName) -> Genesis {
     Genesis::direct(SuiteName::RsaJwe1, a, b)
-}
-
-/// Logs as some server has them.
-#[derive(Default)]
-pub struct Hub {
-    logs: BTreeMap<String, (Vec<(Entry, Hash)>, Tip)>,
-    numbers: Vec<LogName>,
-    got: u64,
-    /// Who is answered for, and with what.
-    pub chains: HashMap<UserName, Vec<Item>>,
-    /// What `RoomsReply` holds.
-    pub rooms: Vec<RoomRef>,
-    /// Whether questions about keys stay open.
-    pub mute_about_keys: bool,
-}
-
-impl Hub {
-    /// Puts a draft into a log; returns its place and the hash there.
-    pub fn append(&mut self, log: &LogName, draft: &Encoded<Draft>) -> Tip {
-        let (entries, tip) = self.logs.entry(log.to_string()).or_insert((Vec::new(), Tip::EMPTY));
-        let entry = Entry { seq: tip.seq + 1, at: 1_700_000_000_000 + tip.seq, payload: Payload::Draft(draft.clone()) };
-        let prev = tip.hash;
-        *tip = chain::extend(log, tip, &entry).unwrap();
-        entries.push((entry, prev));
-        *tip
-    }
-
-    /// A room with its first entry.
-    pub fn begin(&mut self, genesis: &Genesis) -> Tip {
-        self.append(&genesis.log(), &genesis.as_direct().unwrap().draft())
-    }
-
-    /// The frames that bring entries `from`.. of a log.
-    pub fn entries(&mut self, log: &LogName, from: u64) -> Vec<Frame> {
-        let number = match self.numbers.iter().position(|known| known == log) {
-            Some(at) => at,
-            None => {
-                self.numbers.push(log.clone());
-                self.numbers.len() - 1
-            }
-        } as u64;
-        let Some((entries, _)) = self.logs.get(&log.to_string()) else { return Vec::new() };
-        let some = &entries[(from as usize - 1).min(entries.len())..];
-        let Some((_, prev)) = some.first() else { return Vec::new() };
-        let public = matches!(log, LogName::Public(_));
-        let mut items = Vec::new();
-        for (entry, _) in some {
-            self.got += 1;
-            items.push(Item { entry: entry.encode(), got: public.then_some(self.got) });
-        }
-        vec![Named { number, log: log.clone() }.into(), Entries { log: number, prev: *prev, items }.into()]
-    }
-
-    /// Answers for somebody's keys.
-    pub fn knows(&mut self, person: &Person) {
-        self.chains.insert(person.user.clone(), vec![keys_entry(1, &person.first)]);
-    }
-}
-
-/// An entry of `keys@`.
-pub fn keys_entry(seq: u64, draft: &Encoded<Draft>) -> Item {
-    Item { entry: Entry { seq, at: 0, payload: Payload::Draft(draft.clone()) }.encode(), got: None }
 }
 
 /// Alice's client, without a socket.
@@ -235,9 +63,10 @@ impl Bench {
         let folder = TempDir::new().unwrap();
         let store = Store::open(folder.path()).unwrap();
         store.begin_account(&alice.account, None).unwrap();
-        store.extend_chain(&alice.user, &[(1, alice.first.clone())]).unwrap();
+        store.extend_chain(&alice.user, &alice.history).unwrap();
         store.listed().unwrap();
         let mut hub = Hub::default();
+        hub.reader = Some(alice.user.clone());
         hub.knows(&alice);
         hub.knows(&bob);
         prepare(&mut hub, &alice, &bob);
@@ -263,6 +92,13 @@ impl Bench {
         Bench { folder, alice, bob, core, engine, hub, submits: Vec::new(), followed: Vec::new(), held: Vec::new() }
     }
 
+    /// The link ends, and another one comes up; the process stays.
+    pub async fn relink(&mut self) {
+        self.engine = Engine::start(self.core.clone(), ready(), Instant::now()).await.unwrap();
+        (self.submits, self.followed, self.held) = Default::default();
+        self.answer().await;
+    }
+
     /// Answers everything that is asked, but not what is submitted.
     pub async fn answer(&mut self) {
         loop {
@@ -281,12 +117,16 @@ impl Bench {
                         frames.push(RoomsReply { req: rooms.req, rooms: self.hub.rooms.clone(), more: false }.into());
                     }
                     Frame::People(people) => {
-                        let known = self.hub.chains.keys();
-                        let people_known = known.map(|user| PersonState { user: user.clone(), online: Online::Online, list: 1 }).collect();
+                        let known = self.hub.keys.values().filter(|state| self.hub.chains.contains_key(&state.list.user));
+                        let people_known = known.map(|state| person_state(&state.list.user, state.version())).collect();
                         frames.push(PeopleReply { req: people.req, people: people_known, more: false }.into());
                     }
                     Frame::Chain(Chain { req, user, after }) if self.hub.mute_about_keys => self.held.push((req, user, after)),
                     Frame::Chain(Chain { req, user, after }) => frames.push(self.chain_reply(req, &user, after)),
+                    Frame::VaultGet(VaultGet { req }) => frames.push(match &self.hub.vault {
+                        Some((version, vault)) => Vault { req, version: *version, vault: vault.clone() }.into(),
+                        None => Refused { req, why: Code::NotFound.into(), log: None }.into(),
+                    }),
                     Frame::Ping(Ping { req }) => frames.push(Pong { req }.into()),
                     Frame::Submit(submit) => self.submits.push(submit),
                     other => panic!("{other:?} was not expected"),
@@ -322,17 +162,42 @@ impl Bench {
         self.comes(frames).await.unwrap();
     }
 
+    /// Everything of a log that is not here comes.
+    pub async fn all_of(&mut self, log: &LogName) {
+        let tip = self.core.store.logs().unwrap().into_iter().find(|stored| stored.log == *log).map_or(0, |stored| stored.tip.seq);
+        self.news(log, tip + 1).await;
+    }
+
+    /// The server knows somebody's keys as they are by now, and says so.
+    pub async fn hears_of(&mut self, person: &Person) {
+        self.hub.knows(person);
+        let people = vec![person_state(&person.user, person.state.version())];
+        self.comes(vec![Presence { whole: false, people }.into()]).await.unwrap();
+    }
+
     /// Alice writes.
     pub async fn writes(&mut self, target: &Target, text: &str) -> i64 {
         let id = self.writes_offline(target, text);
-        self.engine.written(Instant::now()).await.unwrap();
-        self.answer().await;
+        self.goes_on().await;
         id
     }
 
     /// Alice writes, and the engine does not hear of it yet.
     pub fn writes_offline(&self, target: &Target, text: &str) -> i64 {
-        write(&self.core.store, &self.core.crypto, &self.alice.user, target, &Content::text(text).unwrap()).unwrap()
+        write::message(&self.core.store, &self.core.crypto, target, &Content::text(text).unwrap()).unwrap()
+    }
+
+    /// The engine hears that something was written.
+    pub async fn goes_on(&mut self) {
+        self.engine.written(Instant::now()).await.unwrap();
+        self.answer().await;
+    }
+
+    /// What is due is done.
+    pub async fn wakes(&mut self) {
+        let wake = self.engine.wake_at().expect("nothing is due");
+        self.engine.tick(wake).await.unwrap();
+        self.answer().await;
     }
 
     /// The drafts that were submitted since the last time.
@@ -342,11 +207,8 @@ impl Bench {
 
     /// A submitted draft is taken into its log, and that is said.
     pub async fn accepts(&mut self, submit: &Submit) {
-        if let (Some(genesis), false) = (&submit.genesis, self.hub.logs.contains_key(&submit.log.to_string())) {
-            self.hub.begin(genesis);
-        }
         let draft = tidings_proto::draft::read(submit.draft.clone()).unwrap();
-        let tip = self.hub.append(&submit.log, &draft);
+        let tip = self.hub.offer(&submit.log, &draft, submit.genesis.as_ref()).unwrap();
         self.comes(vec![Accepted { req: submit.req, seq: tip.seq, hash: tip.hash }.into()]).await.unwrap();
     }
 
@@ -355,21 +217,45 @@ impl Bench {
         self.comes(vec![Refused { req: submit.req, why: why.into(), log: None }.into()]).await.unwrap();
     }
 
-    /// Bob's conversation, or the public one, as it is on screen.
+    /// The server judges whatever is submitted, says so, and shows what it has taken, until nothing more comes.
+    pub async fn settles(&mut self) {
+        for _ in 0..100 {
+            for submit in self.taken() {
+                let draft = tidings_proto::draft::read(submit.draft.clone()).unwrap();
+                let from = self.hub.tip(&submit.log).seq + 1;
+                match self.hub.offer(&submit.log, &draft, submit.genesis.as_ref()) {
+                    Ok(tip) => {
+                        self.comes(vec![Accepted { req: submit.req, seq: tip.seq, hash: tip.hash }.into()]).await.unwrap();
+                        self.shows(&submit.log, from).await;
+                    }
+                    Err(why) => self.refuses(&submit, why).await,
+                }
+            }
+            if self.submits.is_empty() {
+                match self.engine.wake_at() {
+                    Some(_) => self.wakes().await,
+                    None => return,
+                }
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    /// What is new in a log comes, if it is followed.
+    async fn shows(&mut self, log: &LogName, from: u64) {
+        if self.followed.iter().any(|(followed, _)| followed == log) {
+            self.news(log, from).await;
+        }
+    }
+
+    /// A conversation as it is on screen.
     pub fn screen(&self, target: &Target) -> Vec<Message> {
-        let shown = |message| crate::client::shown(&self.core.crypto, message).unwrap();
+        let shown = |message| shown::message(&self.core.crypto, message).unwrap();
         self.core.store.timeline(target, 1000).unwrap().into_iter().map(shown).collect()
     }
 
-    /// Author and text of each line, or why there is none.
+    /// Each line of a conversation in words: who says or does what, or why there is nothing.
     pub fn lines(&self, target: &Target) -> Vec<String> {
-        let line = |message: Message| match message.status {
-            Status::Unreadable { reason } => {
-                assert_eq!(message.author, None, "no author is shown that was not proved");
-                format!("? {reason}")
-            }
-            _ => format!("{}: {}", message.author.unwrap(), message.text),
-        };
         self.screen(target).into_iter().map(line).collect()
     }
 
@@ -378,14 +264,24 @@ impl Bench {
         self.core.store.message(id).unwrap().unwrap().status
     }
 
+    /// Why a log is stopped, if it is.
+    pub fn stopped(&self, log: &LogName) -> Option<String> {
+        self.core.store.logs().unwrap().into_iter().find(|stored| stored.log == *log)?.stopped
+    }
+
     /// The conversation with bob.
     pub fn with_bob(&self) -> Target {
-        Target::Direct(self.bob.user.clone())
+        Target::from(&self.bob.user)
     }
 
     /// The room with bob.
     pub fn room(&self) -> Genesis {
         room(&self.alice.user, &self.bob.user)
+    }
+
+    /// What is kept of a room.
+    pub fn kept(&self, genesis: &Genesis) -> StoredRoom {
+        self.core.store.rooms().unwrap().into_iter().find(|room| room.genesis == *genesis).unwrap()
     }
 
     /// Everything that the profile's files hold.
@@ -398,10 +294,38 @@ impl Bench {
     }
 }
 
+fn person_state(user: &UserName, list: u64) -> PersonState {
+    PersonState { user: user.clone(), online: Online::Online, list }
+}
+
+fn line(message: Message) -> String {
+    let author = message.author.map(|author| author.to_string());
+    if let Status::Unreadable { reason } = message.status {
+        assert!(author.is_none() || reason.starts_with("erased by"), "no author is shown that was not proved");
+        return format!("? {reason}");
+    }
+    let author = author.unwrap();
+    match message.event {
+        None => format!("{author}: {}", message.text),
+        Some(Event::Created) => format!("* {author} makes the group"),
+        Some(Event::Invited { user, role }) => format!("* {author} asks {user} in as {role:?}"),
+        Some(Event::Joined) => format!("* {author} comes in"),
+        Some(Event::Left) => format!("* {author} goes"),
+        Some(Event::Removed { user }) => format!("* {author} puts {user} out"),
+        Some(Event::Role { user, role }) => format!("* {author} makes {user} {role:?}"),
+        Some(Event::Titled { title }) => format!("* {author} calls it {title}"),
+        Some(Event::Erased) => format!("* {author} erases something"),
+    }
+}
+
+fn ready() -> Ready {
+    Ready { listed: true, network: vec!["s1".parse().unwrap(), "s2".parse().unwrap()] }
+}
+
 async fn start(store: Store) -> (Arc<Core>, Engine) {
     let crypto = Crypto::new(&store.account().unwrap().unwrap()).unwrap();
     let core = Arc::new(Core::new(store, crypto).unwrap());
-    let ready = Ready { listed: true, network: vec!["s1".parse().unwrap(), "s2".parse().unwrap()] };
-    let engine = Engine::start(core.clone(), ready, Instant::now()).await.unwrap();
+    core.people().at_home(server_key(&"s1".parse().unwrap()));
+    let engine = Engine::start(core.clone(), ready(), Instant::now()).await.unwrap();
     (core, engine)
 }

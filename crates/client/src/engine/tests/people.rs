@@ -4,7 +4,7 @@ use super::bench::{Bench, Person, keys_entry};
 use crate::ClientError;
 use crate::view::{KEY_CHANGED, Online, Status, Target, Trust};
 use tidings_proto::frame::{ChainReply, Item, PersonState, Presence};
-use tidings_proto::{Code, Content, Draft, Kind, LogName, cbor};
+use tidings_proto::{Code, LogName};
 
 fn trust(bench: &Bench, name: &str) -> Trust {
     bench.core.people().view().into_iter().find(|person| person.user.to_string() == name).unwrap().trust
@@ -31,7 +31,7 @@ async fn another_identity_is_shown_and_nothing_is_sent_to_it() {
     let before = bench.core.people().state(&bench.bob.user).unwrap();
     // The server now has another bob.
     let other = Person::new("bob@s2", 0, 1).await;
-    bench.hub.chains.insert(bench.bob.user.clone(), vec![keys_entry(1, &other.first)]);
+    bench.hub.chains.insert(bench.bob.user.clone(), vec![keys_entry(1, other.first())]);
     let mut bench = bench.crash().await;
     assert_eq!(trust(&bench, "bob@s2"), Trust::Changed);
     assert_eq!(trust(&bench, "alice@s1"), Trust::Pinned);
@@ -53,7 +53,7 @@ async fn another_identity_is_shown_and_nothing_is_sent_to_it() {
 async fn a_second_beginning_of_a_key_history_is_another_story() {
     let mut bench = Bench::new().await;
     let other = Person::new("bob@s2", 0, 1).await;
-    bench.hub.chains.insert(bench.bob.user.clone(), vec![keys_entry(1, &bench.bob.first), keys_entry(5, &other.first)]);
+    bench.hub.chains.insert(bench.bob.user.clone(), vec![keys_entry(1, bench.bob.first()), keys_entry(5, other.first())]);
     let newer = PersonState { user: bench.bob.user.clone(), online: tidings_proto::frame::Online::Online, list: 2 };
     bench.comes(vec![Presence { whole: false, people: vec![newer] }.into()]).await.unwrap();
     assert_eq!(trust(&bench, "bob@s2"), Trust::Changed);
@@ -71,7 +71,7 @@ async fn one_poisoned_key_harms_nobody_else() {
     let mut bench = bench.crash().await;
     assert_eq!(trust(&bench, "bob@s2"), Trust::New);
     assert_eq!(trust(&bench, "carol@s1"), Trust::Pinned);
-    bench.writes(&Target::Direct(carol.user.clone()), "hello").await;
+    bench.writes(&Target::from(&carol.user), "hello").await;
     let notice = bench.taken().remove(0);
     bench.accepts(&notice).await;
     assert!(bench.taken().iter().any(|submit| matches!(submit.log, LogName::Room(_))));
@@ -89,25 +89,24 @@ async fn a_device_that_was_taken_off_the_list_is_told_so() {
 #[tokio::test]
 async fn an_answer_that_is_older_than_what_is_needed_is_asked_for_again() {
     let mut bench = Bench::new().await;
-    let (_, second) = bench.bob.adds_device(2, 2).await;
-    let (newest, third) = bench.bob.adds_device(3, 2).await;
+    bench.bob.adds_device().await;
+    let second = bench.bob.newest().clone();
+    let newest = bench.bob.adds_device().await;
+    let third = bench.bob.newest().clone();
     bench.hub.mute_about_keys = true;
     let came = PersonState { user: bench.bob.user.clone(), online: tidings_proto::frame::Online::Online, list: 2 };
     bench.comes(vec![Presence { whole: false, people: vec![came] }.into()]).await.unwrap();
     let (req, ..) = bench.held.remove(0);
     // Bob's newest device writes before that question is answered.
     let log = LogName::Public("s2".parse().unwrap());
-    let body = cbor::encode(&Content::text("from my third device").unwrap()).into();
-    let author = bench.bob.user.clone();
-    let post = Draft { device: newest.public(), n: 1, author, list: 3, epoch: None, kind: Kind::Post, body, sig: None };
-    bench.hub.append(&log, &post.signed(&log, |bytes| newest.sign(bytes)));
+    bench.hub.append(&log, &bench.bob.on(&newest).post(1, "from my third device"));
     bench.news(&log, 1).await;
     let answer = |req, items| ChainReply { req, items, more: false }.into();
-    bench.comes(vec![answer(req, vec![keys_entry(2, &second)])]).await.unwrap();
+    bench.comes(vec![answer(req, vec![keys_entry(2, &second.1)])]).await.unwrap();
     assert!(bench.lines(&Target::Public).is_empty(), "it waits, and is not given up");
     let (req, _, after) = bench.held.remove(0);
     assert_eq!(after, 2);
-    bench.comes(vec![answer(req, vec![keys_entry(3, &third)])]).await.unwrap();
+    bench.comes(vec![answer(req, vec![keys_entry(3, &third.1)])]).await.unwrap();
     assert_eq!(bench.lines(&Target::Public), ["bob@s2: from my third device"]);
     assert_eq!(bench.core.people().version(&bench.bob.user), 3);
 }

@@ -146,7 +146,7 @@ async fn a_refused_notice_fails_the_messages_that_waited_for_it_and_the_next_one
 #[tokio::test]
 async fn to_nobody_nothing_is_sent_and_that_is_said() {
     let mut bench = Bench::new().await;
-    let id = bench.writes(&Target::Direct("nobody@s1".parse().unwrap()), "hello").await;
+    let id = bench.writes(&Target::from(&"nobody@s1".parse().unwrap()), "hello").await;
     let status = bench.status(id);
     assert!(matches!(&status, Status::Failed { code: Some(code), .. } if code == "NotFound"), "{status:?}");
     assert_eq!(status.exit_code(), 5);
