@@ -11,6 +11,7 @@ macro_rules! tell {
 }
 
 mod cast;
+mod group;
 mod judge;
 
 use crate::cli::{DemoArguments, Global};
@@ -98,7 +99,16 @@ async fn play(stage: &mut Stage, show: &mut Show) -> Result<()> {
     alice.sees(stage, "All here.").await?;
     show.screens(&mut alice, &mut bob);
 
+    let mut carol = carol(stage, show, &s2).await?;
+    carol.open_screen(stage)?;
+    let mut talk = group::group_of_three(stage, show, &mut alice, &mut bob, &mut carol).await?;
+    group::a_file(stage, show, &mut talk, &alice, &mut carol).await?;
+    group::hub_down(stage, show, &mut talk, &mut s1, (&mut alice, &mut bob, &mut carol)).await?;
+    group::removal(stage, show, &mut talk, &alice, &mut bob, &carol).await?;
+    group::second_device(stage, show, &mut talk, &alice, &mut bob, &s1).await?;
+
     verify(show, stage, &script, &alice, &bob).await?;
+    group::verify(stage, &talk, &alice, &bob).await?;
     s1.check_alive()?;
     s2.check_alive()?;
     stage.keep_servers(s1, s2, &alice, &bob);
@@ -145,6 +155,13 @@ async fn accounts(stage: &Stage, show: &mut Show, s1: &ServerProcess, s2: &Serve
     }
     tell!("   {}", show.look.paint(DIM, "(and 24 words of recovery code each, which only they have seen)"));
     Ok((alice, bob))
+}
+
+async fn carol(stage: &Stage, show: &mut Show, s2: &ServerProcess) -> Result<Person> {
+    show.act("A third person, on bob's server.");
+    let carol = Person::register(stage, "carol@s2", s2).await?;
+    tell!("   {} {}", show.look.paint(BOLD, &format!("{:<9}", carol.name())), carol.fingerprint());
+    Ok(carol)
 }
 
 async fn who_is_there(show: &mut Show, stage: &Stage, alice: &Person, bob: &Person) -> Result<()> {

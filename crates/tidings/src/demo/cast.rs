@@ -42,6 +42,13 @@ impl Stage {
         Ok([one.local_addr()?, two.local_addr()?])
     }
 
+    /// A folder of somebody's for files.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
     /// This program, without what the caller's environment would tell it.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
@@ -252,7 +259,11 @@ pub struct Person {
 }
 
 /// Passwords for the demo only; what matters is where they turn up.
-const PASSWORDS: [(&str, &str); 2] = [("alice@s1", "correct horse battery staple"), ("bob@s2", "Tr0ub4dor & a long tail")];
+const PASSWORDS: [(&str, &str); 3] = [
+    ("alice@s1", "correct horse battery staple"),
+    ("bob@s2", "Tr0ub4dor & a long tail"),
+    ("carol@s2", "seven lamps in a paper boat"),
+];
 
 impl Person {
     /// The demo's passwords.
@@ -276,8 +287,30 @@ impl Person {
         Ok(person)
     }
 
+    /// Another device of somebody's: the same account in a folder of its own, opened by the password.
+    pub async fn log_in(stage: &Stage, of: &Person, device: &str, home: &ServerProcess) -> Result<Person> {
+        let folder = stage.folder.path().join(format!("{}.{device}", of.name));
+        let setup = stage.folder.path().join(format!("{}.client_setup.json", of.name));
+        ensure!(home.address.port() > 0, "{} has no address", home.name);
+        let person =
+            Person { name: of.name.clone(), folder, fingerprint: of.fingerprint.clone(), screen: Arc::default(), shown: 0, tail: None };
+        let password = PASSWORDS.iter().find(|(user, _)| *user == of.name).map(|(_, password)| *password);
+        let setup = setup.to_str().context("the temporary folder's name is not UTF-8")?;
+        person.run(stage, &["login", &of.name, "--password-stdin", "--device-name", device, "--setup", setup], password).await?;
+        Ok(person)
+    }
+
     /// Runs a command of this person's; its output, or why it failed.
     pub async fn run(&self, stage: &Stage, arguments: &[&str], stdin: Option<&str>) -> Result<String> {
+        let (code, text) = self.attempt(stage, arguments, stdin).await?;
+        if code != 0 {
+            bail!("tidings {} ended with {code}: {text}", arguments[0]);
+        }
+        Ok(text)
+    }
+
+    /// Runs a command of this person's; its exit code, and what it said.
+    pub async fn attempt(&self, stage: &Stage, arguments: &[&str], stdin: Option<&str>) -> Result<(i32, String)> {
         let mut command = stage.command();
         command.arg("--profile").arg(&self.folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.stdin(Stdio::piped()).spawn()?;
@@ -285,11 +318,11 @@ impl Person {
         input.write_all(stdin.unwrap_or_default().as_bytes()).await?;
         drop(input);
         let output = timeout(PATIENCE, child.wait_with_output()).await.map_err(|_| anyhow!("tidings {} hangs", arguments[0]))??;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
-            bail!("tidings {} ended with {}: {text}{}", arguments[0], output.status, String::from_utf8_lossy(&output.stderr));
+            text.push_str(&String::from_utf8_lossy(&output.stderr));
         }
-        Ok(text)
+        Ok((output.status.code().unwrap_or(-1), text))
     }
 
     /// Starts `tidings tail`, whose output is what this person sees. While it runs, the person is online.
@@ -350,9 +383,34 @@ impl Person {
 
     /// The conversation as `tidings read` has it.
     pub async fn reads(&self, stage: &Stage, of: &str) -> Result<Vec<Said>> {
-        let output = self.run(stage, &["read", of, "--limit", "1000", "--json"], None).await?;
+        let messages = self.messages(stage, of).await?;
         let said = |message: &Value| Some(Said { author: message["author"].as_str()?.into(), text: message["text"].as_str()?.into() });
-        objects(&output, "message")?.iter().map(|message| said(message).with_context(|| format!("unreadable: {message}"))).collect()
+        messages.iter().map(|message| said(message).with_context(|| format!("unreadable: {message}"))).collect()
+    }
+
+    /// The same, without what has happened in it and what was not sent.
+    pub async fn hears(&self, stage: &Stage, of: &str) -> Result<Vec<Said>> {
+        let messages = self.messages(stage, of).await?;
+        let is_said = |message: &&Value| message.get("event").is_none() && message["status"] != "failed";
+        let said = |message: &Value| Some(Said { author: message["author"].as_str()?.into(), text: message["text"].as_str()?.into() });
+        messages.iter().filter(is_said).map(|message| said(message).with_context(|| format!("unreadable: {message}"))).collect()
+    }
+
+    async fn messages(&self, stage: &Stage, of: &str) -> Result<Vec<Value>> {
+        objects(&self.run(stage, &["read", of, "--limit", "1000", "--json"], None).await?, "message")
+    }
+
+    /// The number of the newest message with a file in it.
+    pub async fn file_in(&self, stage: &Stage, of: &str) -> Result<i64> {
+        let messages = self.messages(stage, of).await?;
+        let with_file = messages.iter().rev().find(|message| message.get("file").is_some_and(|file| !file.is_null()));
+        with_file.and_then(|message| message["id"].as_i64()).context("no message with a file")
+    }
+
+    /// How many people are in a group.
+    pub async fn members_of(&self, stage: &Stage, group: &str) -> Result<usize> {
+        let members = objects(&self.run(stage, &["room", "members", group, "--json"], None).await?, "member")?;
+        Ok(members.iter().filter(|member| member["joined"] == true).count())
     }
 
     pub fn name(&self) -> &str {

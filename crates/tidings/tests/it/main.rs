@@ -4,5 +4,7 @@ mod commands;
 mod config;
 mod demo;
 mod files;
+mod groups;
 mod home;
+mod keys;
 mod offline;

@@ -2,6 +2,7 @@
 
 use crate::samples::*;
 use tidings_proto::draft::Gone;
+use tidings_proto::frame::Grant;
 use tidings_proto::{Draft, Encoded, Hash, Kind, ServerKey, Signature, cbor};
 use tidings_trust::{KeyState, KeysError, RsaPublicKey, SignedList, device_list};
 
@@ -133,20 +134,26 @@ fn a_reset_is_taken_with_the_word_of_the_users_server() {
 fn without_a_grant_or_with_another_one_nobody_begins_anew() {
     assert_eq!(reset_with(|it| it.grant = None).unwrap_err(), KeysError::BadGrant);
     let before = after(&alice_state(), &[1, 2]);
-    let bent = |change: &dyn Fn(&mut tidings_proto::frame::Grant)| reset_with(|it| change(it.grant.as_mut().unwrap())).unwrap_err();
+    let bent = |change: &dyn Fn(&mut Grant)| reset_with(|it| change(it.grant.as_mut().unwrap())).unwrap_err();
     assert_eq!(bent(&|it| it.version = 2), KeysError::BadGrant, "for another version");
     assert_eq!(bent(&|it| it.prev = Hash([1; 32])), KeysError::BadGrant, "after another list");
     assert_eq!(bent(&|it| it.sig = Signature([0; 64])), KeysError::BadGrant);
     assert_eq!(bent(&|it| it.server = ServerKey(device_key(201).0)), KeysError::BadGrant, "another key's name, this one's signature");
-    let given = |grant: tidings_proto::frame::Grant| reset_with(|it| it.grant = Some(grant)).unwrap_err();
+    let given = |grant: Grant| reset_with(|it| it.grant = Some(grant)).unwrap_err();
     assert_eq!(given(grant(&before, 8)), KeysError::BadGrant, "for another device");
     assert_eq!(given(grant(&alice_state(), 7)), KeysError::BadGrant, "for the version before");
     assert_eq!(given(grant(&person("carol@s1", [&A, &B], 1), 7)), KeysError::BadGrant, "for another user");
-    // The same version, list and device, but granted to carol.
-    let mut to_carol = grant(&before, 7);
-    let bytes = tidings_proto::frame::Grant::signed_bytes(&"carol@s1".parse().unwrap(), to_carol.version, &to_carol.prev, &device_key(7));
-    to_carol.sig = sign(SERVER, &bytes);
-    assert_eq!(given(to_carol), KeysError::BadGrant);
+    // Signed by the server all of them, and each for another one of the four things.
+    let good = grant(&before, 7);
+    let signed = |user: &str, version: u64, prev: Hash, seed: u8| {
+        let sig = sign(SERVER, &Grant::signed_bytes(&user.parse().unwrap(), version, &prev, &device_key(seed)));
+        reset_with(|it| it.grant = Some(Grant { version, prev, sig, ..good.clone() })).map(|_| ())
+    };
+    assert_eq!(signed("alice@s1", good.version, good.prev, 7), Ok(()), "the control");
+    assert_eq!(signed("carol@s1", good.version, good.prev, 7), Err(KeysError::BadGrant));
+    assert_eq!(signed("alice@s1", good.version - 1, good.prev, 7), Err(KeysError::BadGrant));
+    assert_eq!(signed("alice@s1", good.version, alice_state().list_hash, 7), Err(KeysError::BadGrant));
+    assert_eq!(signed("alice@s1", good.version, good.prev, 8), Err(KeysError::BadGrant));
 }
 
 /// A grant is used once: after it another list is the newest.
@@ -167,7 +174,7 @@ fn the_word_of_another_server_counts_nothing_where_the_servers_key_is_known() {
     let by = |seed: u8| {
         let mut other = grant(&before, 7);
         other.server = ServerKey(device_key(seed).0);
-        other.sig = sign(seed, &tidings_proto::frame::Grant::signed_bytes(&alice(), other.version, &other.prev, &device_key(7)));
+        other.sig = sign(seed, &Grant::signed_bytes(&alice(), other.version, &other.prev, &device_key(7)));
         Submission { grant: Some(other), ..Submission::reset(&before, [&C, &D], 7) }.draft()
     };
     let apply = |draft: &Encoded<Draft>, server: Option<&ServerKey>| KeyState::apply(Some(&before), &keys_log(), 9, draft, server);

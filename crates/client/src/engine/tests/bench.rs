@@ -1,10 +1,12 @@
 //! Alice's engine, the people she writes to, and the logs of the servers between them.
 
+mod alice;
 mod hub;
 mod person;
 
+pub use alice::target;
 pub use hub::{Act, Hub, group, keys_entry};
-pub use person::{Message as Sealing, Person, secrets, server_key};
+pub use person::{Person, Sealing, secrets, server_key};
 
 use crate::ClientError;
 use crate::client::{shown, write};

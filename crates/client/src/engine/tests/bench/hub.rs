@@ -1,6 +1,6 @@
 //! Logs as some server has them, and what it shows of them to one reader.
 
-use super::person::{Message, Person};
+use super::person::{Person, Sealing};
 use crate::crypto::Histories;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
@@ -188,7 +188,7 @@ impl Hub {
     pub async fn message(&self, genesis: &Genesis, by: &Person, content: Content) -> Encoded<Draft> {
         let (members, tip) = (self.members(genesis), self.tip(&genesis.log()));
         let n = self.next_n(&genesis.log(), &by.device.public());
-        by.seal(Message { genesis, members: &members, keys: &self.keys, n, seen: (tip.seq, tip.hash), content }).await
+        by.seal(Sealing { genesis, members: &members, keys: &self.keys, n, seen: (tip.seq, tip.hash), content }).await
     }
 
     /// Somebody writes in a room.
@@ -241,8 +241,8 @@ impl Hub {
         for (entry, prev) in some {
             first.get_or_insert(*prev);
             self.got += 1;
-            let is_open = entry.draft().is_some_and(|draft| draft.kind == Kind::Genesis || draft.kind.is_membership());
-            let is_hidden = !is_open && !self.shows_all && reads.as_ref().is_some_and(|reads| !reads.covers(entry.seq));
+            let is_sealed = entry.draft().is_some_and(|draft| draft.kind == Kind::Sealed);
+            let is_hidden = is_sealed && !self.shows_all && reads.as_ref().is_some_and(|reads| !reads.covers(entry.seq));
             let payload = if is_hidden { Payload::Stub(entry.draft_hash()) } else { entry.payload.clone() };
             let got = matches!(log, LogName::Public(_)).then_some(self.got);
             items.push(Item { entry: Entry { payload, ..entry.clone() }.encode(), got });

@@ -44,7 +44,7 @@ pub struct Person {
 }
 
 /// A message in a room, as its author means it.
-pub struct Message<'a> {
+pub struct Sealing<'a> {
     pub genesis: &'a Genesis,
     pub members: &'a Members,
     pub keys: &'a Histories,
@@ -237,12 +237,12 @@ impl Person {
         let members = Members::direct(genesis.as_direct().unwrap());
         let keys = [self, other].map(|person| (person.user.clone(), Arc::new(person.state.clone()))).into();
         let content = Content::text(text).unwrap();
-        self.seal(Message { genesis: &genesis, members: &members, keys: &keys, n, seen, content }).await
+        self.seal(Sealing { genesis: &genesis, members: &members, keys: &keys, n, seen, content }).await
     }
 
     /// A sealed message of theirs in any room.
-    pub async fn seal(&self, message: Message<'_>) -> Encoded<Draft> {
-        let Message { genesis, members, keys, n, seen, content } = message;
+    pub async fn seal(&self, message: Sealing<'_>) -> Encoded<Draft> {
+        let Sealing { genesis, members, keys, n, seen, content } = message;
         let readers = Readers::of(genesis, members, keys).unwrap();
         let body = cbor::encode(&content);
         let row = OutboxRow { id: 0, log: genesis.log(), kind: Kind::Sealed, genesis: None, body, tag: None, sealed: None };

@@ -1,0 +1,117 @@
+//! What alice does in groups, as a front end has it done.
+
+use super::{Act, Bench, Person};
+use crate::client::write;
+use crate::view::{Role, Target};
+use tidings_proto::draft::Erase;
+use tidings_proto::frame::{RoomRef, RoomsReply};
+use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
+use tidings_proto::{Content, Genesis, Hash, Kind, UserName, cbor};
+
+/// The conversation that a group is.
+pub fn target(genesis: &Genesis) -> Target {
+    Target::Group { id: genesis.room() }
+}
+
+impl Bench {
+    /// Alice makes a group; it is durable here, and not sent yet.
+    pub fn makes_offline(&self, title: &str) -> Genesis {
+        let (id, _) = write::group(&self.core.store, &self.core.crypto, &Content::title(title).unwrap()).unwrap();
+        self.core.store.rooms().unwrap().into_iter().map(|room| room.genesis).find(|genesis| genesis.room() == id).unwrap()
+    }
+
+    /// Alice makes a group with these people in it, and nobody else's turn is left.
+    pub async fn makes(&mut self, title: &str, others: &[&Person]) -> Genesis {
+        let genesis = self.makes_offline(title);
+        self.goes_on().await;
+        self.settles().await;
+        for person in others {
+            self.asks(&genesis, &person.user, Role::Member).await;
+            self.settles().await;
+            let tip = self.hub.does(&genesis, person, Act::Join);
+            self.news(&genesis.log(), tip.seq).await;
+        }
+        genesis
+    }
+
+    /// Bob makes a group, asks alice in, and she comes.
+    pub async fn comes_to_bobs(&mut self, nonce: u8) -> Genesis {
+        let genesis = self.is_asked_by_bob(nonce).await;
+        self.joins(&genesis).await;
+        self.settles().await;
+        genesis
+    }
+
+    /// Bob makes a group and asks alice in; her server tells her of it.
+    pub async fn is_asked_by_bob(&mut self, nonce: u8) -> Genesis {
+        let genesis = super::group(&self.bob.user, nonce);
+        self.hub.begin_group(&genesis, &self.bob);
+        self.hub.does(&genesis, &self.bob, Act::Invite(&self.alice, tidings_proto::Role::Member));
+        self.is_told_of(&genesis).await;
+        genesis
+    }
+
+    /// Alice's server tells her of a room, now and on every link.
+    pub async fn is_told_of(&mut self, genesis: &Genesis) {
+        let room = RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() };
+        self.hub.rooms.retain(|known| known != &room);
+        self.hub.rooms.push(room.clone());
+        self.comes(vec![RoomsReply { req: 0, rooms: vec![room], more: false }.into()]).await.unwrap();
+    }
+
+    /// Alice asks somebody in.
+    pub async fn asks(&mut self, genesis: &Genesis, user: &UserName, role: Role) -> i64 {
+        let invite = Invite { prev: Hash::ZERO, user: user.clone(), identity: Hash::ZERO, role: role.into() };
+        self.does(genesis, Kind::Invite, cbor::encode(&invite)).await
+    }
+
+    /// Alice accepts an invitation.
+    pub async fn joins(&mut self, genesis: &Genesis) -> i64 {
+        self.does(genesis, Kind::Join, cbor::encode(&Join { prev: Hash::ZERO })).await
+    }
+
+    /// Alice goes, or declines.
+    pub async fn leaves(&mut self, genesis: &Genesis) -> i64 {
+        self.does(genesis, Kind::Leave, cbor::encode(&Leave { prev: Hash::ZERO })).await
+    }
+
+    /// Alice puts somebody out.
+    pub async fn removes(&mut self, genesis: &Genesis, user: &UserName) -> i64 {
+        self.does(genesis, Kind::Remove, cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() })).await
+    }
+
+    /// Alice gives somebody another role.
+    pub async fn sets_role(&mut self, genesis: &Genesis, user: &UserName, role: Role) -> i64 {
+        let set = SetRole { prev: Hash::ZERO, user: user.clone(), role: role.into() };
+        self.does(genesis, Kind::SetRole, cbor::encode(&set)).await
+    }
+
+    /// Alice gives a group another title.
+    pub async fn calls(&mut self, genesis: &Genesis, title: &str) -> i64 {
+        let row = write::message(&self.core.store, &self.core.crypto, &target(genesis), &Content::title(title).unwrap()).unwrap();
+        self.goes_on().await;
+        row
+    }
+
+    /// Alice erases one of a conversation's messages.
+    pub async fn erases(&mut self, conversation: &Target, message: i64) -> i64 {
+        let (_, seq, draft) = self.core.store.draft_at(message).unwrap().unwrap();
+        let log = self.core.store.message(message).unwrap().unwrap().log;
+        let body = cbor::encode(&Erase { seq, draft });
+        let row = write::open(&self.core.store, &self.alice.user, conversation, &log, Kind::Erase, &body).unwrap();
+        self.goes_on().await;
+        row
+    }
+
+    async fn does(&mut self, genesis: &Genesis, kind: Kind, body: Vec<u8>) -> i64 {
+        let row = write::open(&self.core.store, &self.alice.user, &target(genesis), &genesis.log(), kind, &body).unwrap();
+        self.goes_on().await;
+        row
+    }
+
+    /// What a group is called here.
+    pub fn title(&self, genesis: &Genesis) -> String {
+        let (title, tag) = self.kept(genesis).title.unwrap_or_default();
+        self.core.crypto.out_of_rest(&genesis.log(), Some(tag), &title).ok().and_then(|content| content.title).unwrap_or_default()
+    }
+}
