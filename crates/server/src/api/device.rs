@@ -237,7 +237,8 @@ async fn place(host: &Arc<Host>, caller: &Caller, submit: Submit, sender: mpsc::
     let Submit { req, log, draft, genesis } = submit;
     let hub: ServerName = match (&log, &genesis) {
         (LogName::Room(_), Some(genesis)) => genesis.hub().clone(),
-        (LogName::Room(_), None) => host.logs.room(&log).map(|room| room.hub).ok_or(Code::NotFound)?,
+        // One that is not known is ordered here, or nowhere that this server knows of: a group comes with its first draft.
+        (LogName::Room(_), None) => host.logs.room(&log).map_or_else(|| host.name.clone(), |room| room.hub),
         (named, _) => named.hub().cloned().ok_or(Code::NotFound)?,
     };
     if hub == host.name {

@@ -26,8 +26,9 @@ pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
         changed: number(connection, "SELECT coalesce(max(changed), 0) FROM logs")? as u64,
         ..Loaded::default()
     };
-    let mut query =
-        connection.prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, members, followed FROM logs ORDER BY number").map_err(failed)?;
+    let mut query = connection
+        .prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, members, followed FROM logs ORDER BY number")
+        .map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         loaded.logs.push(log(row)?);

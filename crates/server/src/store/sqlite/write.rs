@@ -292,7 +292,15 @@ mod tests {
             assert_eq!(set, pages);
         };
         let mut tables = Tables::new(connection).unwrap();
-        let log = LogRow { number: 1, name: "public@s1".parse().unwrap(), room: None, members: None, followed: true, tip: Tip::EMPTY, stopped: false };
+        let log = LogRow {
+            number: 1,
+            name: "public@s1".parse().unwrap(),
+            room: None,
+            members: None,
+            followed: true,
+            tip: Tip::EMPTY,
+            stopped: false,
+        };
         assert!(tables.commit(&[vec![Change::Log(log)]]).iter().all(Result::is_ok));
         most(&tables, pages + 8);
         let results = tables.commit(&[entry_of(10, 1), entry_of(1 << 20, 2), entry_of(10, 3)]);
