@@ -8,8 +8,12 @@ use crate::out::Out;
 use crate::profile;
 use crate::settle::{Until, Written, settle};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use tidings_client::view::{MessageId, Role, Target};
 use tidings_client::{Client, ClientError, UserName};
+
+/// How long somebody who was asked in is tried to be told so. The server may be down on which that person is.
+const TELL: Duration = Duration::from_secs(5);
 
 /// What is done to a group, and to which: by its title, or the beginning of its id.
 #[derive(Clone, Serialize, Deserialize)]
@@ -153,7 +157,12 @@ impl Group {
     async fn about(&self, client: &Client, deed: &Deed, user: &str, until: Until, out: &mut Out) -> Result<u8, Failure> {
         let user: UserName = user.parse().map_err(|error| Failure::usage(format!("{user:?} is nobody's name: {error}")))?;
         let id = deed.write(client, &self.target, &user).await?;
-        self.settle(client, id, Some(&user), deed.done(&user, &self.name), until, out).await
+        let code = self.settle(client, id, Some(&user), deed.done(&user, &self.name), until, out).await?;
+        if code == 0 && matches!(deed, Deed::Invite(_)) {
+            // A command that ended now would leave it to the next one.
+            client.told(&self.target, &user, until.left().min(TELL)).await?;
+        }
+        Ok(code)
     }
 
     /// One after the other; where one is refused, the others are tried all the same.

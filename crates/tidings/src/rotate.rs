@@ -7,7 +7,9 @@ use crate::out::Out;
 use crate::secret::Secret;
 use crate::{look, profile};
 use serde_json::json;
+use std::time::Duration;
 use tidings_client::Client;
+use tokio::time::Instant;
 
 /// Runs the command.
 pub async fn run(global: &Global, arguments: &RotateArguments) -> Result<u8, Failure> {
@@ -17,11 +19,29 @@ pub async fn run(global: &Global, arguments: &RotateArguments) -> Result<u8, Fai
 
 /// Changes it.
 pub async fn answer(client: &Client, password: Secret, out: &mut Out) -> Result<u8, Failure> {
+    let before = client.my_fingerprint().await?;
     let recovery = client.rotate(password.0).await?;
     // The code exists nowhere else: it is shown before anything else can fail.
     out.lines(&look::recovery_code(recovery.words(), out.look)).await?;
-    let fingerprint = client.my_fingerprint().await?;
-    let said = format!("Your identity key is another one now: {}", fingerprint.as_deref().unwrap_or("-"));
+    let fingerprint = another(client, before).await?;
+    let said = format!("Your identity key is another one now: {}", fingerprint.as_deref().unwrap_or("`tidings people` shows it"));
     out.done(&said, "rotated", &json!({ "fingerprint": fingerprint })).await?;
     Ok(0)
+}
+
+/// The new fingerprint, once the new list has come back. None where that takes too long.
+async fn another(client: &Client, before: Option<String>) -> Result<Option<String>, Failure> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let mut changes = client.changes();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        changes.borrow_and_update();
+        let now = client.my_fingerprint().await?;
+        if now != before {
+            return Ok(now);
+        }
+        if !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+            return Ok(None);
+        }
+    }
 }

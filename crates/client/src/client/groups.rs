@@ -3,6 +3,7 @@
 use super::{Client, shown, write};
 use crate::ClientError;
 use crate::view::{self, Member, MessageId, Part, Role, Target};
+use std::time::Duration;
 use tidings_proto::draft::Erase;
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
 use tidings_proto::{Content, Hash, Kind, LogName, UserName, cbor, content};
@@ -24,6 +25,27 @@ impl Client {
         self.inner.core.people().refuse_changed([user])?;
         let invite = Invite { prev: Hash::ZERO, user: user.clone(), identity: Hash::ZERO, role: role.into() };
         self.change(group, Kind::Invite, cbor::encode(&invite)).await
+    }
+
+    /// Waits until somebody who was asked in has been told so, or the time is up: without this, the invitation stands, and is told
+    /// by the next link. Whether it is so.
+    pub async fn told(&self, group: &Target, user: &UserName, timeout: Duration) -> Result<bool, ClientError> {
+        let mut changes = self.changes();
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            changes.borrow_and_update();
+            // What tells it is made in the same commit in which the invitation comes back from its log.
+            let stands = self.members(group).await?.iter().any(|member| member.user == *user);
+            let inbox = LogName::Inbox(user.clone());
+            if stands && !self.inner.core.stored(move |store| store.is_on_its_way(&inbox, Kind::Invitation)).await? {
+                return Ok(true);
+            }
+            match tokio::time::timeout_at(deadline, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(ClientError::Closed),
+                Err(_) => return Ok(false),
+            }
+        }
     }
 
     /// Accepts an invitation.

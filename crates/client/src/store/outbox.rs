@@ -1,6 +1,6 @@
 //! What has not been answered yet: sealed once, sent as often as it takes, always the same bytes.
 
-use super::timeline::{StoredStatus, kind_of};
+use super::timeline::{StoredStatus, kind_number, kind_of};
 use super::{Store, apply_changes, corrupt, log_of};
 use crate::ClientError;
 use bytes::Bytes;
@@ -74,6 +74,14 @@ impl Store {
                 });
             }
             Ok(out)
+        })
+    }
+
+    /// Whether something of this kind has not reached `log` yet.
+    pub fn is_on_its_way(&self, log: &LogName, kind: Kind) -> Result<bool, ClientError> {
+        self.read(|db| {
+            let exists = "SELECT EXISTS (SELECT 1 FROM outbox WHERE log = ?1 AND kind = ?2)";
+            db.query_row(exists, params![log.to_string(), kind_number(kind)], |row| row.get(0))
         })
     }
 

@@ -88,7 +88,7 @@ fn a_group_conversation_over_two_servers_by_commands() {
     }
 
     // Roles and titles.
-    home.run("bob", &["room", "title", &id, "Bob's"]).expect(6);
+    home.run("bob", &["room", "remove", &id, "carol@s2"]).expect(6);
     home.run("alice", &["room", "role", &id, "bob@s2", "owner", "--wait=server"]).expect(0);
     eventually(&home, "bob", &["room", "title", &id, "Plans for autumn", "--wait=server"], 0);
     until("alice has the new title", || home.run("alice", &["read", "Plans for autumn"]).code == 0);
