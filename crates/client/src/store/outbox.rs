@@ -81,7 +81,7 @@ impl Store {
     pub fn is_on_its_way(&self, log: &LogName, kind: Kind) -> Result<bool, ClientError> {
         self.read(|db| {
             let exists = "SELECT EXISTS (SELECT 1 FROM outbox WHERE log = ?1 AND kind = ?2)";
-            db.query_row(exists, params![log.to_string(), kind_number(kind)], |row| row.get(0))
+            Ok(db.query_row(exists, params![log.to_string(), kind_number(kind)], |row| row.get(0))?)
         })
     }
 
