@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use tidings_proto::{Refusal, ServerKey};
+use tidings_proto::{Refusal, ServerKey, ServerName};
 use tokio::net::TcpListener;
 
 /// Why a server cannot start. Each says what to do.
@@ -137,6 +137,11 @@ fn lock(data: &Path) -> Result<File, StartError> {
 }
 
 impl Running {
+    /// What it is called.
+    pub fn name(&self) -> &ServerName {
+        &self.host.name
+    }
+
     /// Where it listens; with port 0 in the configuration, the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address

@@ -31,7 +31,7 @@ info or tidings_server=debug), NO_COLOR; and TIDINGS_LISTEN and so on for each k
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Talking", &["people", "rooms", "room", "send", "read", "tail", "file", "erase"]),
     ("Your account", &["register", "login", "recover", "logout", "verify", "devices", "password", "unlock", "rotate"]),
-    ("Your server", &["server", "peer", "config"]),
+    ("Your server", &["server", "user", "invite", "peer", "config"]),
     ("More", &["demo", "help"]),
 ];
 
@@ -142,6 +142,12 @@ pub enum Command {
     /// Stops at SIGTERM or Ctrl-C, and loses nothing it has acknowledged by kill -9 either.
     #[command(verbatim_doc_comment)]
     Server(ServerArguments),
+    /// Names that you keep for people, and who is here
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Invitations, for servers that do not let everybody in
+    #[command(subcommand)]
+    Invite(InviteCommand),
     /// About other servers
     #[command(subcommand)]
     Peer(PeerCommand),

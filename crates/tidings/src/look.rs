@@ -82,7 +82,7 @@ pub fn columns(rows: &[Vec<Cell>], look: Look) -> Vec<String> {
 }
 
 /// The head of a table.
-fn heads<const N: usize>(titles: [&str; N]) -> Vec<Cell> {
+pub fn heads<const N: usize>(titles: [&str; N]) -> Vec<Cell> {
     titles.map(|title| (title.to_owned(), DIM)).to_vec()
 }
 

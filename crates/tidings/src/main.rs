@@ -11,10 +11,12 @@ mod erase;
 mod failure;
 mod file;
 mod inert;
+mod invite;
 mod layers;
 mod login;
 mod logout;
 mod look;
+mod operator;
 mod out;
 mod pages;
 mod password;
@@ -34,9 +36,11 @@ mod server;
 mod settle;
 mod tail;
 mod unlock;
+mod user;
 mod verify;
+mod welcome;
 
-use cli::{Arguments, Command, PeerCommand};
+use cli::{Arguments, Command};
 use failure::Failure;
 use std::io::Write;
 use std::process::ExitCode;
@@ -75,7 +79,9 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Unlock(unlock) => unlock::run(&global, &unlock).await,
         Command::Rotate(rotate) => rotate::run(&global, &rotate).await,
         Command::Server(server) => server::run(&global, server).await,
-        Command::Peer(PeerCommand::Show(show)) => peer::show(&global, &show),
+        Command::User(command) => user::run(&global, command).await,
+        Command::Invite(command) => invite::run(&global, command).await,
+        Command::Peer(command) => peer::run(&global, command).await,
         Command::Config(command) => config::run(&global, &command),
         Command::Demo(demo) => demo::run(&global, &demo).await,
         Command::Pages(pages) => pages::run(&pages),

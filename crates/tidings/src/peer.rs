@@ -1,18 +1,29 @@
-//! `tidings peer show`: the line with which another server gets to know this one.
+//! `tidings peer`: the line with which another server gets to know this one, and how things stand with those that it knows.
 
-use crate::cli::{Global, PeerShowArguments};
+use crate::cli::{Global, PeerCommand, PeerShowArguments, ServerFolder};
 use crate::failure::Failure;
-use crate::{layers, look};
+use crate::look::{self, BOLD, Cell, DIM, GREEN, Look, RED, YELLOW};
+use crate::operator::{self, span};
+use crate::{inert, layers};
 use serde_json::json;
 use std::io::Write;
 use std::net::SocketAddr;
 use tidings_proto::{ServerKey, ServerName};
 use tidings_server::identity::Identity;
+use tidings_server::operator::{Answer, Ask, PeerRow, PeerStanding};
 use tidings_server::setup::write_key;
 use tidings_setup::value;
 
-/// Runs the command. Makes the server's keys if this is the first time they are needed.
-pub fn show(global: &Global, arguments: &PeerShowArguments) -> Result<u8, Failure> {
+/// Runs the command.
+pub async fn run(global: &Global, command: PeerCommand) -> Result<u8, Failure> {
+    match command {
+        PeerCommand::Show(show_arguments) => show(global, &show_arguments),
+        PeerCommand::List(folder) => list(global, &folder).await,
+    }
+}
+
+/// Makes the server's keys if this is the first time they are needed.
+fn show(global: &Global, arguments: &PeerShowArguments) -> Result<u8, Failure> {
     let (setup, _) = layers::server(global, &arguments.server)?;
     let data = layers::data(&setup)?;
     let identity = Identity::load_or_create(&data, &setup.name).map_err(|error| Failure::config(error.to_string()))?;
@@ -34,6 +45,67 @@ pub fn show(global: &Global, arguments: &PeerShowArguments) -> Result<u8, Failur
     })?;
     writeln!(std::io::stdout(), "{}", line(&setup.name, &address, &identity.key()))?;
     Ok(0)
+}
+
+async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
+    let look = Look::of_stdout(global.json);
+    let peers: Vec<PeerRow> = operator::ask(global, folder, Ask::Peers, |answer| match answer {
+        Answer::Peer(peer) => Some(peer),
+        _ => None,
+    })
+    .await?;
+    let mut out = std::io::stdout().lock();
+    if look.json {
+        for peer in &peers {
+            writeln!(out, "{}", look::object("peer_state", peer))?;
+        }
+        return Ok(0);
+    }
+    if peers.is_empty() {
+        writeln!(
+            std::io::stderr(),
+            "This server knows no others: put the lines that `tidings peer show` prints there into \"mailing_address\"."
+        )?;
+        return Ok(0);
+    }
+    let now = operator::now();
+    let mut rows = vec![look::heads(["PEER", "STATE", "SINCE", "WAITING", "OLDEST", "ADDRESS", "LAST ERROR"])];
+    rows.extend(peers.iter().map(|peer| row(peer, now)));
+    for line in look::columns(&rows, look) {
+        writeln!(out, "{line}")?;
+    }
+    if peers.iter().any(|peer| peer.state == PeerStanding::NoKey) {
+        writeln!(
+            std::io::stderr(),
+            "\nno key: run `tidings peer show` on that server, and paste the line it prints into \"mailing_address\"."
+        )?;
+    }
+    Ok(0)
+}
+
+fn row(peer: &PeerRow, now: u64) -> Vec<Cell> {
+    let none = || ("-".to_owned(), DIM);
+    let (state, colour) = match peer.state {
+        PeerStanding::Linked => ("linked", GREEN),
+        PeerStanding::Unreachable => ("unreachable", RED),
+        PeerStanding::NoKey => ("no key", YELLOW),
+    };
+    let ago = |at: u64| span(now.saturating_sub(at));
+    // Once there is a link, what went wrong before is a memory.
+    let error = peer.last_error.as_ref().zip(peer.last_error_at).map(|(error, at)| {
+        let colour = if peer.state == PeerStanding::Linked { DIM } else { "" };
+        (format!("{} ago: {}", ago(at), inert::line(error)), colour)
+    });
+    let waiting = || format!("{} ({})", peer.waiting, look::size(usize::try_from(peer.waiting_bytes).unwrap_or(usize::MAX)));
+    vec![
+        (peer.name.clone(), BOLD),
+        (state.into(), colour),
+        if peer.state == PeerStanding::NoKey { none() } else { (ago(peer.since), "") },
+        if peer.waiting == 0 { none() } else { (waiting(), "") },
+        peer.oldest.map_or_else(none, |at| (ago(at), "")),
+        (inert::line(&peer.address), ""),
+        error.unwrap_or_else(none),
+    ]
 }
 
 /// Where others reach a server, as far as that is known here; or else what to put it in the place of.

@@ -96,10 +96,12 @@ impl RecoveryFrom {
     }
 }
 
-/// An invitation, claim or reset code: the first line of a file.
-pub fn code(file: &Path) -> Result<String, Failure> {
-    let source = Source { what: "code", option: "--code", file: Some(file), stdin: false, variable: None };
-    source.read(false).map(|code| code.to_string())
+/// An invitation, claim or reset code: the first line of a file; `-` is standard input, or a prompt on a terminal.
+pub fn code(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    let stdin = file.as_os_str() == "-";
+    let stdin_is_pipe = stdin && !std::io::stdin().is_terminal();
+    let file = Some(file).filter(|_| !stdin);
+    Source { what: "invitation or code", option: "--code", file, stdin: stdin_is_pipe, variable: None }.read(false)
 }
 
 impl Source<'_> {

@@ -3,6 +3,7 @@
 use crate::cli::{Global, ServerArguments};
 use crate::failure::Failure;
 use crate::look::{self, Look};
+use crate::welcome::{self, Awaited};
 use crate::{layers, peer, profile};
 use serde_json::json;
 use std::io::Write;
@@ -32,18 +33,31 @@ pub async fn run(global: &Global, arguments: ServerArguments) -> Result<u8, Fail
     // Before the start, so that a signal that comes during it is not lost.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let running = Server::start(config.clone()).await?;
-    introduce(&config, &settings, &running, Look::of_stdout(global.json))?;
-    let (mut term, mut interrupt) = signals;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+    let look = Look::of_stdout(global.json);
+    let awaited = welcome::awaited(&running).await?;
+    introduce(&config, &settings, (&running, &awaited), look)?;
+    if !look.json {
+        let lines = awaited.lines(&running, config.registration, &welcome::flags(global, &arguments), look).await?;
+        let mut out = std::io::stdout().lock();
+        lines.iter().try_for_each(|line| writeln!(out, "{line}")).and_then(|()| out.flush())?;
     }
+    let (mut term, mut interrupt) = signals;
+    let failed = tokio::select! {
+        _ = term.recv() => false,
+        _ = interrupt.recv() => false,
+        () = running.failed() => true,
+    };
     tracing::info!("stopping");
     running.stop().await;
+    if failed {
+        return Err(Failure::ours(
+            "the server can write nothing any more and has stopped; the log says why. What was acknowledged is safe",
+        ));
+    }
     Ok(0)
 }
 
-fn introduce(config: &Config, settings: &Settings, running: &Running, look: Look) -> std::io::Result<()> {
+fn introduce(config: &Config, settings: &Settings, (running, awaited): (&Running, &Awaited), look: Look) -> std::io::Result<()> {
     let (address, key) = (running.address(), running.key());
     let data = std::path::absolute(&config.data)?;
     let registration = match config.registration {
@@ -60,7 +74,7 @@ fn introduce(config: &Config, settings: &Settings, running: &Running, look: Look
             .collect();
         let served = json!({
             "name": config.name.as_str(), "address": address.to_string(), "key": write_key(&key), "data": data, "pid": std::process::id(),
-            "peers": peers, "setup": settings.path(),
+            "peers": peers, "setup": settings.path(), "unclaimed": awaited.names,
         });
         writeln!(out, "{}", look::object("server", &served))?;
         return out.flush();

@@ -13,8 +13,8 @@ pub struct RegisterArguments {
     pub at: At,
     #[command(flatten)]
     pub password: PasswordFrom,
-    /// Read an invitation or claim code from the first line of FILE
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Read an invitation, or its code alone, from the first line of FILE; `-` asks for it or reads a pipe
+    #[arg(long = "invitation", visible_alias = "code-file", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub code_file: Option<PathBuf>,
     #[command(flatten)]
     pub device: DeviceName,

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tidings_client::ServerName;
 
 #[derive(Debug, Args)]
@@ -43,6 +44,86 @@ pub struct ConfigShowArguments {
 pub enum PeerCommand {
     /// Print the line that another server's operator pastes into "mailing_address"
     Show(PeerShowArguments),
+    /// Show how things stand with each server in "mailing_address"
+    ///
+    /// Whether there is a link and since when, what waits to be sent and for how long, and
+    /// what went wrong last. Asks the server that runs.
+    #[command(verbatim_doc_comment)]
+    List(ServerFolder),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Keep a name for somebody, and print the line by which they claim it
+    ///
+    /// The line is good once, until it is used or another is made for the same name. It is
+    /// printed on standard output, all else on standard error. Asks the server that runs.
+    #[command(verbatim_doc_comment)]
+    Add(UserAddArguments),
+    /// Show who has an account here, who is online, and which names are kept
+    List(ServerFolder),
+}
+
+#[derive(Debug, Args)]
+pub struct UserAddArguments {
+    /// The name, like carol or carol@s1
+    pub name: String,
+    #[command(flatten)]
+    pub reach: Reach,
+    #[command(flatten)]
+    pub folder: ServerFolder,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum InviteCommand {
+    /// Print a line with which people make accounts, under names of their choice
+    ///
+    /// The line is printed on standard output, all else on standard error. The server keeps
+    /// nothing of it but a hash. Asks the server that runs.
+    #[command(verbatim_doc_comment)]
+    New(InviteNewArguments),
+    /// Show the invitations and claim codes that are good
+    List(ServerFolder),
+    /// End an invitation or claim code; accounts that were made with it stay
+    Revoke(InviteRevokeArguments),
+}
+
+#[derive(Debug, Args)]
+pub struct InviteNewArguments {
+    /// How many people it lets in
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub uses: u32,
+    /// How long it is good, like 30m, 12h, 7d or 2w
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = crate::operator::read_span)]
+    pub expires: Duration,
+    #[command(flatten)]
+    pub reach: Reach,
+    #[command(flatten)]
+    pub folder: ServerFolder,
+}
+
+#[derive(Debug, Args)]
+pub struct InviteRevokeArguments {
+    /// Which, as `tidings invite list` shows it
+    pub id: String,
+    #[command(flatten)]
+    pub folder: ServerFolder,
+}
+
+/// Where people reach the server that is asked.
+#[derive(Debug, Args)]
+pub struct Reach {
+    /// Where people reach this server [default: "advertise" or "listen" in setup.json]
+    #[arg(long, value_name = "HOST:PORT", value_hint = ValueHint::Hostname)]
+    pub address: Option<String>,
+}
+
+/// The server that is asked.
+#[derive(Debug, Args)]
+pub struct ServerFolder {
+    /// The server's folder [default: as setup.json says, or tidings/server in your data folder]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
