@@ -99,6 +99,12 @@ impl Engine {
         }
         new_people.retain(|user| self.core.people().version(user) == 0);
         self.ask_newest(new_people);
+        for room in &batch.rooms {
+            // What a group is called is said on: who was asked in may ask others in.
+            if let Some((title, tag)) = &room.title {
+                self.titled(&room.genesis.log(), title, *tag);
+            }
+        }
         self.learn(batch.rooms).await?;
         match wait {
             Some(wait) => self.wait(&log, wait, entries),
