@@ -154,7 +154,7 @@ impl Engine {
         for stored in rooms {
             let mut room = RoomState::new(stored.genesis);
             room.members = stored.members.map(Arc::new).or(room.members);
-            room.vouched = stored.vouched;
+            (room.withdrawn, room.vouched) = (stored.withdrawn, stored.vouched);
             partners.extend(room.people());
             let ended = room.has_ended_for(engine.me());
             let log = engine.add_room(room);
@@ -258,11 +258,7 @@ impl Engine {
                 Ok(())
             }
             Frame::Entries(entries) => self.entries(entries).await,
-            // What is this user's of it has come before.
-            Frame::Ended(Ended { log, .. }) => {
-                self.follow_again.retain(|(_, late)| *late != log);
-                Ok(())
-            }
+            Frame::Ended(Ended { log, .. }) => self.ended(log).await,
             Frame::Vault(vault) => self.vault(vault).await,
             Frame::Queued(queued) => match self.outbox.queued(queued.req) {
                 Some(row) => self.core.stored(move |store| store.waiting(row)).await,
@@ -361,7 +357,9 @@ impl Engine {
         let mut logs = Vec::new();
         for NewRoom { genesis, vouched, .. } in rooms {
             let log = genesis.log();
-            if self.logs.get(&log).is_none_or(|followed| followed.room.is_none()) {
+            if let Some(known) = self.logs.get_mut(&log).and_then(|followed| followed.room.as_mut()) {
+                known.withdrawn = false;
+            } else {
                 let room = RoomState { vouched, ..RoomState::new(genesis) };
                 self.ask_newest(room.people());
                 self.add_room(room);
@@ -370,6 +368,16 @@ impl Engine {
         }
         self.follow(logs);
         Ok(())
+    }
+
+    /// Nothing more of a room is for this user. What is, has come before; of an invitation that came to nothing, not even that.
+    async fn ended(&mut self, log: LogName) -> Result<(), ClientError> {
+        self.follow_again.retain(|(_, late)| *late != log);
+        let me = self.me().clone();
+        let room = self.logs.get_mut(&log).and_then(|followed| followed.room.as_mut());
+        let Some(room) = room.filter(|room| room.asks(&me)) else { return Ok(()) };
+        room.withdrawn = true;
+        self.core.stored(move |store| store.withdrawn(&log)).await
     }
 
     /// What this account's devices know of each other: names, and who was compared.

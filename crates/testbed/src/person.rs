@@ -135,9 +135,12 @@ impl Person {
         self.client.rooms().await.expect("rooms").into_iter().find(|room| room.target == *target)
     }
 
-    /// Author and text of the messages that could be read of a conversation: no events, nothing unreadable.
+    /// Author and text of the messages that could be read of a conversation: no events, nothing unreadable, nothing unsent.
     pub async fn hears(&self, target: &Target) -> Vec<(String, String)> {
-        let messages = self.messages(target).await.into_iter().filter(|message| message.event.is_none() && !message.text.is_empty());
+        let is_heard = |message: &Message| {
+            message.event.is_none() && !message.text.is_empty() && !matches!(message.status, Status::Failed { .. })
+        };
+        let messages = self.messages(target).await.into_iter().filter(is_heard);
         messages.map(|m| (m.author.map(|author| author.to_string()).unwrap_or_default(), m.text)).collect()
     }
 
@@ -212,7 +215,8 @@ impl Person {
         };
         if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
             let public = self.messages(&Target::Public).await;
-            panic!("{} waited in vain: {what}\nlink: {:?}\npublic: {public:#?}", self.name, self.client.link());
+            let rooms = self.client.rooms().await;
+            panic!("{} waited in vain: {what}\nlink: {:?}\nrooms: {rooms:#?}\npublic: {public:#?}", self.name, self.client.link());
         }
     }
 }

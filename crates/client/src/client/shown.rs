@@ -97,13 +97,14 @@ pub(crate) fn rooms(store: &Store, crypto: &Crypto) -> Result<Vec<Room>, ClientE
 
 fn room(crypto: &Crypto, target: Target, stored: StoredRoom) -> Room {
     let suite = Some(stored.genesis.suite().as_str());
-    let StoredRoom { genesis, members, title, invited_by, .. } = stored;
+    let StoredRoom { genesis, members, title, invited_by, withdrawn, .. } = stored;
     if let Genesis::Direct(direct) = &genesis {
         let (title, members) = (direct.other(&crypto.me).to_string(), Members::direct(direct).members().count());
         return Room { target, title, part: Part::In, role: None, members: Some(members), suite, messages: 0, stopped: Vec::new() };
     }
     let me = members.as_ref().and_then(|members| members.person(&crypto.me));
     let part = match me.map(|person| person.standing) {
+        _ if withdrawn => Part::Gone,
         Some(Standing::In) => Part::In,
         Some(Standing::Invited) => Part::Invited { by: invited_by },
         Some(Standing::Gone) => Part::Gone,

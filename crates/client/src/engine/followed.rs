@@ -40,6 +40,8 @@ pub struct RoomState {
     pub genesis: Genesis,
     /// Who is in it; none before a group's first entry is here.
     pub members: Option<Arc<Members>>,
+    /// Whether an invitation came to nothing, of which the entries that are here do not tell.
+    pub withdrawn: bool,
     /// An entry and the chain's hash there, as whoever asked in has seen it.
     pub vouched: Option<(u64, Hash)>,
 }
@@ -48,7 +50,7 @@ impl RoomState {
     /// A room of which nothing is here yet.
     pub fn new(genesis: Genesis) -> RoomState {
         let members = genesis.as_direct().map(|direct| Arc::new(Members::direct(direct)));
-        RoomState { genesis, members, vouched: None }
+        RoomState { genesis, members, withdrawn: false, vouched: None }
     }
 
     /// The conversation that it is.
@@ -67,7 +69,13 @@ impl RoomState {
     /// Whether `user` is neither in nor asked in any more. Of who never came in, the members know nothing.
     pub fn has_ended_for(&self, user: &UserName) -> bool {
         let is_gone = |members: &Members| members.person(user).is_none_or(|person| person.standing == Standing::Gone);
-        self.members.as_deref().is_some_and(is_gone)
+        self.withdrawn || self.members.as_deref().is_some_and(is_gone)
+    }
+
+    /// Whether `user` is asked in, as far as the entries that are here tell.
+    pub fn asks(&self, user: &UserName) -> bool {
+        let person = self.members.as_deref().and_then(|members| members.person(user));
+        person.is_some_and(|person| person.standing == Standing::Invited)
     }
 }
 

@@ -30,6 +30,7 @@ CREATE TABLE counted (
 
 -- Rooms we are in, were in, or are asked into. noticed: 0 the other side of a direct room has not been told by us, 1 it has (or
 -- need not be). Groups: members as of the last entry that is here; title: a content, sealed under the history key in the place tag;
+-- withdrawn: 1 when an invitation came to nothing, which the members that are here do not say.
 -- vouched: an entry, and the chain's hash there, as whoever asked us in had seen it.
 CREATE TABLE rooms (
   log          TEXT PRIMARY KEY,
@@ -39,6 +40,7 @@ CREATE TABLE rooms (
   title        BLOB,
   tag          INTEGER,
   invited_by   TEXT,
+  withdrawn    INTEGER NOT NULL DEFAULT 0,
   vouched      INTEGER,
   vouched_hash BLOB
 ) STRICT, WITHOUT ROWID;

@@ -96,6 +96,8 @@ pub struct StoredRoom {
     pub title: Option<(Vec<u8>, u64)>,
     /// Who has asked in.
     pub invited_by: Option<UserName>,
+    /// Whether the invitation came to nothing.
+    pub withdrawn: bool,
     /// An entry and the chain's hash there, as that person had seen it.
     pub vouched: Option<(u64, Hash)>,
 }
@@ -169,7 +171,7 @@ impl Store {
     pub fn rooms(&self) -> Result<Vec<StoredRoom>, ClientError> {
         self.read(|db| {
             let mut query =
-                db.prepare_cached("SELECT genesis, members, title, tag, invited_by, vouched, vouched_hash FROM rooms ORDER BY log")?;
+                db.prepare_cached("SELECT genesis, members, title, tag, invited_by, vouched, vouched_hash, withdrawn FROM rooms ORDER BY log")?;
             let mut rows = query.query([])?;
             let mut out = Vec::new();
             while let Some(row) = rows.next()? {
@@ -181,10 +183,19 @@ impl Store {
                     members: members.map(|bytes| Members::from_bytes(&bytes)).transpose().map_err(corrupt)?,
                     title: title.zip(row.get::<_, Option<i64>>(3)?.map(|tag| tag as u64)),
                     invited_by: row.get::<_, Option<String>>(4)?.map(|by| by.parse()).transpose().map_err(corrupt)?,
+                    withdrawn: row.get::<_, i64>(7)? != 0,
                     vouched: row.get::<_, Option<i64>>(5)?.map(|seq| seq as u64).zip(vouched.as_deref().map(hash_of).transpose()?),
                 });
             }
             Ok(out)
+        })
+    }
+
+    /// An invitation came to nothing.
+    pub fn withdrawn(&self, room: &LogName) -> Result<(), ClientError> {
+        self.write(|tx| {
+            tx.execute("UPDATE rooms SET withdrawn = 1 WHERE log = ?1", [room.to_string()])?;
+            Ok(())
         })
     }
 
@@ -319,6 +330,7 @@ fn learn_rooms(tx: &Transaction<'_>, rooms: &[NewRoom]) -> Result<(), ClientErro
             "INSERT OR IGNORE INTO rooms (log, genesis, vouched, vouched_hash) VALUES (?1, ?2, ?3, ?4)",
             params![log, room.genesis.encode().as_ref(), vouched, hash],
         )?;
+        tx.execute("UPDATE rooms SET withdrawn = 0 WHERE log = ?1", [&log])?;
         if let Some(by) = &room.invited_by {
             let (title, tag) = room.title.as_ref().map(|(title, tag)| (title, *tag as i64)).unzip();
             tx.execute(

@@ -290,7 +290,8 @@ async fn two_admins_at_once_and_one_order_for_all() {
         person.sees_members(&group, &[&alice.name, &bob.name, &carol.name, &dave.name]).await;
     }
     let order = |messages: Vec<tidings_client::view::Message>| -> Vec<(Option<u64>, Option<Event>, String)> {
-        messages.into_iter().map(|message| (message.place, message.event, message.text)).collect()
+        let seen_by_both = messages.into_iter().filter(|message| message.place > Some(3));
+        seen_by_both.map(|message| (message.place, message.event, message.text)).collect()
     };
     assert_eq!(order(alice.messages(&group).await), order(bob.messages(&group).await));
 }

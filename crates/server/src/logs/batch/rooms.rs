@@ -107,10 +107,12 @@ impl Batch<'_> {
                 }
                 self.done.arrived.push((user.clone(), room.clone()));
             }
-            // When the last of our people has gone, nothing more comes; an invitation will tell when somebody is asked in again.
+            // When the last of our people has gone, nothing more comes; an invitation will tell when somebody is asked in again,
+            // unless that comes with the same page.
             let goes_on = |members: &Members| members.reads_of(&self.view.me).is_some_and(|reads| reads.until.is_none());
-            if room.hub != self.view.me && before.is_some_and(|before| goes_on(&before)) && !goes_on(&members) {
-                self.follow(row.number, false);
+            let (went_on, goes_on) = (before.is_none_or(|before| goes_on(&before)), goes_on(&members));
+            if room.hub != self.view.me && went_on != goes_on {
+                self.follow(row.number, goes_on);
             }
         }
         self.done.changes.push(Change::Members { log: row.number, members: members.clone() });
