@@ -217,7 +217,7 @@ impl Outbox {
                 lane.hold(now, why.retry_after);
                 Verdict::TryAgain
             }
-            Code::NotYet | Code::TooFast | Code::Unreachable | Code::Full | Code::Internal | Code::Busy | Code::Conflict => {
+            code if will_pass(code, lane.parcels[at].0.kind) => {
                 lane.go_back(n);
                 lane.hold(now, why.retry_after);
                 Verdict::TryAgain
@@ -227,6 +227,16 @@ impl Outbox {
                 Verdict::Failed { row, log, kind: parcel.kind }
             }
         })
+    }
+}
+
+/// Whether the same draft may be taken later. What is in conflict with what has happened stays so; a server that is full has room
+/// later, but nobody waits for somebody to leave a full group.
+fn will_pass(code: Code, kind: Kind) -> bool {
+    match code {
+        Code::NotYet | Code::TooFast | Code::Unreachable | Code::Internal | Code::Busy => true,
+        Code::Full => !kind.is_membership(),
+        _ => false,
     }
 }
 

@@ -98,7 +98,7 @@ fn a_gap_that_comes_again_is_not_met_with_hurry() {
 
 #[test]
 fn a_refusal_that_will_pass_holds_back_what_follows_it_and_no_other_log() {
-    for code in [Code::NotYet, Code::TooFast, Code::Unreachable, Code::Full, Code::Internal, Code::Busy, Code::Conflict] {
+    for code in [Code::NotYet, Code::TooFast, Code::Unreachable, Code::Full, Code::Internal, Code::Busy] {
         let mut bench = Bench::with(&room(1), 1..=3);
         bench.submits();
         bench.outbox.accepted(1).unwrap();
@@ -141,6 +141,18 @@ fn what_is_refused_for_good_is_reported_and_what_follows_is_numbered_anew() {
     assert_eq!(bench.outbox.load(&room(1)), 0);
     bench.outbox.add(&room(1), parcel(2));
     assert_eq!(bench.drafts(), ["draft 2"]);
+}
+
+/// It would never pass, and hold back everything after it for ever.
+#[test]
+fn a_change_of_members_that_cannot_be_is_refused_for_good() {
+    for code in [Code::Conflict, Code::Full] {
+        let mut bench = Bench { outbox: Outbox::default(), next: 1, now: Instant::now() };
+        bench.outbox.add(&room(1), Parcel { kind: Kind::Invite, ..parcel(1) });
+        bench.submits();
+        let failed = Verdict::Failed { row: 101, log: room(1), kind: Kind::Invite };
+        assert_eq!(bench.refused(1, refusal(code)), Some(failed), "{code:?}");
+    }
 }
 
 #[test]
