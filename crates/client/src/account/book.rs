@@ -81,6 +81,15 @@ pub async fn update(
     Err(ClientError::TimedOut)
 }
 
+/// Looks into the vault again: other devices may have written into it.
+pub async fn refresh(core: &Core, link: &mut Link) -> Result<(), ClientError> {
+    let Frame::Vault(vault) = link.ask(VaultGet { req: 1 }).await? else {
+        return Err(misbehaved("something else where the vault should be"));
+    };
+    link.writer.close().await;
+    learn(core, &vault)
+}
+
 /// Calls a new device something. Not worth failing for: it can be named later.
 pub async fn name(link: &mut Link, secrets: &AccountSecrets, me: &UserName, device: &DeviceSecret, name: Option<String>) {
     let Some(name) = name else { return };

@@ -4,7 +4,7 @@ use super::Client;
 use crate::account::change::{By, Change, change, open_again};
 use crate::account::{book, dial};
 use crate::store::Trusted;
-use crate::view::{Comparison, Device, Notice};
+use crate::view::{Comparison, Device, Link, Notice};
 use crate::{ClientError, RecoveryCode, Zeroizing};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -74,8 +74,14 @@ impl Client {
         }
     }
 
-    /// This account's devices, this one first.
+    /// This account's devices, this one first; with the names that they have now, where the server can be asked.
     pub async fn devices(&self) -> Result<Vec<Device>, ClientError> {
+        if matches!(self.link(), Link::Linked { .. }) {
+            let asked = async { book::refresh(&self.inner.core, &mut self.dial().await?).await };
+            if let Err(error) = asked.await {
+                tracing::debug!(%error, "the devices' names are those of before");
+            }
+        }
         let names = self.inner.core.stored(|store| store.device_names()).await?;
         let this = self.inner.core.crypto.device();
         let mut devices: Vec<Device> = self

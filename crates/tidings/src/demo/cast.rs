@@ -259,11 +259,8 @@ pub struct Person {
 }
 
 /// Passwords for the demo only; what matters is where they turn up.
-const PASSWORDS: [(&str, &str); 3] = [
-    ("alice@s1", "correct horse battery staple"),
-    ("bob@s2", "Tr0ub4dor & a long tail"),
-    ("carol@s2", "seven lamps in a paper boat"),
-];
+const PASSWORDS: [(&str, &str); 3] =
+    [("alice@s1", "correct horse battery staple"), ("bob@s2", "Tr0ub4dor & a long tail"), ("carol@s2", "seven lamps in a paper boat")];
 
 impl Person {
     /// The demo's passwords.
