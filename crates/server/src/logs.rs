@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use view::View;
 
-pub use crate::store::{AccountRecord, NewCode, OutboxRow, OutboxState, Queue, Settled};
+pub use crate::store::{AccountRecord, NewCode, OutboxRow, OutboxState, People, Queue, Settled};
 pub use batch::claim_needed;
 pub use directory::Directory;
 pub use follow::{Ahead, FollowFrame, Follower};
@@ -354,20 +354,6 @@ impl Logs {
         expire::expire(self, before).await
     }
 
-    /// `hub` has nothing more of this log for this server's users.
-    pub async fn no_more(&self, hub: &ServerName, log: &LogName) -> Result<(), Refusal> {
-        let row = self.view.book.find(log).filter(|row| book::hub_of(row) == Some(hub) && *hub != self.view.me);
-        // Where the members say so, the replica has stopped with the entry that told it; an invitation may have come since.
-        let told = |row: &crate::store::LogRow| {
-            let reads = row.members.as_ref().and_then(|members| members.reads_of(&self.view.me));
-            reads.is_some_and(|reads| reads.until.is_some())
-        };
-        match row.filter(|row| row.members.is_some() && row.followed && !told(row)) {
-            Some(row) => self.ask(|reply| Job::Unfollow { log: row.number, reply }).await,
-            None => Ok(()),
-        }
-    }
-
     /// The logs of `hub` that are to be followed, and where each stands here.
     pub async fn replicas_from(&self, hub: &ServerName) -> Result<Vec<(LogName, Tip)>, Refusal> {
         Ok(self.view.book.ordered_by(hub))
@@ -384,8 +370,8 @@ impl Logs {
     }
 
     /// Who is in a group that is known here.
-    pub fn members(&self, log: &LogName) -> Option<Arc<tidings_trust::Members>> {
-        self.view.book.find(log)?.members
+    pub fn people(&self, log: &LogName) -> Option<Arc<People>> {
+        self.view.book.find(log)?.people
     }
 
     /// Rooms that are learnt, or are to be followed again, from now on.

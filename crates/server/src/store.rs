@@ -2,7 +2,10 @@
 //!
 //! A store checks nothing that a log's rules decide: the sequencer (`logs`) is its one writer, and has decided before.
 
+mod people;
 pub mod sqlite;
+
+pub use people::People;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -10,7 +13,6 @@ use std::sync::Arc;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{RoomRef, Secret};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName};
-use tidings_trust::Members;
 
 /// Why the store did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -114,7 +116,7 @@ pub struct LogRow {
     /// Rooms: what the name is the hash of, and the hub.
     pub room: Option<RoomRef>,
     /// Groups: who is in, once the first entry is here. Those of a direct room are in its genesis.
-    pub members: Option<Arc<Members>>,
+    pub people: Option<Arc<People>>,
     /// Replicas: whether the log is to be followed at its hub.
     pub followed: bool,
     /// Where it stands.
@@ -131,11 +133,11 @@ pub enum Change {
     /// The next entry of a log.
     Entry(NewEntry),
     /// Who is in a group from here on.
-    Members {
+    People {
         /// The log's number.
         log: u64,
         /// The people.
-        members: Arc<Members>,
+        people: Arc<People>,
     },
     /// Whether a replica is to be followed.
     Follow {

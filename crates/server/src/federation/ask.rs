@@ -12,7 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_proto::frame::{Accepted, Ended, Entries, Follow, LogRef, Named, Refused, RoomRef, Submit};
+use tidings_proto::frame::{Accepted, Entries, Follow, LogRef, Named, Refused, RoomRef, Submit};
 use tidings_proto::{Code, DeviceKey, Frame, Hash, LogName, Refusal, draft};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -161,29 +161,20 @@ impl Asking {
             Frame::Refused(Refused { req: 0, why, log }) => {
                 tracing::debug!(peer = %self.peer.peer.name, code = why.code.name(), ?log, "refused by a peer");
                 if let Some(log) = log {
-                    if why.code == Code::Forbidden {
-                        self.no_more(log.clone());
-                    }
                     // A notice can be here before the room's first message is at its hub.
                     self.replicas.refused(log, Instant::now());
                 }
             }
-            Frame::Ended(Ended { log, .. }) => self.no_more(log),
             Frame::Refused(Refused { req, why, .. }) => {
                 if let Some(sent) = self.outbox.sent.remove(&req) {
                     self.refused(sent, why);
                 }
             }
-            // A hub that says "queued" is not the hub; its later answer counts.
+            // A hub that says "queued" is not the hub; its later answer counts. That a group has ended for our people was in
+            // its last entries.
             _ => {}
         }
         Ok(())
-    }
-
-    /// The peer has nothing more of a group for our users.
-    fn no_more(&mut self, log: LogName) {
-        let (host, hub) = (self.host.clone(), self.peer.peer.name.clone());
-        self.settling.push(async move { host.logs.no_more(&hub, &log).await }.boxed());
     }
 
     /// Whether more entries wait for their commit than may be held in memory; the link is not read until they are fewer.

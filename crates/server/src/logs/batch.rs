@@ -12,7 +12,7 @@ use super::book::News;
 use super::rules::{Admitted, not_believed};
 use super::sequencer::{Append, Job, Register, Rekey, Replicate, Reply};
 use super::view::View;
-use crate::store::{AccountRecord, Answers, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, Questions, Queue};
+use crate::store::{AccountRecord, Answers, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, People, Questions, Queue};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use std::time::Instant;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::frame::{Item, RoomRef};
 use tidings_proto::{Code, DeviceKey, Draft, Encoded, Entry, Hash, LogName, Payload, Refusal, ServerName, UserName};
+use tidings_trust::KeyState;
 use tidings_trust::drafts::check_listed;
-use tidings_trust::{KeyState, Members};
 
 pub use codes::claim_needed;
 
@@ -91,7 +91,7 @@ pub struct Batch<'a> {
     erased: HashSet<(u64, u64)>,
     rows: HashMap<(LogName, DeviceKey, u64), (Hash, OutboxRow)>,
     states: HashMap<UserName, Arc<KeyState>>,
-    members: HashMap<u64, Arc<Members>>,
+    people: HashMap<u64, Arc<People>>,
     /// Rooms that people of this server have come to in this batch.
     new_rooms: HashMap<UserName, usize>,
     new_logs: HashMap<LogName, usize>,
@@ -117,7 +117,7 @@ pub struct Done {
     pub runs: BTreeMap<u64, NewRun>,
     pub stopped: Vec<u64>,
     pub followed: Vec<(u64, bool)>,
-    pub members: Vec<(u64, Arc<Members>)>,
+    pub people: Vec<(u64, Arc<People>)>,
     /// The logs in which something was forgotten.
     pub erased: HashSet<u64>,
     pub states: Vec<Arc<KeyState>>,
@@ -133,7 +133,7 @@ impl Done {
     pub fn news(&mut self) -> News {
         News {
             rows: std::mem::take(&mut self.logs),
-            members: std::mem::take(&mut self.members),
+            people: std::mem::take(&mut self.people),
             followed: std::mem::take(&mut self.followed),
             tips: self.runs.iter().filter_map(|(log, run)| Some((*log, run.entries.last()?.0))).collect(),
             stopped: std::mem::take(&mut self.stopped),
@@ -161,7 +161,7 @@ impl<'a> Batch<'a> {
             erased: HashSet::new(),
             rows: HashMap::new(),
             states: HashMap::new(),
-            members: HashMap::new(),
+            people: HashMap::new(),
             new_rooms: HashMap::new(),
             new_logs: HashMap::new(),
             done: Done {
@@ -174,7 +174,7 @@ impl<'a> Batch<'a> {
                 runs: BTreeMap::new(),
                 stopped: Vec::new(),
                 followed: Vec::new(),
-                members: Vec::new(),
+                people: Vec::new(),
                 erased: HashSet::new(),
                 states: Vec::new(),
                 rooms: Vec::new(),
@@ -243,10 +243,6 @@ impl<'a> Batch<'a> {
                 self.done.stopped.push(log);
                 self.answer(reply, Ok(()));
             }
-            Job::Unfollow { log, reply } => {
-                self.follow(log, false);
-                self.answer(reply, Ok(()));
-            }
             Job::Forget { log, stubs, reply } => {
                 for (seq, stub) in stubs {
                     self.forget(log, seq, stub);
@@ -280,7 +276,7 @@ impl<'a> Batch<'a> {
     /// Everything that was decided.
     pub fn finish(mut self) -> Done {
         self.done.states = self.states.into_values().collect();
-        self.done.members = self.members.into_iter().collect();
+        self.done.people = self.people.into_iter().collect();
         self.done.claims = self.claims;
         self.done.cache = Learnt { lasts: self.lasts, counters: self.counters };
         self.done
@@ -328,20 +324,20 @@ impl<'a> Batch<'a> {
         if self.tip(number) != base || row.stopped || self.done.stopped.contains(&number) {
             return None;
         }
-        let mut members = None;
+        let mut people = None;
         for checked in entries {
             let about = checked.state.as_ref().map(|state| state.list.user.clone());
             if let Some(state) = checked.state {
                 self.states.insert(state.list.user.clone(), state);
             }
-            members = checked.members.or(members);
+            people = checked.people.or(people);
             self.push(number, &row.name, checked.tip, checked.entry, (None, about), checked.flawed);
             if let Some((seq, stub)) = checked.erased {
                 self.forget(number, seq, stub);
             }
         }
-        if let Some(members) = members {
-            self.people_are(&row, members);
+        if let Some(people) = people {
+            self.people_are(&row, people);
         }
         Some(self.tip(number))
     }
@@ -387,7 +383,7 @@ impl<'a> Batch<'a> {
     fn new_log(&mut self, name: LogName, room: Option<RoomRef>) -> u64 {
         self.counters.log += 1;
         let number = self.counters.log;
-        let row = LogRow { number, name: name.clone(), room, members: None, followed: true, tip: Tip::EMPTY, stopped: false };
+        let row = LogRow { number, name: name.clone(), room, people: None, followed: true, tip: Tip::EMPTY, stopped: false };
         self.done.changes.push(Change::Log(row.clone()));
         self.new_logs.insert(name, self.done.logs.len());
         self.done.logs.push(row);

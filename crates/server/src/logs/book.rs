@@ -1,13 +1,11 @@
 //! Which logs there are, where each stands and who is in it, in memory. It shows what is durable, never what is about to be.
 
-use crate::store::LogRow;
+use crate::store::{LogRow, People};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{Genesis, LogName, ServerName, UserName};
-use tidings_trust::Members;
-use tidings_trust::members::Standing;
 
 /// Every log.
 pub struct Book {
@@ -28,7 +26,7 @@ struct Pages {
 #[derive(Default)]
 pub struct News {
     pub rows: Vec<LogRow>,
-    pub members: Vec<(u64, Arc<Members>)>,
+    pub people: Vec<(u64, Arc<People>)>,
     pub followed: Vec<(u64, bool)>,
     pub tips: Vec<(u64, Tip)>,
     pub stopped: Vec<u64>,
@@ -68,8 +66,7 @@ impl Book {
     pub fn rooms_of(&self, user: &UserName) -> Vec<RoomRef> {
         let pages = self.read();
         let rows = pages.rooms.get(user).into_iter().flatten().filter_map(|number| pages.rows.get(number));
-        let has_read = |row: &LogRow| row.members.as_ref().and_then(|members| members.person(user)).is_some_and(|it| !it.stays.is_empty());
-        rows.filter(|row| !is_withdrawn(row, user, &self.me) || has_read(row)).filter_map(|row| row.room.clone()).collect()
+        rows.filter_map(|row| row.room.clone()).collect()
     }
 
     /// How many rooms a user has something to read in, or is asked in.
@@ -80,8 +77,8 @@ impl Book {
     /// Whether two people are in one group.
     pub fn share_a_group(&self, one: &UserName, other: &UserName) -> bool {
         let pages = self.read();
-        let groups = pages.rooms.get(one).into_iter().flatten().filter_map(|number| pages.rows.get(number)?.members.as_ref());
-        groups.into_iter().any(|members| members.has(one) && members.has(other))
+        let groups = pages.rooms.get(one).into_iter().flatten().filter_map(|number| pages.rows.get(number)?.people.as_ref());
+        groups.into_iter().any(|people| people.has(one) && people.has(other))
     }
 
     /// Whether `user` has an account here.
@@ -114,14 +111,14 @@ impl Book {
                 }
             }
             pages.numbers.insert(row.name.clone(), row.number);
-            let (number, members) = (row.number, row.members.clone());
+            let (number, people) = (row.number, row.people.clone());
             pages.rows.insert(number, row);
-            if let Some(members) = members {
-                pages.people_are(&self.me, number, members);
+            if let Some(people) = people {
+                pages.people_are(&self.me, number, people);
             }
         }
-        for (number, members) in news.members {
-            pages.people_are(&self.me, number, members);
+        for (number, people) in news.people {
+            pages.people_are(&self.me, number, people);
         }
         pages.registered.extend(news.registered);
         for user in news.closed {
@@ -151,15 +148,15 @@ impl Pages {
     }
 
     /// A group's people are these from now on.
-    fn people_are(&mut self, me: &ServerName, number: u64, members: Arc<Members>) {
+    fn people_are(&mut self, me: &ServerName, number: u64, people: Arc<People>) {
         let Some(row) = self.rows.get_mut(&number) else { return };
-        let before = row.members.replace(members.clone());
-        for gone in before.iter().flat_map(|before| before.everybody()).filter(|user| members.person(user).is_none()) {
+        let before = row.people.replace(people.clone());
+        for gone in before.iter().flat_map(|before| before.everybody()).filter(|user| people.person(user).is_none()) {
             if let Some(rooms) = self.rooms.get_mut(gone) {
                 rooms.remove(&number);
             }
         }
-        for user in members.everybody().filter(|user| user.server() == me) {
+        for user in people.everybody().filter(|user| user.server() == me) {
             self.rooms.entry(user.clone()).or_default().insert(number);
         }
     }
@@ -168,10 +165,4 @@ impl Pages {
 /// The server that orders a log.
 pub fn hub_of(row: &LogRow) -> Option<&ServerName> {
     row.room.as_ref().map(|room| &room.hub).or(row.name.hub())
-}
-
-/// Whether `user`'s invitation came to nothing at the hub, which has nothing more to say to this server.
-pub fn is_withdrawn(row: &LogRow, user: &UserName, me: &ServerName) -> bool {
-    let is_invited = |members: &Arc<Members>| members.person(user).is_some_and(|person| person.standing == Standing::Invited);
-    !row.followed && hub_of(row) != Some(me) && row.members.as_ref().is_some_and(is_invited)
 }

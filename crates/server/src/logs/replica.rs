@@ -6,7 +6,7 @@ mod judge;
 use super::book::hub_of;
 use super::sequencer::{Job, Replicate};
 use super::{Logs, Refusal};
-use crate::store::{LogRow, Questions};
+use crate::store::{LogRow, People, Questions};
 use bytes::Bytes;
 use judge::Judge;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::draft::Erase;
 use tidings_proto::{DecodeError, Entry, Hash, Kind, LogName, ServerName, UserName, cbor, limits};
-use tidings_trust::{KeyState, Members};
+use tidings_trust::KeyState;
 
 /// Why a page was not taken.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,7 +52,7 @@ pub struct Checked {
     /// `keys@`: the state after it.
     pub state: Option<Arc<KeyState>>,
     /// A group: the people after it, where it changes them.
-    pub members: Option<Arc<Members>>,
+    pub people: Option<Arc<People>>,
     /// The entry that is forgotten with it, and its stub.
     pub erased: Option<(u64, Bytes)>,
 }

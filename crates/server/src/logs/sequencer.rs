@@ -50,12 +50,6 @@ pub enum Job {
         log: u64,
         reply: Reply<()>,
     },
-    /// A replica whose hub has nothing more to say to this server.
-    Unfollow {
-        /// Its number.
-        log: u64,
-        reply: Reply<()>,
-    },
     /// Entries that have been kept for long enough, each with the stub that stays.
     Forget {
         /// Their log's number.
@@ -193,7 +187,7 @@ impl Sequencer {
             self.tail.forget(log);
         }
         // The tail before the tips: a follower that sees a tip finds the frame.
-        let mut woken: Vec<u64> = news.followed.iter().map(|(log, _)| *log).collect();
+        let mut woken = Vec::new();
         for (log, run) in done.runs {
             self.tail.push(log, run.before, run.entries);
             woken.push(log);
@@ -295,7 +289,6 @@ fn refuse_all(jobs: Vec<Job>, why: &Refusal) {
             Job::Enqueue(Enqueue { reply, .. }) => refuse(reply, why),
             Job::PutVault { reply, .. }
             | Job::Stop { reply, .. }
-            | Job::Unfollow { reply, .. }
             | Job::Forget { reply, .. }
             | Job::Settle { reply, .. }
             | Job::KnowServer { reply, .. }

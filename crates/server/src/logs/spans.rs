@@ -2,7 +2,6 @@
 //! was one, so that the chain can be followed, and after their last stay nothing.
 
 use super::Reader;
-use super::book::is_withdrawn;
 use super::view::View;
 use crate::store::{LogRow, StoreError};
 use tidings_proto::frame::Item;
@@ -39,24 +38,13 @@ impl View {
                         Reader::Peer(peer) => direct.people.iter().any(|person| person.server() == peer),
                         Reader::Host => true,
                     }),
-                    Genesis::Group(_) => self.spans(reader, row).map(Sight::Spans),
+                    Genesis::Group(_) => match reader {
+                        Reader::User(user) => row.people.as_ref()?.reads(user).map(Sight::Spans),
+                        Reader::Peer(peer) => row.people.as_ref()?.reads_of(peer).map(Sight::Spans),
+                        Reader::Host => Some(Sight::Whole),
+                    },
                 }
             }
-        }
-    }
-
-    fn spans(&self, reader: &Reader, row: &LogRow) -> Option<Reads> {
-        let members = row.members.as_ref()?;
-        match reader {
-            Reader::User(user) => {
-                let mut reads = members.reads(user)?;
-                if is_withdrawn(row, user, &self.me) {
-                    reads.until = reads.until.or(Some(row.tip.seq));
-                }
-                Some(reads)
-            }
-            Reader::Peer(peer) => members.reads_of(peer),
-            Reader::Host => None,
         }
     }
 

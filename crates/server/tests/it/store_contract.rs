@@ -34,7 +34,7 @@ async fn contract(open: Open<'_>) {
 }
 
 fn log(number: u64, name: LogName) -> LogRow {
-    LogRow { number, name, room: None, members: None, followed: true, tip: Tip::EMPTY, stopped: false }
+    LogRow { number, name, room: None, people: None, followed: true, tip: Tip::EMPTY, stopped: false }
 }
 
 fn tip(seq: u64) -> Tip {

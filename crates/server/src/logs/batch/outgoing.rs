@@ -75,8 +75,8 @@ impl Batch<'_> {
             return Err(Refusal::new(Code::Forbidden, "this room is ordered by another server"));
         }
         let number = known.as_ref().map(|row| row.number);
-        let members = self.members(number, &room.genesis).ok_or_else(|| Refusal::from(Code::NotYet).retry_after(1))?;
-        if members.person(&draft.author).is_none() {
+        let people = self.people(number, &room.genesis).ok_or_else(|| Refusal::from(Code::NotYet).retry_after(1))?;
+        if people.person(&draft.author).is_none() {
             return Err(Refusal::new(Code::Forbidden, "only a room's members may write to it"));
         }
         if room.genesis.as_direct().is_some() && draft.epoch.is_some_and(|epoch| epoch != ONLY_EPOCH) {

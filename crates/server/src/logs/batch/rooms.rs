@@ -3,7 +3,7 @@
 use super::Batch;
 use crate::logs::Placed;
 use crate::logs::rules::{Admitted, members_refused, read_body};
-use crate::store::{Change, LogRow};
+use crate::store::{Change, LogRow, People};
 use bytes::Bytes;
 use std::sync::Arc;
 use tidings_proto::draft::Erase;
@@ -26,20 +26,20 @@ impl Batch<'_> {
             return Ok(placed);
         }
         let author = self.author(&draft)?;
-        let Some(members) = self.members(number, &room.genesis) else {
+        let Some(people) = self.people(number, &room.genesis) else {
             return self.begin_group(log, room, draft, &author);
         };
         let (mut changed, mut stub) = (None, None);
         match draft.kind {
             Kind::Sealed => {
-                members.may_write(&draft, &author).map_err(members_refused)?;
-                if draft.epoch != Some(members.epoch()) {
+                people.may_write(&draft, &author).map_err(members_refused)?;
+                if draft.epoch != Some(people.epoch()) {
                     return Err(Code::Stale.into());
                 }
             }
             Kind::Erase => stub = self.erasure(number.ok_or(Code::NotFound)?, log, &draft)?,
             Kind::Genesis => return Err(Refusal::new(Code::Conflict, "this room has begun already")),
-            _ => changed = Some(self.change_members(number, &members, &draft, &author)?),
+            _ => changed = Some(self.change_people(number, &people, &draft, &author)?),
         }
         if number.is_none() {
             self.has_room_for(&room.genesis, &draft.author)?;
@@ -47,8 +47,8 @@ impl Batch<'_> {
         self.learn_room(&room);
         let row = self.find(log).ok_or(Code::NotFound)?;
         let placed = self.place(row.number, log, draft);
-        if let Some(members) = changed {
-            self.people_are(&row, members);
+        if let Some(people) = changed {
+            self.people_are(&row, people);
         }
         if let Some((seq, stub)) = stub {
             self.forget(row.number, seq, stub);
@@ -67,56 +67,57 @@ impl Batch<'_> {
         let number = self.new_log(log.clone(), Some(room));
         let row = self.find(log).ok_or(Code::NotFound)?;
         let placed = self.place(number, log, draft);
-        self.people_are(&row, Arc::new(members));
+        self.people_are(&row, Arc::new(members.into()));
         Ok(placed)
     }
 
-    fn change_members(
+    fn change_people(
         &self,
         number: Option<u64>,
-        members: &Members,
+        people: &People,
         draft: &Encoded<Draft>,
         author: &KeyState,
-    ) -> Result<Arc<Members>, Refusal> {
+    ) -> Result<Arc<People>, Refusal> {
         let seq = number.map_or(0, |number| self.tip(number).seq) + 1;
-        let next = members.apply(seq, draft, author, |user| self.state(user)).map_err(members_refused)?;
-        for user in arrivals(Some(members), &next).filter(|user| user.server() == &self.view.me && members.person(user).is_none()) {
+        let next = people.apply(seq, draft, author, |user| self.state(user)).map_err(members_refused)?;
+        for user in arrivals(Some(people), &next).filter(|user| user.server() == &self.view.me && people.person(user).is_none()) {
             self.one_more_room(user)?;
         }
-        Ok(Arc::new(next))
+        Ok(Arc::new(people.next(next, seq)))
     }
 
     /// Which people there are in a room; none in a group that has not begun.
-    pub(super) fn members(&self, number: Option<u64>, genesis: &Genesis) -> Option<Arc<Members>> {
+    pub(super) fn people(&self, number: Option<u64>, genesis: &Genesis) -> Option<Arc<People>> {
         match genesis {
-            Genesis::Direct(direct) => Some(Arc::new(Members::direct(direct))),
+            Genesis::Direct(direct) => Some(Arc::new(Members::direct(direct).into())),
             Genesis::Group(_) => {
                 let number = number?;
-                self.members.get(&number).cloned().or_else(|| self.view.book.row(number)?.members)
+                self.people.get(&number).cloned().or_else(|| self.view.book.row(number)?.people)
             }
         }
     }
 
     /// A group's people are these from now on.
-    pub(super) fn people_are(&mut self, row: &LogRow, members: Arc<Members>) {
-        let before = self.members.get(&row.number).cloned().or_else(|| row.members.clone());
+    pub(super) fn people_are(&mut self, row: &LogRow, people: Arc<People>) {
+        let before = self.people.get(&row.number).cloned().or_else(|| row.people.clone());
         if let Some(room) = &row.room {
-            for user in arrivals(before.as_deref(), &members).filter(|user| user.server() == &self.view.me) {
+            let members_before = before.as_ref().map(|before| &***before);
+            for user in arrivals(members_before, &people).filter(|user| user.server() == &self.view.me) {
                 if before.as_ref().is_none_or(|before| before.person(user).is_none()) {
                     *self.new_rooms.entry(user.clone()).or_default() += 1;
                 }
                 self.done.arrived.push((user.clone(), room.clone()));
             }
             // When the last of our people has gone, nothing more comes; an invitation will tell when somebody is asked in again,
-            // unless that comes with the same page.
-            let goes_on = |members: &Members| members.reads_of(&self.view.me).is_some_and(|reads| reads.until.is_none());
-            let (went_on, goes_on) = (before.is_none_or(|before| goes_on(&before)), goes_on(&members));
-            if room.hub != self.view.me && went_on != goes_on {
-                self.follow(row.number, goes_on);
+            // unless that comes with the next entries.
+            let goes_on = |people: &People| people.reads_of(&self.view.me).is_some_and(|reads| reads.until.is_none());
+            let goes_on_now = goes_on(&people);
+            if room.hub != self.view.me && before.is_some_and(|before| goes_on(&before) != goes_on_now) {
+                self.follow(row.number, goes_on_now);
             }
         }
-        self.done.changes.push(Change::Members { log: row.number, members: members.clone() });
-        self.members.insert(row.number, members);
+        self.done.changes.push(Change::People { log: row.number, people: people.clone() });
+        self.people.insert(row.number, people);
     }
 
     /// Whether a replica is followed from now on.
@@ -155,12 +156,12 @@ impl Batch<'_> {
         self.view.limiter.one_more_room(user, rooms)
     }
 
-    /// Learns a room, once. The hub writes a direct room's first entry at once, so a room that is known has one. A replica that
-    /// was no longer followed is followed again.
+    /// Learns a room, once. The hub writes a direct room's first entry at once, so a room that is known has one. A group that is
+    /// known is followed again: its hub may have told of its end meanwhile.
     pub(super) fn learn_room(&mut self, room: &RoomRef) {
         let log = room.genesis.log();
         if let Some(row) = self.find(&log) {
-            if !row.followed && room.genesis.as_group().is_some() {
+            if room.genesis.as_group().is_some() && room.hub != self.view.me {
                 self.follow(row.number, true);
                 self.done.rooms.push(room.clone());
             }
@@ -209,8 +210,8 @@ impl Batch<'_> {
             LogName::Room(_) => {
                 let row = self.find(log).ok_or(Code::NotFound)?;
                 let genesis = row.room.as_ref().map(|room| &room.genesis).ok_or(Code::NotFound)?;
-                let members = self.members(Some(row.number), genesis).ok_or(Code::NotFound)?;
-                return members.may_erase(draft, &*self.author(draft)?, writer).map_err(members_refused);
+                let people = self.people(Some(row.number), genesis).ok_or(Code::NotFound)?;
+                return people.may_erase(draft, &*self.author(draft)?, writer).map_err(members_refused);
             }
             LogName::Public(_) => draft.author == *writer,
             LogName::Inbox(owner) => draft.author == *owner,

@@ -4,7 +4,7 @@ use super::{Checked, Judged, Next, ReplicaError};
 use crate::logs::rules::content;
 use crate::logs::spans::stub_of;
 use crate::logs::view::View;
-use crate::store::LogRow;
+use crate::store::{LogRow, People};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Judge<'a> {
     /// Key histories, as these entries have changed them.
     states: HashMap<UserName, Arc<KeyState>>,
     /// The people of a room, as these entries have changed them; none before its first entry.
-    members: Option<Arc<Members>>,
+    people: Option<Arc<People>>,
 }
 
 enum Verdict {
@@ -31,7 +31,7 @@ enum Verdict {
     /// `keys@`: and this is the history from here on.
     Keys(Arc<KeyState>),
     /// A group: and these are its people from here on.
-    Members(Arc<Members>),
+    People(People),
     /// And this entry is forgotten.
     Erases(u64, Bytes),
     Flawed(String),
@@ -54,11 +54,11 @@ impl From<MembersError> for Verdict {
 
 impl<'a> Judge<'a> {
     pub fn new(view: &'a View, row: &'a LogRow, targets: HashMap<u64, Entry>) -> Judge<'a> {
-        let members = match row.room.as_ref().map(|room| &room.genesis) {
-            Some(Genesis::Direct(direct)) => Some(Arc::new(Members::direct(direct))),
-            _ => row.members.clone(),
+        let people = match row.room.as_ref().map(|room| &room.genesis) {
+            Some(Genesis::Direct(direct)) => Some(Arc::new(Members::direct(direct).into())),
+            _ => row.people.clone(),
         };
-        Judge { view, row, targets, states: HashMap::new(), members }
+        Judge { view, row, targets, states: HashMap::new(), people }
     }
 
     /// What the entries come to, up to the first that has to wait.
@@ -69,16 +69,17 @@ impl<'a> Judge<'a> {
                 Some(error) if entry.seq > 1 => Verdict::Flawed(error.to_string()),
                 _ => self.verdict(&entry),
             };
-            let mut checked = Checked { tip, entry: entry.encode(), flawed: false, state: None, members: None, erased: None };
+            let mut checked = Checked { tip, entry: entry.encode(), flawed: false, state: None, people: None, erased: None };
             match verdict {
                 Verdict::Good => {}
                 Verdict::Keys(state) => {
                     self.states.insert(state.list.user.clone(), state.clone());
                     checked.state = Some(state);
                 }
-                Verdict::Members(members) => {
-                    self.members = Some(members.clone());
-                    checked.members = Some(members);
+                Verdict::People(people) => {
+                    let people = Arc::new(people);
+                    self.people = Some(people.clone());
+                    checked.people = Some(people);
                 }
                 Verdict::Erases(seq, stub) => checked.erased = Some((seq, stub)),
                 Verdict::Flawed(why) => {
@@ -151,7 +152,7 @@ impl<'a> Judge<'a> {
                     Err(_) => return wrong(),
                 };
                 match Members::begin(group, draft, &creator) {
-                    Ok(members) => Verdict::Members(Arc::new(members)),
+                    Ok(members) => Verdict::People(members.into()),
                     Err(MembersError::NotYet(user)) => Verdict::NotYet(user),
                     Err(_) => wrong(),
                 }
@@ -160,18 +161,18 @@ impl<'a> Judge<'a> {
     }
 
     fn in_room(&self, seq: u64, draft: &Encoded<Draft>) -> Verdict {
-        let Some(members) = &self.members else { return Verdict::Broken("it goes on before it has begun".into()) };
+        let Some(people) = &self.people else { return Verdict::Broken("it goes on before it has begun".into()) };
         match draft.kind {
             // Who has written it is proved inside, to those who can open it.
-            Kind::Sealed if members.has(&draft.author) && draft.epoch == Some(members.epoch()) => Verdict::Good,
+            Kind::Sealed if people.has(&draft.author) && draft.epoch == Some(people.epoch()) => Verdict::Good,
             Kind::Erase => self.erase(draft),
             kind if kind.is_membership() => {
                 let author = match self.signed(draft) {
                     Ok(author) => author,
                     Err(verdict) => return verdict,
                 };
-                match members.apply(seq, draft, &author, |user| self.state(user)) {
-                    Ok(members) => Verdict::Members(Arc::new(members)),
+                match people.apply(seq, draft, &author, |user| self.state(user)) {
+                    Ok(members) => Verdict::People(people.next(members, seq)),
                     Err(error) => error.into(),
                 }
             }
@@ -190,8 +191,8 @@ impl<'a> Judge<'a> {
         let Some(target) = target else { return Verdict::Flawed("there is no such entry to be forgotten".into()) };
         let Some(written) = target.draft() else { return Verdict::Good };
         let may = match &self.row.name {
-            LogName::Room(_) if written.kind == Kind::Sealed => match &self.members {
-                Some(members) => match members.may_erase(draft, &author, &written.author) {
+            LogName::Room(_) if written.kind == Kind::Sealed => match &self.people {
+                Some(people) => match people.may_erase(draft, &author, &written.author) {
                     Err(MembersError::NotYet(user)) => return Verdict::NotYet(user),
                     may => may.is_ok(),
                 },

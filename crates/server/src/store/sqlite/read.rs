@@ -3,8 +3,8 @@
 use super::failed;
 use super::schema::SEQ_BITS;
 use crate::store::{
-    AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, Questions, Queue, Range, StoreError,
-    Stored,
+    AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, People, Questions, Queue, Range,
+    StoreError, Stored,
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -13,7 +13,6 @@ use std::sync::Arc;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName, cbor};
-use tidings_trust::Members;
 
 const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
 const OUTBOX_COLUMNS: &str = "id, log, draft, genesis, state, seq, hash, refusal, queued";
@@ -27,7 +26,7 @@ pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
         ..Loaded::default()
     };
     let mut query = connection
-        .prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, members, followed FROM logs ORDER BY number")
+        .prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, people, followed FROM logs ORDER BY number")
         .map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
@@ -213,9 +212,9 @@ fn log(row: &Row<'_>) -> Result<LogRow, StoreError> {
         _ => None,
     };
     let tip = Tip { seq: get::<i64>(row, 4)? as u64, hash: hash(row, 5)? };
-    let members = get::<Option<Vec<u8>>>(row, 7)?.map(|bytes| Members::from_bytes(&bytes)).transpose().map_err(damaged)?.map(Arc::new);
+    let people = get::<Option<Vec<u8>>>(row, 7)?.map(|bytes| People::from_bytes(&bytes)).transpose().map_err(damaged)?.map(Arc::new);
     let (number, name) = (get::<i64>(row, 0)? as u64, parsed(&get::<String>(row, 1)?)?);
-    Ok(LogRow { number, name, room, members, followed: get(row, 8)?, tip, stopped: get(row, 6)? })
+    Ok(LogRow { number, name, room, people, followed: get(row, 8)?, tip, stopped: get(row, 6)? })
 }
 
 fn code_row(row: &Row<'_>) -> Result<NewCode, StoreError> {

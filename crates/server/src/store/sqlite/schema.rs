@@ -110,7 +110,7 @@ INSERT INTO queues SELECT peer, count(*), sum(length(draft)) FROM outbox WHERE s
 
 /// Version 3: who is in a group, whether a replica is followed, and codes by which an account begins anew.
 const GROUPS: &str = "
-ALTER TABLE logs ADD COLUMN members BLOB;
+ALTER TABLE logs ADD COLUMN people BLOB;
 ALTER TABLE logs ADD COLUMN followed INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE codes ADD COLUMN reset INTEGER NOT NULL DEFAULT 0;
 DROP TABLE members;

@@ -72,9 +72,9 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
             Change::Stop { log } => {
                 connection.prepare_cached("UPDATE logs SET stopped = 1 WHERE number = ?1")?.execute([*log as i64])?;
             }
-            Change::Members { log, members } => {
-                let update = "UPDATE logs SET members = ?2 WHERE number = ?1";
-                connection.prepare_cached(update)?.execute(params![*log as i64, members.to_bytes()])?;
+            Change::People { log, people } => {
+                let update = "UPDATE logs SET people = ?2 WHERE number = ?1";
+                connection.prepare_cached(update)?.execute(params![*log as i64, people.to_bytes()])?;
             }
             Change::Follow { log, followed } => {
                 connection.prepare_cached("UPDATE logs SET followed = ?2 WHERE number = ?1")?.execute(params![*log as i64, followed])?;
@@ -296,7 +296,7 @@ mod tests {
             number: 1,
             name: "public@s1".parse().unwrap(),
             room: None,
-            members: None,
+            people: None,
             followed: true,
             tip: Tip::EMPTY,
             stopped: false,
