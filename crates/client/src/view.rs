@@ -90,7 +90,13 @@ impl Status {
             Status::Unreadable { .. } => 6,
             Status::Failed { code, .. } => match code.as_deref() {
                 Some(code) if code == KEY_CHANGED => 8,
-                Some(code) => Code::ALL.iter().find(|known| known.name() == code).map_or(6, |code| crate::error::refusal_exit_code(*code)),
+                Some(code) => {
+                    match Code::ALL.iter().find(|known| known.name() == code).map(|code| crate::error::refusal_exit_code(*code)) {
+                        // Refused for good: to try again is of no use.
+                        Some(75) | None => 6,
+                        Some(code) => code,
+                    }
+                }
                 None => 6,
             },
         }

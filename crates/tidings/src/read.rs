@@ -8,6 +8,7 @@ use crate::out::Out;
 use crate::profile;
 use crate::settle::Until;
 use tidings_client::Client;
+use tidings_client::view::{Message, Status};
 
 /// Runs the command.
 pub async fn run(global: &Global, arguments: ReadArguments) -> Result<u8, Failure> {
@@ -22,8 +23,12 @@ pub async fn answer(client: &Client, of: &str, limit: usize, numbers: Numbers, w
     ask::catch_up(client, until, out).await?;
     let of = ask::target(client, of, until).await?;
     let place = Places::of(&client.rooms().await?).place(&of);
-    for message in client.timeline(&of, limit).await? {
-        out.line(&look::message(&place, &message, numbers, out.look)).await?;
+    let timeline = client.timeline(&of, limit).await?;
+    // A change that was refused was answered for when it was tried; it would stay at the end for ever.
+    let json = out.look.json;
+    let is_news = |message: &&Message| json || message.event.is_none() || !matches!(message.status, Status::Failed { .. });
+    for message in timeline.iter().filter(is_news) {
+        out.line(&look::message(&place, message, numbers, out.look)).await?;
     }
     Ok(0)
 }
