@@ -5,7 +5,7 @@ use super::secrets::{self, UnderWay};
 use crate::federation;
 use crate::host::Host;
 use crate::link::pump::Pump;
-use crate::link::wire::{LinkError, Wire};
+use crate::link::wire::{self, LinkError, Wire};
 use crate::logs::{Arrival, Origin, Proof, Reader};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
     loop {
         tokio::select! {
             bytes = pump.next() => {
-                let why = match Frame::read(&bytes?, limits::CLIENT_FRAME) {
+                let why = match wire::frame(bytes, limits::CLIENT_FRAME)? {
                     Ok(Frame::People(People { req })) => {
                         shows_people = true;
                         people(&host, &mut pump, req);

@@ -5,7 +5,7 @@ use super::secrets::{self, UnderWay};
 use super::{Caller, is_listed};
 use crate::host::Host;
 use crate::link::handshake::refuse;
-use crate::link::wire::{LinkError, Wire};
+use crate::link::wire::{self, LinkError, Wire};
 use crate::logs::{Admission, NewAccount, Origin, Proof};
 use tidings_proto::frame::{
     Accepted, Chain, LoginFinish, LoginStart, Refused, RegisterFinish, RegisterReply, RegisterStart, Rekey, RekeyStart, Secret, Submit,
@@ -41,18 +41,20 @@ pub async fn serve(host: &Host, wire: &mut Wire, caller: &Caller) -> Result<bool
             };
             wire.allowance.one_more(limit);
             // Whoever does nothing gives the place to somebody else.
-            let bytes = match tokio::time::timeout(host.guest_pace.step, wire.reader.next()).await {
-                Ok(Ok(bytes)) => bytes,
-                Ok(Err(LinkError::Closed)) => return Ok(false),
-                Ok(Err(error)) => return Err(error),
-                Err(_) => return Err(LinkError::TimedOut),
-            };
-            let frame = match Frame::read(&bytes, limit) {
-                Ok(frame) => frame,
-                Err(why) => {
+            let read = tokio::time::timeout(host.guest_pace.step, wire.reader.next()).await.unwrap_or(Err(LinkError::TimedOut));
+            let frame = match wire::frame(read, limit) {
+                Ok(Ok(frame)) => frame,
+                // A newer program's question; what cannot be read at all ends the link.
+                Ok(Err(why)) if why.code == Code::UnknownFrame => {
+                    wire.writer.send(Frame::from(Refused { req: 0, why, log: None }).encode()).await?;
+                    continue;
+                }
+                Ok(Err(why)) => {
                     refuse(wire, why).await;
                     return Ok(false);
                 }
+                Err(LinkError::Closed) => return Ok(false),
+                Err(error) => return Err(error),
             };
             let req = request_number(&frame);
             let (answer, listed) = match step(host, caller, &mut progress, frame).await {

@@ -141,15 +141,15 @@ impl Asking {
         Ok(())
     }
 
-    /// Takes the peer's answer to something that was asked here.
-    pub(super) fn answer(&mut self, frame: Frame) -> Result<(), LinkError> {
+    /// Takes the peer's answer to something that was asked here; one that cannot be one ends the link.
+    pub(super) fn answer(&mut self, frame: Frame) -> Result<(), Refusal> {
         match frame {
             Frame::Named(Named { number, log }) => {
                 self.numbers.insert(number, log);
             }
             Frame::Entries(Entries { log, prev, items }) => {
                 let Some(log) = self.numbers.get(&log) else {
-                    return Err(LinkError::PeerMisbehaved("entries of a log that it has not named"));
+                    return Err(Refusal::new(Code::WrongState, "entries of a log that was not named"));
                 };
                 self.replicas.push(log.clone(), prev, items);
             }

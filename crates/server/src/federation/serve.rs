@@ -7,7 +7,7 @@ use super::peer::Link;
 use crate::api::device::{follow, page};
 use crate::host::Host;
 use crate::link::pump::Pump;
-use crate::link::wire::{LinkError, Wire};
+use crate::link::wire::{self, LinkError, Wire};
 use crate::logs::{Origin, Reader};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,22 +38,19 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, l
         pump.hold(asking.as_ref().is_some_and(|(asking, _)| asking.is_full()));
         tokio::select! {
             bytes = pump.next() => {
-                let frame = match Frame::read(&bytes?, limits::PEER_FRAME) {
+                let frame = match wire::frame(bytes, limits::PEER_FRAME)? {
                     Ok(frame) => frame,
                     Err(why) if why.code == Code::UnknownFrame => {
                         pump.send(Refused { req: 0, why, log: None });
                         continue;
                     }
-                    Err(why) => {
-                        pump.send(Refused { req: 0, why: why.clone(), log: None });
-                        pump.close().await;
-                        return Err(why.into());
-                    }
+                    Err(why) => return refuse(pump, why).await,
                 };
                 if let Some(answer) = request(host, peer, &mut pump, frame)
                     && let Some((asking, _)) = &mut asking
+                    && let Err(why) = asking.answer(answer)
                 {
-                    asking.answer(answer)?;
+                    return refuse(pump, why).await;
                 }
             }
             guard = link.claim(), if asking.is_none() && link.is_newest() => {
@@ -85,6 +82,13 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, l
             }
         }
     }
+}
+
+/// Ends the link, and says why.
+async fn refuse(mut pump: Pump, why: Refusal) -> Result<(), LinkError> {
+    pump.send(Refused { req: 0, why: why.clone(), log: None });
+    pump.close().await;
+    Err(why.into())
 }
 
 /// Serves a request of the peer's; an answer to one of ours is handed back.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tidings_proto::limits;
+use tidings_proto::{Code, DecodeError, Frame, Refusal, limits};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -32,7 +33,7 @@ pub enum LinkError {
     /// Below the frames something failed.
     #[error("the connection failed: {0}")]
     Socket(String),
-    /// The other side sent what is not a frame: text, or more than the limit.
+    /// The other side does not keep to what links are made of.
     #[error("the other side sent {0}")]
     PeerMisbehaved(&'static str),
     /// The other side took nothing for [`STALLED`].
@@ -50,7 +51,9 @@ impl From<WsError> for LinkError {
     fn from(error: WsError) -> LinkError {
         match error {
             WsError::ConnectionClosed | WsError::AlreadyClosed => LinkError::Closed,
-            WsError::Capacity(_) => LinkError::PeerMisbehaved("a larger message than is allowed"),
+            WsError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+                LinkError::Refused(DecodeError::TooLarge { size, limit: max_size }.into())
+            }
             WsError::Protocol(_) | WsError::Utf8(_) => LinkError::PeerMisbehaved("what is not WebSocket"),
             other => LinkError::Socket(other.to_string()),
         }
@@ -163,15 +166,24 @@ impl Wire {
     }
 }
 
+/// The frame in what a reader gave. What cannot be read at all ends a link, but not before the other side is told.
+pub fn frame(read: Result<bytes::Bytes, LinkError>, limit: usize) -> Result<Result<Frame, Refusal>, LinkError> {
+    match read {
+        Ok(bytes) => Ok(Frame::read(&bytes, limit)),
+        Err(LinkError::Refused(why)) => Ok(Err(why)),
+        Err(error) => Err(error),
+    }
+}
+
 impl Reader {
-    /// The next frame's bytes. Cancel-safe.
+    /// The next frame's bytes; `Refused` when the other side sent something else than a frame. Cancel-safe.
     pub async fn next(&mut self) -> Result<bytes::Bytes, LinkError> {
         loop {
             match self.0.next().await {
                 Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(Message::Close(_))) | None => return Err(LinkError::Closed),
-                Some(Ok(_)) => return Err(LinkError::PeerMisbehaved("text where frames are binary")),
+                Some(Ok(_)) => return Err(Refusal::new(Code::Malformed, "a frame is a binary message").into()),
                 Some(Err(error)) => return Err(error.into()),
             }
         }

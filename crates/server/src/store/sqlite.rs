@@ -180,11 +180,19 @@ impl Store for SqliteStore {
 
 /// The writer's life.
 fn write_all(tables: &mut write::Tables, requests: &mpsc::Receiver<Request>, transactions: &AtomicU64) {
+    let mut was_full = false;
     while let Ok(first) = requests.recv() {
         let batch: Vec<Request> = std::iter::once(first).chain(requests.try_iter().take(SHARE - 1)).collect();
         let (changes, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|request| (request.changes, request.reply)).unzip();
         let results = tables.commit(&changes);
         transactions.fetch_add(1, Ordering::SeqCst);
+        let is_full = results.iter().any(|result| matches!(result, Err(StoreError::Full)));
+        match (was_full, is_full) {
+            (false, true) => tracing::error!("the disk is full: nothing new is taken until there is room on it; what was taken is kept"),
+            (true, false) => tracing::info!("there is room on the disk again"),
+            _ => {}
+        }
+        was_full = is_full;
         for (reply, result) in replies.into_iter().zip(results) {
             // An error only says that the caller has gone; what it gave is durable all the same.
             let _ = reply.send(result);

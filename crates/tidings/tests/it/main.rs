@@ -4,6 +4,7 @@ mod commands;
 mod config;
 mod demo;
 mod files;
+mod full_disk;
 mod groups;
 mod home;
 mod keys;
