@@ -2,18 +2,22 @@
 
 use crate::PATIENCE;
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use std::net::SocketAddr;
 use tidings_e2ee::DeviceSecret;
 use tidings_proto::frame::Proof;
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, transcript};
-use tidings_proto::{Frame, Hash, Nonce, UserName, limits};
-use tidings_server::link::wire::{Io, LinkError, Wire};
+use tidings_proto::{Frame, Hash, Nonce, ServerName, UserName, limits};
+use tidings_server::link::wire::{Io, LinkError};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame as Fragment;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 /// A link that has been through TLS and the WebSocket's upgrade, and as far beyond as a story takes it.
 pub struct RawLink {
-    wire: Wire,
+    socket: WebSocketStream<Io>,
     exporter: Hash,
     /// The transcript, once both hellos are said.
     pub transcript: Option<Hash>,
@@ -28,21 +32,30 @@ impl RawLink {
         let stream = connector.connect(name, tcp).await.expect("TLS");
         let exporter = tidings_tls::exporter(stream.get_ref().1).expect("an exporter");
         let io: Io = Box::new(stream);
-        let (upgraded, _) = tokio_tungstenite::client_async(format!("ws://test{path}"), io).await.expect("an upgrade");
-        let wire = Wire::new(upgraded.into_inner(), Role::Client, limits::PEER_FRAME).await;
-        wire.allowance.lift();
-        RawLink { wire, exporter, transcript: None }
+        let (socket, _) = tokio_tungstenite::client_async(format!("ws://test{path}"), io).await.expect("an upgrade");
+        RawLink { socket, exporter, transcript: None }
     }
 
     /// Says hello as a device, proves it, and reads up to `Ready`; the link is then a guest's or the device's.
     pub async fn device(server: SocketAddr, user: &UserName, device: &DeviceSecret) -> RawLink {
         let mut link = RawLink::dial(server, "/client").await;
         let party = Party::Device { user: user.clone(), key: device.public() };
-        let (proof, _) = link.greet(party.clone()).await;
-        let sig = device.sign(&proof);
-        link.send(Proof { sig }).await;
-        assert!(matches!(link.next().await, Frame::Ready(_)));
+        link.prove(party, device).await;
         link
+    }
+
+    /// The same as a server; `key` is both its secret and what the other one has pinned.
+    pub async fn peer(server: SocketAddr, name: &ServerName, key: &DeviceSecret) -> RawLink {
+        let mut link = RawLink::dial(server, "/federation").await;
+        let party = Party::Peer { name: name.clone(), key: tidings_proto::ServerKey(key.public().0) };
+        link.prove(party, key).await;
+        link
+    }
+
+    async fn prove(&mut self, party: Party, key: &DeviceSecret) {
+        let (proof, _) = self.greet(party).await;
+        self.send(Proof { sig: key.sign(&proof) }).await;
+        assert!(matches!(self.next().await, Frame::Ready(_)));
     }
 
     /// Says hello, reads the server's hello and proof; gives what `party` has to sign, and the server's hello.
@@ -75,9 +88,23 @@ impl RawLink {
         self.send_bytes(frame.into().encode()).await;
     }
 
-    /// Sends any bytes as one message. That the other side has gone shows when reading.
+    /// Sends any bytes as one message.
     pub async fn send_bytes(&mut self, bytes: Bytes) {
-        let _ = self.wire.writer.send(bytes).await;
+        self.send_messages([Message::Binary(bytes)]).await;
+    }
+
+    /// Sends any bytes as one message, cut in two fragments (RFC 6455 §5.4).
+    pub async fn send_cut(&mut self, mut bytes: Bytes, at: usize) {
+        let first = bytes.split_to(at);
+        self.send_messages([fragment(first, Data::Binary, false), fragment(bytes, Data::Continue, true)]).await;
+    }
+
+    /// Sends WebSocket messages, whatever they are, in one go. That the other side has gone shows when reading.
+    pub async fn send_messages(&mut self, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            let _ = self.socket.feed(message).await;
+        }
+        let _ = tokio::time::timeout(PATIENCE, self.socket.flush()).await.expect("the other side reads, or is gone");
     }
 
     /// The next frame.
@@ -86,8 +113,24 @@ impl RawLink {
         Frame::read(&bytes, limits::PEER_FRAME).expect("a frame that can be read")
     }
 
-    /// The next frame's bytes, or how the link ended.
+    /// The next frame's bytes, or how the link ended; `Closed` only after a goodbye.
     pub async fn next_bytes(&mut self) -> Result<Bytes, LinkError> {
-        tokio::time::timeout(PATIENCE, self.wire.reader.next()).await.expect("an answer or an end in time")
+        let reading = async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
+                    Some(Ok(Message::Close(_))) | None => return Err(LinkError::Closed),
+                    Some(Ok(Message::Text(_))) => return Err(LinkError::PeerMisbehaved("text where frames are binary")),
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(error.into()),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("an answer or an end in time")
     }
+}
+
+/// One fragment of a message.
+pub fn fragment(bytes: Bytes, kind: Data, is_last: bool) -> Message {
+    Message::Frame(Fragment::message(bytes, OpCode::Data(kind), is_last))
 }

@@ -2,6 +2,7 @@
 
 mod chat;
 mod faults;
+mod frames;
 mod groups;
 mod keys;
 mod login;

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tidings_client::view::Target;
 use tidings_client::{ClientError, Endpoint, Login, LoginSecret, Zeroizing, login};
 use tidings_e2ee::DeviceSecret;
-use tidings_proto::frame::{Follow, LogRef, LoginStart, Proof, Refused, Secret, Submit};
+use tidings_proto::frame::{Follow, LogRef, Proof, Refused, Submit};
 use tidings_proto::handshake::Party;
-use tidings_proto::{Code, Content, Draft, Frame, Kind, LogName, ServerKey, Signature, UserName, cbor, limits};
+use tidings_proto::{Code, Content, Draft, Frame, Kind, LogName, ServerKey, Signature, UserName, cbor};
 use tidings_testbed::person::PASSWORD;
 use tidings_testbed::raw::RawLink;
 use tidings_testbed::world::World;
@@ -78,11 +78,7 @@ async fn peer_link(world: &mut World, server: &str, peer: &DeviceSecret) -> RawL
     let known = tidings_server::Peer { name: "s9".parse().unwrap(), address: "127.0.0.1:1".into(), key: Some(key) };
     world.config_mut(server).peers.push(known);
     world.start(server).await;
-    let mut link = RawLink::dial(world.address(server), "/federation").await;
-    let (proof, _) = link.greet(Party::Peer { name: "s9".parse().unwrap(), key }).await;
-    link.send(Proof { sig: peer.sign(&proof) }).await;
-    assert!(matches!(link.next().await, Frame::Ready(_)));
-    link
+    RawLink::peer(world.address(server), &"s9".parse().unwrap(), peer).await
 }
 
 /// Reads on until an answer to request 7 comes.
@@ -147,65 +143,4 @@ async fn a_forged_author_is_refused_by_the_home_server() {
     link.send(Submit { req: 7, log, draft: cbor::encode(&signed).into(), genesis: None }).await;
     assert!(matches!(answer(&mut link).await, Frame::Refused(_)));
     assert_eq!(alice.reads(&Target::Public).await.len(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nonsense_ends_its_own_link_and_no_other() {
-    let world = World::of(&["s1"], false).await;
-    let alice = world.person("alice@s1").await;
-    let nonsense: Vec<Bytes> = vec![
-        Bytes::new(),
-        Bytes::from_static(&[0xff]),
-        Bytes::from_static(b"{\"type\":\"login\",\"user\":\"alice\"}"),
-        Bytes::from_static(&[0x82, 0x18, 0xc8, 0xa0]), // a frame type that does not exist
-        vec![0x81; 4000].into(),                       // deep
-        vec![0; 5000].into(),                          // over the limit for guests
-        vec![0; 60_000].into(),                        // over what a guest's link lets in at all
-    ];
-    for path in ["/client", "/federation"] {
-        for bytes in &nonsense {
-            let mut link = RawLink::dial(world.address("s1"), path).await;
-            link.send_bytes(bytes.clone()).await;
-            // A typed refusal and then the end, or the end.
-            if let Ok(answer) = link.next_bytes().await {
-                assert!(matches!(Frame::read(&answer, 4096), Ok(Frame::Refused(_))));
-                assert!(link.next_bytes().await.is_err(), "the link goes on");
-            }
-        }
-    }
-    let id = alice.announces("all is well").await;
-    alice.is_sent(id).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_not_logged_in_sends_small_frames_only() {
-    let world = World::of(&["s1"], false).await;
-    let alice: UserName = "alice@s1".parse().unwrap();
-    // A hello that is right in everything but its length.
-    for path in ["/client", "/federation"] {
-        let mut link = RawLink::dial(world.address("s1"), path).await;
-        let mut hello = link.hello(Party::Device { user: alice.clone(), key: DeviceSecret::generate().public() });
-        hello.versions = vec![1; limits::GUEST_FRAME];
-        link.send(hello).await;
-        if let Ok(answer) = link.next_bytes().await {
-            assert!(matches!(Frame::read(&answer, limits::PEER_FRAME), Ok(Frame::Refused(_))), "{path}: a long hello is answered");
-            assert!(link.next_bytes().await.is_err(), "the link goes on");
-        }
-    }
-    let login = |size: usize| LoginStart { req: 7, with: Secret::Password, ke1: vec![0; size].into() };
-    let mut link = RawLink::device(world.address("s1"), &alice, &DeviceSecret::generate()).await;
-    link.send(login(3000)).await;
-    assert_eq!(refusal(&mut link).await, Code::Malformed, "the control: what is small enough is read");
-    for size in [limits::GUEST_FRAME, 60_000] {
-        let mut link = RawLink::device(world.address("s1"), &alice, &DeviceSecret::generate()).await;
-        link.send(login(size)).await;
-        // A typed refusal and then the end, or the end.
-        if let Ok(answer) = link.next_bytes().await {
-            let Ok(Frame::Refused(Refused { why, .. })) = Frame::read(&answer, limits::PEER_FRAME) else {
-                panic!("{size} bytes: not refused")
-            };
-            assert_eq!(why.code, Code::TooLarge, "{size} bytes were read");
-            assert!(link.next_bytes().await.is_err(), "the link goes on");
-        }
-    }
 }
