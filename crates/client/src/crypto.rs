@@ -276,6 +276,10 @@ impl Crypto {
                         Opening::Message(Box::new(Kept { opened, at_rest, changes }))
                     }
                     Err(OpenError::NotYet(user)) => Opening::NotYet(user),
+                    // Who has the newest key will not get an older one: the account has begun anew since.
+                    Err(OpenError::Locked) if keys.get(&self.me).is_some_and(|mine| has(decrypting, &mine.newest().encryption)) => {
+                        Opening::Failed("it was locked with a key from before this account began anew".into())
+                    }
                     Err(OpenError::Locked) => Opening::Locked,
                     Err(error) => Opening::Failed(error.to_string()),
                 }
@@ -297,6 +301,11 @@ impl Crypto {
         let title = Content::title(note.title).map_err(|error| ClientError::OurBug(error.to_string()))?;
         Ok(Opening::Invited(Invited { genesis: genesis.clone(), title: (self.at_rest(&genesis.log(), tag, &title), tag), vouched }))
     }
+}
+
+/// Whether the private key of `encryption` is among these.
+fn has(decrypting: &Decrypting, encryption: &RsaPublicKey) -> bool {
+    decrypting.iter().any(|(kid, _)| *kid == encryption.kid())
 }
 
 impl Keyring {

@@ -36,6 +36,17 @@ pub enum Ask {
         /// The local part, or the whole name.
         name: String,
     },
+    /// Makes the code by which somebody who has lost password, recovery code and devices begins their account anew. Until it is
+    /// used, nothing changes.
+    ResetUser {
+        /// The local part, or the whole name.
+        name: String,
+    },
+    /// Closes an account, for good: nobody gets the name again.
+    CloseUser {
+        /// The local part, or the whole name.
+        name: String,
+    },
     /// Everybody who has an account here, or a name kept back.
     Users,
     /// Makes an invitation.
@@ -94,6 +105,8 @@ pub struct Issued {
     pub address: Option<String>,
     /// Claim codes: for whom.
     pub user: Option<String>,
+    /// Whether that person's account begins anew by it.
+    pub reset: bool,
     /// How many people it lets in.
     pub uses: u32,
     /// Until when, in milliseconds since 1970.
@@ -181,6 +194,8 @@ pub enum PeerStanding {
 pub async fn answer(host: &Host, ask: Ask) -> Result<Vec<Answer>, Refusal> {
     match ask {
         Ask::AddUser { name } => Ok(vec![Answer::Issued(add_user(host, &name).await?)]),
+        Ask::ResetUser { name } => Ok(vec![Answer::Issued(reset_user(host, &name).await?)]),
+        Ask::CloseUser { name } => Ok(vec![Answer::User(close_user(host, &name).await?)]),
         Ask::Users => Ok(users(host).into_iter().map(Answer::User).collect()),
         Ask::Invite { uses, seconds } => Ok(vec![Answer::Issued(invite(host, uses, seconds).await?)]),
         Ask::Codes => Ok(codes(host).await?.into_iter().map(|(_, row)| Answer::Code(row)).collect()),
@@ -189,16 +204,42 @@ pub async fn answer(host: &Host, ask: Ask) -> Result<Vec<Answer>, Refusal> {
     }
 }
 
-async fn add_user(host: &Host, name: &str) -> Result<Issued, Refusal> {
+/// A name of this server, from its local part or as a whole.
+fn own_name(host: &Host, name: &str) -> Result<UserName, Refusal> {
     let whole = if name.contains('@') { name.to_owned() } else { format!("{name}@{}", host.name) };
     let user: UserName = whole.parse().map_err(|error| Refusal::new(Code::NameRefused, format!("{name:?}: {error}")))?;
     if user.server() != &host.name {
         return Err(Refusal::new(Code::NameRefused, format!("this server is {}, and {user} belongs to another", host.name)));
     }
+    Ok(user)
+}
+
+async fn add_user(host: &Host, name: &str) -> Result<Issued, Refusal> {
+    let user = own_name(host, name)?;
     if is_kept_from_people(&user) {
         return Err(Refusal::new(Code::NameRefused, format!("{user} would read like something else than a person")));
     }
-    issue(host, Some(user), 1, NEVER).await
+    issue(host, Some(user), false, 1, NEVER).await
+}
+
+async fn reset_user(host: &Host, name: &str) -> Result<Issued, Refusal> {
+    let user = own_name(host, name)?;
+    issue(host, Some(user), true, 1, NEVER).await
+}
+
+async fn close_user(host: &Host, name: &str) -> Result<UserRow, Refusal> {
+    let user = own_name(host, name)?;
+    host.logs.close_account(&user).await.map_err(|why| no_account(why, &user))?;
+    Ok(UserRow { user: user.to_string(), state: UserState::Closed, online: false, devices: 0 })
+}
+
+/// What is said where there is no account to do something with.
+fn no_account(why: Refusal, user: &UserName) -> Refusal {
+    match why.code {
+        Code::NotFound => Refusal::new(Code::NotFound, format!("{user} has no account here: `tidings user list` shows who has")),
+        Code::Closed => Refusal::new(Code::Closed, format!("the account of {user} is closed already, and stays closed")),
+        _ => why,
+    }
 }
 
 async fn invite(host: &Host, uses: u32, seconds: u64) -> Result<Issued, Refusal> {
@@ -214,15 +255,16 @@ async fn invite(host: &Host, uses: u32, seconds: u64) -> Result<Issued, Refusal>
             with `tidings user add`";
         return Err(Refusal::new(Code::RegistrationClosed, way));
     }
-    issue(host, None, uses, now() + seconds * 1000).await
+    issue(host, None, false, uses, now() + seconds * 1000).await
 }
 
-async fn issue(host: &Host, user: Option<UserName>, uses: u32, expires: u64) -> Result<Issued, Refusal> {
+async fn issue(host: &Host, user: Option<UserName>, reset: bool, uses: u32, expires: u64) -> Result<Issued, Refusal> {
     let code = new_code();
     let hash = Hash::of(code.as_bytes());
-    let kept = NewCode { hash, user: user.clone(), uses, expires, reset: false };
+    let kept = NewCode { hash, user: user.clone(), uses, expires, reset };
     host.logs.add_code(kept).await.map_err(|why| match (why.code, &user) {
         (Code::NameTaken, Some(user)) => Refusal::new(Code::NameTaken, format!("{user} has an account already")),
+        (_, Some(user)) => no_account(why, user),
         _ => why,
     })?;
     Ok(Issued {
@@ -232,6 +274,7 @@ async fn issue(host: &Host, user: Option<UserName>, uses: u32, expires: u64) -> 
         key: write_key(&host.identity.key()),
         address: host.address.clone(),
         user: user.map(|user| user.to_string()),
+        reset,
         uses,
         expires: until(expires),
         open: host.accounts.registration() == Registration::Open,

@@ -55,6 +55,12 @@ impl Person {
         Ok(Person::open(name.clone(), wire, key, profile, None).await)
     }
 
+    /// Opens a profile that has an account, and connects.
+    pub async fn on(name: UserName, server: SocketAddr, key: ServerKey, profile: PathBuf) -> Person {
+        let wire = Wire::to(server).await;
+        Person::open(name, wire, key, profile, None).await
+    }
+
     async fn open(name: UserName, wire: Wire, key: ServerKey, profile: PathBuf, recovery: Option<String>) -> Person {
         let client = Client::open(&profile).expect("a profile that opens");
         client.connect();
@@ -137,9 +143,8 @@ impl Person {
 
     /// Author and text of the messages that could be read of a conversation: no events, nothing unreadable, nothing unsent.
     pub async fn hears(&self, target: &Target) -> Vec<(String, String)> {
-        let is_heard = |message: &Message| {
-            message.event.is_none() && !message.text.is_empty() && !matches!(message.status, Status::Failed { .. })
-        };
+        let is_heard =
+            |message: &Message| message.event.is_none() && !message.text.is_empty() && !matches!(message.status, Status::Failed { .. });
         let messages = self.messages(target).await.into_iter().filter(is_heard);
         messages.map(|m| (m.author.map(|author| author.to_string()).unwrap_or_default(), m.text)).collect()
     }

@@ -38,7 +38,7 @@ pub fn show(issued: &Issued, reach: &Reach, look: Look) -> Result<u8, Failure> {
     let line = invitation.to_string();
     if look.json {
         let made = json!({
-            "id": issued.id, "user": issued.user, "uses": issued.uses, "expires": issued.expires, "server": issued.server,
+            "id": issued.id, "user": issued.user, "reset": issued.reset, "uses": issued.uses, "expires": issued.expires, "server": issued.server,
             "address": invitation.address, "key": issued.key, "code": issued.code, "line": line,
         });
         writeln!(std::io::stdout(), "{}", look::object("issued", &made))?;
@@ -48,6 +48,7 @@ pub fn show(issued: &Issued, reach: &Reach, look: Look) -> Result<u8, Failure> {
     let mut beside = std::io::stderr().lock();
     writeln!(beside)?;
     let good = match (&issued.user, issued.uses) {
+        (Some(user), _) if issued.reset => format!("It begins the account {user} anew, once: with other keys and another password."),
         (Some(user), _) => format!("It makes the account {user}, once. An earlier line for that name is no good any more."),
         (None, 1) => format!("It lets in one person, under a name of their choice, for {}.", time_left(issued)),
         (None, uses) => format!("It lets in {uses} people, under names of their choice, for {}.", time_left(issued)),

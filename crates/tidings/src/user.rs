@@ -1,6 +1,6 @@
 //! `tidings user`: names that the operator keeps for people, and who is here.
 
-use crate::cli::{Global, ServerFolder, UserAddArguments, UserCommand};
+use crate::cli::{Global, ServerFolder, UserAddArguments, UserCommand, UserRemoveArguments};
 use crate::failure::Failure;
 use crate::look::{self, BOLD, Cell, DIM, GREEN, Look, YELLOW};
 use crate::{invite, operator};
@@ -10,15 +10,38 @@ use tidings_server::operator::{Answer, Ask, UserRow, UserState};
 /// Runs the command.
 pub async fn run(global: &Global, command: UserCommand) -> Result<u8, Failure> {
     match command {
-        UserCommand::Add(arguments) => add(global, arguments).await,
+        UserCommand::Add(UserAddArguments { name, reach, folder }) => {
+            let issued = invite::issued(global, &folder, Ask::AddUser { name }).await?;
+            invite::show(&issued, &reach, Look::of_stdout(global.json))
+        }
+        UserCommand::Reset(UserAddArguments { name, reach, folder }) => {
+            let issued = invite::issued(global, &folder, Ask::ResetUser { name }).await?;
+            invite::show(&issued, &reach, Look::of_stdout(global.json))
+        }
+        UserCommand::Remove(arguments) => remove(global, arguments).await,
         UserCommand::List(folder) => list(global, &folder).await,
     }
 }
 
-async fn add(global: &Global, arguments: UserAddArguments) -> Result<u8, Failure> {
-    let UserAddArguments { name, reach, folder } = arguments;
-    let issued = invite::issued(global, &folder, Ask::AddUser { name }).await?;
-    invite::show(&issued, &reach, Look::of_stdout(global.json))
+async fn remove(global: &Global, arguments: UserRemoveArguments) -> Result<u8, Failure> {
+    let UserRemoveArguments { name, yes, folder } = arguments;
+    if !yes {
+        return Err(Failure::usage(format!("this closes the account of {name} for good: say --yes if that is meant")));
+    }
+    let look = Look::of_stdout(global.json);
+    let closed: Vec<UserRow> = operator::ask(global, &folder, Ask::CloseUser { name }, |answer| match answer {
+        Answer::User(user) => Some(user),
+        _ => None,
+    })
+    .await?;
+    let mut out = std::io::stdout().lock();
+    for user in &closed {
+        match look.json {
+            true => writeln!(out, "{}", look::object("account", user))?,
+            false => writeln!(out, "the account of {} is closed, and nobody gets the name again", user.user)?,
+        }
+    }
+    Ok(0)
 }
 
 async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {

@@ -1,7 +1,10 @@
 //! Keys that change, and what that looks like to others: nothing, a notice, or a stop until a person has looked.
 
+use tidings_client::view::Part;
 use tidings_client::view::{Target, Trust};
 use tidings_client::{ClientError, Endpoint, LoginSecret, Recover, Zeroizing, recover};
+use tidings_client::{Register, register};
+use tidings_server::operator::{Answer, Ask, ask};
 use tidings_testbed::person::{PASSWORD, Person};
 use tidings_testbed::world::World;
 
@@ -40,10 +43,11 @@ async fn a_device_that_is_taken_off_is_out_at_once_and_reads_nothing_more() {
     assert_ne!(new_words.words(), old_words, "a new recovery code");
 
     let ended = stolen.client.linked(std::time::Duration::from_secs(20)).await;
-    stolen.until("is told that it is out", async || {
-        matches!(stolen.client.linked(std::time::Duration::ZERO).await, Err(ClientError::NotListed(_)))
-    })
-    .await;
+    stolen
+        .until("is told that it is out", async || {
+            matches!(stolen.client.linked(std::time::Duration::ZERO).await, Err(ClientError::NotListed(_)))
+        })
+        .await;
     drop(ended);
     // What is written from now on is locked with a key that the device never had.
     bob.until("has heard of the new keys", async || {
@@ -72,7 +76,8 @@ async fn another_own_device_waits_for_the_password_after_the_keys_were_changed()
     old.client.close().await;
     alice.until("has three devices", async || alice.client.devices().await.unwrap().len() == 3).await;
     let third = alice.client.devices().await.unwrap().into_iter().filter(|device| !device.this).map(|device| device.key);
-    let laptops: Vec<String> = laptop.client.devices().await.unwrap().into_iter().filter(|device| device.this).map(|device| device.key).collect();
+    let laptops: Vec<String> =
+        laptop.client.devices().await.unwrap().into_iter().filter(|device| device.this).map(|device| device.key).collect();
     let gone = third.into_iter().find(|key| !laptops.contains(key)).unwrap();
     alice.client.revoke(&gone, password()).await.unwrap();
     bob.until("has heard of the new keys", async || {
@@ -116,12 +121,8 @@ async fn the_recovery_code_brings_an_account_back_with_another_password() {
     talk(&bob, &alice, "before the disk broke").await;
     let words = alice.recovery.clone().unwrap();
     alice.client.close().await;
-    let endpoint = Endpoint {
-        name: alice.name.server().clone(),
-        address: world.address("s1").to_string(),
-        key: Some(world.key("s1")),
-        plain: false,
-    };
+    let endpoint =
+        Endpoint { name: alice.name.server().clone(), address: world.address("s1").to_string(), key: Some(world.key("s1")), plain: false };
     let profile = world.profile("recovered");
     let request = Recover {
         profile: &profile,
@@ -141,4 +142,105 @@ async fn the_recovery_code_brings_an_account_back_with_another_password() {
     back.hears_exactly(&Target::from(&bob.name), &[("bob@s2", "before the disk broke")]).await;
     bob.finds(&alice.name, "the same as before", |person| person.trust == Trust::Pinned).await;
     talk(&back, &bob, "I am back").await;
+}
+
+/// What the operator of alice's server does: a code by which her account begins anew, for who has nothing left of it.
+async fn begins_anew(world: &World, lost: Person, profile: &str) -> Person {
+    let mut code = None;
+    let issued = |answer| {
+        if let Answer::Issued(issued) = answer {
+            code = Some(issued.code);
+        }
+    };
+    ask(world.data("s1"), &Ask::ResetUser { name: lost.name.to_string() }, issued).await.expect("an operator's socket");
+    lost.client.close().await;
+    let folder = world.profile(profile);
+    let endpoint =
+        Endpoint { name: lost.name.server().clone(), address: world.address("s1").to_string(), key: Some(world.key("s1")), plain: false };
+    let request = |code: Option<String>| Register {
+        profile: &folder,
+        endpoint: endpoint.clone(),
+        user: lost.name.clone(),
+        password: password(),
+        code,
+        device_name: None,
+    };
+    let without = register(request(None)).await;
+    assert!(matches!(without, Err(ClientError::Refused(_))), "nobody else begins it: {without:?}");
+    register(request(code)).await.expect("a new beginning");
+    Person::on(lost.name.clone(), world.address("s1"), world.key("s1"), folder).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_begins_anew_is_written_to_only_after_somebody_has_accepted_it() {
+    let world = World::two_servers().await;
+    let (alice, bob) = two(&world).await;
+    let carol = world.person("carol@s2").await;
+    alice.knows(&carol).await;
+    carol.knows(&alice).await;
+    talk(&alice, &bob, "before").await;
+    let group = bob.makes_group("Friends").await;
+    for person in [&alice, &carol] {
+        bob.invites(&group, &person.name).await;
+        person.joins(&group).await;
+    }
+    let alice = begins_anew(&world, alice, "anew").await;
+    // In direct rooms nothing goes out before a person has looked.
+    bob.finds(&alice.name, "another person, perhaps", |person| person.trust == Trust::Changed).await;
+    let refused = bob.client.send(&Target::from(&alice.name), "is it you?").await;
+    assert!(matches!(&refused, Err(error @ ClientError::KeyChanged { .. }) if error.exit_code() == 8), "{refused:?}");
+    assert!(bob.client.notices(0).await.unwrap().iter().any(|notice| notice.user == alice.name));
+    // In groups the name is put out, by whoever notices, and the others go on.
+    bob.sees_members(&group, &[&bob.name, &carol.name]).await;
+    let message = carol.writes(&group, "without alice").await;
+    carol.is_sent(message).await;
+    bob.until("hears carol", async || bob.hears(&group).await.iter().any(|(_, text)| text == "without alice")).await;
+    assert!(alice.hears(&group).await.is_empty());
+
+    bob.client.accept_key(&alice.name).await.unwrap();
+    bob.finds(&alice.name, "accepted", |person| person.trust == Trust::Pinned).await;
+    bob.knows(&alice).await;
+    alice.knows(&bob).await;
+    talk(&bob, &alice, "I believe you").await;
+    talk(&alice, &bob, "thank you").await;
+    // She can be asked in again.
+    bob.invites(&group, &alice.name).await;
+    alice.joins(&group).await;
+    let message = alice.writes(&group, "back again").await;
+    alice.is_sent(message).await;
+    bob.until("hears alice", async || bob.hears(&group).await.iter().any(|(_, text)| text == "back again")).await;
+    assert!(matches!(alice.room(&group).await.unwrap().part, Part::In));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_account_is_over_for_everybody() {
+    let world = World::two_servers().await;
+    let (alice, bob) = two(&world).await;
+    talk(&alice, &bob, "before").await;
+    let group = bob.makes_group("Friends").await;
+    bob.invites(&group, &alice.name).await;
+    alice.joins(&group).await;
+    ask(world.data("s1"), &Ask::CloseUser { name: "alice".into() }, |_| {}).await.expect("an operator's socket");
+    alice
+        .until("is told that it is over", async || {
+            alice.client.linked(std::time::Duration::ZERO).await.is_err_and(|error| !error.is_passing())
+        })
+        .await;
+    bob.finds(&alice.name, "closed", |person| person.trust == Trust::Changed).await;
+    let refused = bob.client.send(&Target::from(&alice.name), "hello?").await;
+    assert!(matches!(refused, Err(ClientError::AccountClosed(_))), "{refused:?}");
+    bob.sees_members(&group, &[&bob.name]).await;
+    let with = LoginSecret::Password(password());
+    let back = Person::log_in(&alice.name, world.address("s1"), world.key("s1"), world.profile("back"), with).await;
+    assert!(matches!(back, Err(ClientError::LoginFailed)), "nobody logs in to it");
+    let folder = world.profile("thief");
+    let request = Register {
+        profile: &folder,
+        endpoint: alice.client.endpoint(),
+        user: alice.name.clone(),
+        password: Zeroizing::new("mine now".into()),
+        code: None,
+        device_name: None,
+    };
+    assert!(matches!(register(request).await, Err(ClientError::Refused(_))), "and nobody gets the name");
 }

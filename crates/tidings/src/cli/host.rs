@@ -60,6 +60,19 @@ pub enum UserCommand {
     /// printed on standard output, all else on standard error. Asks the server that runs.
     #[command(verbatim_doc_comment)]
     Add(UserAddArguments),
+    /// Let somebody begin anew who has lost everything, and print the line by which they do
+    ///
+    /// For who has lost password, recovery code and devices. Nothing changes until the line is used;
+    /// then the account has new keys. Everybody who writes to them is told, and has to accept it;
+    /// old messages stay closed. Give the line to nobody but the owner.
+    #[command(verbatim_doc_comment)]
+    Reset(UserAddArguments),
+    /// Close an account, for good
+    ///
+    /// Its devices are cut off, everybody is told, and nobody gets the name again. What was
+    /// written stays where it was read.
+    #[command(verbatim_doc_comment)]
+    Remove(UserRemoveArguments),
     /// Show who has an account here, who is online, and which names are kept
     List(ServerFolder),
 }
@@ -70,6 +83,17 @@ pub struct UserAddArguments {
     pub name: String,
     #[command(flatten)]
     pub reach: Reach,
+    #[command(flatten)]
+    pub folder: ServerFolder,
+}
+
+#[derive(Debug, Args)]
+pub struct UserRemoveArguments {
+    /// The name, like carol or carol@s1
+    pub name: String,
+    /// Do it without asking
+    #[arg(long)]
+    pub yes: bool,
     #[command(flatten)]
     pub folder: ServerFolder,
 }
