@@ -89,15 +89,16 @@ struct Tail {
 }
 
 impl Tail {
-    /// The newest `last` messages, and between them what happened to keys since the first of them.
+    /// The newest `last` messages, and between them what happened to keys since the first of them; of that too the newest.
     async fn begin(&mut self, client: &Client, last: usize, out: &mut Out) -> Result<(), Failure> {
         let rooms = client.rooms().await?;
         let places = Places::of(&rooms);
         let messages = self.seen.news(client, &self.targets(&rooms), last).await?;
-        let notices = client.notices(0).await?;
+        let mut notices = client.notices(0).await?;
         self.notice = notices.last().map_or(0, |notice| notice.id);
-        let since = messages.first().map_or(u64::MAX, |(_, message)| message.at);
-        let mut notices = notices.into_iter().filter(|notice| notice.at >= since).peekable();
+        let since = messages.first().map_or(0, |(_, message)| message.at);
+        notices.retain(|notice| notice.at >= since);
+        let mut notices = notices.split_off(notices.len().saturating_sub(last)).into_iter().peekable();
         for (target, message) in messages {
             while let Some(notice) = notices.next_if(|notice| notice.at <= message.at) {
                 out.line(&look::notice(&notice, out.look)).await?;

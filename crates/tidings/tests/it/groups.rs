@@ -52,7 +52,7 @@ fn seen(home: &Home, who: &str, room: &str) -> Vec<String> {
         }
     };
     let read = home.run(who, &["read", room, "--json"]).expect(0).objects();
-    read.iter().filter(|object| object["type"] == "message").map(line).collect()
+    read.iter().filter(|object| object["type"] == "message" && object["status"] != "failed").map(line).collect()
 }
 
 #[track_caller]
