@@ -76,7 +76,7 @@ pub fn notice(notice: &Notice, look: Look) -> String {
     if look.json {
         return object("notice", notice);
     }
-    let said = format!("! {}: {}", notice.user, inert::line(&notice.text));
+    let said = format!("! {}", inert::line(&notice.text));
     format!("{}  {}", look.paint(DIM, &clock(notice.at)), look.paint(YELLOW, &said))
 }
 
