@@ -230,6 +230,7 @@ pub fn in_and_out_of_place(stage: Stage) -> Vec<Input> {
 pub fn drafts(site: &Site, stage: Stage) -> Vec<Input> {
     let public = LogName::Public(site.server.clone());
     let (keys, elsewhere) = (LogName::Keys(site.server.clone()), LogName::Public("s2".parse().unwrap()));
+    let nowhere = LogName::Room(RoomId([9; 32]));
     let alice = || "alice@s1".parse().unwrap();
     let body = Bytes::from(cbor::encode(&Content::text("I am who I say").unwrap()));
     let long = Bytes::from(cbor::encode(&"x".repeat(limits::TEXT + 1)));
@@ -261,7 +262,12 @@ pub fn drafts(site: &Site, stage: Stage) -> Vec<Input> {
             said("another server's chat", &elsewhere, signed(device, &elsewhere, post(device)), Code::Forbidden),
             said("a server that nobody knows", &LogName::Public("s7".parse().unwrap()), mine.clone(), Code::UnknownPeer),
             said("nobody's inbox", &LogName::Inbox(site.nobody.clone()), mine.clone(), Code::NotFound),
-            said("no room", &LogName::Room(RoomId([9; 32])), mine.clone(), Code::NotFound),
+            said(
+                "no room",
+                &nowhere,
+                signed(device, &nowhere, Draft { kind: Kind::Sealed, epoch: Some(0), ..post(device) }),
+                Code::NotFound,
+            ),
             said("the number 0", &public, signed(device, &public, Draft { n: 0, ..post(device) }), Code::Malformed),
             said("the number 3 before 1", &public, signed(device, &public, Draft { n: 3, ..post(device) }), Code::Gap),
             said("a list that is to come", &public, signed(device, &public, Draft { list: 9, ..post(device) }), Code::NotYet),
