@@ -52,7 +52,7 @@ fn keep(core: &Core, book: &VaultBook) -> Result<(), ClientError> {
         core.store.trust(&user, trusted)?;
         core.people().trust(&user, trusted);
     }
-    core.locked.send_if_modified(|locked| std::mem::take(locked));
+    core.locked.send_if_modified(std::mem::take);
     core.touch();
     Ok(())
 }

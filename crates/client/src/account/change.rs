@@ -1,6 +1,6 @@
 //! Changes of an account that take one of its secrets: on a link of their own, on which the secret is proved first.
 
-use super::{History, Profile, book, belongs, dial, joined, misbehaved, of_account, of_opaque, unlock};
+use super::{History, Profile, belongs, book, dial, joined, misbehaved, of_account, of_opaque, unlock};
 use crate::link::Link;
 use crate::platform::heavy;
 use crate::store::{Account, Stage};

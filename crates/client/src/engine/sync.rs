@@ -373,7 +373,7 @@ impl Record {
         let author = &draft.author;
         let highest = self.counted.iter().filter(|((user, _), _)| user == author).map(|(_, heard)| heard.list).max().unwrap_or(0);
         // Entry order bounds what a device may still write once its author has named a list without it.
-        if !people.state(author).is_some_and(|state| check_in_order(draft, &state, highest).is_ok()) {
+        if people.state(author).is_none_or(|state| check_in_order(draft, &state, highest).is_err()) {
             self.unreadable(placed, format!("it was written on a device that {author} had taken off the list by then"));
             return;
         }
