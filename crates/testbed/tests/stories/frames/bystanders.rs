@@ -58,7 +58,7 @@ impl Bystanders {
                 other.sees(&with(&one.name), &one.name, &text).await;
                 said.private.push((one.name.to_string(), text));
             }
-            if said.private.len() % 10 == 0 {
+            if said.private.len().is_multiple_of(10) {
                 let text = format!("post {}", said.public.len());
                 let id = self.alice.announces(&text).await;
                 self.alice.is_sent(id).await;
