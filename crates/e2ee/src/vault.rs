@@ -252,6 +252,15 @@ mod tests {
         }
     }
 
+    /// An old vault under a new number: its device has seen the number, not the vault.
+    #[test]
+    fn a_server_cannot_give_it_another_version() {
+        let (user, vault) = sealed();
+        assert_eq!(vault[..3], [0xa5, 0, 5], "the version is the first that stands there");
+        let relabelled = [&vault[..2], &[6], &vault[3..]].concat();
+        assert!(open(&user, 6, &relabelled, Secret::Password, 1).is_err());
+    }
+
     /// Were the slots not told apart, a server could answer for one secret with what the other one opens.
     #[test]
     fn a_part_opens_in_its_own_place_only() {

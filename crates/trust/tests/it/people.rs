@@ -158,7 +158,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (1..4u64).prop_map(Step::Messages),
         1 => (0..5usize).prop_map(Step::Reset),
     ];
-    prop::collection::vec(step, 1..60)
+    prop::collection::vec(step, 1..200)
 }
 
 /// A second judge, who keeps what everybody is in plain words: (standing, role, whether the account was anew, since when in).
@@ -335,7 +335,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn whatever_is_tried_two_judges_agree_and_the_group_stays_in_order(steps in steps()) {
