@@ -60,13 +60,16 @@ impl Accounts {
     }
 
     /// Whether `user` may be registered from `address`, as far as can be said before a code is used up.
-    pub fn may_register(&self, logs: &Logs, user: &UserName, code: Option<&str>, address: IpAddr) -> Result<(), Refusal> {
+    pub async fn may_register(&self, logs: &Logs, user: &UserName, code: Option<&str>, address: IpAddr) -> Result<(), Refusal> {
         self.registrations.take(network(address), Instant::now()).map_err(too_fast)?;
         if is_kept_from_people(user) {
             return Err(Code::NameRefused.into());
         }
-        self.admission(logs, user, code.map(str::to_owned))?;
-        if logs.is_registered(user) { Err(Code::NameTaken.into()) } else { Ok(()) }
+        let admission = self.admission(logs, user, code.map(str::to_owned))?;
+        if logs.is_registered(user) {
+            return Err(Code::NameTaken.into());
+        }
+        logs.admits(user, &admission).await
     }
 
     /// What lets `user` in, given this code. That it is good is for the logs to say.

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use mailbox::Mailboxes;
 use sequencer::{Append, Enqueue, Job, Register, Rekey};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tail::Tail;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{Grant, Item, RoomRef, Secret};
@@ -232,6 +232,15 @@ impl Logs {
         let proof = if let Origin::Guest { proof, .. } = origin { Some(proof) } else { None };
         let log = log.clone();
         self.ask(|reply| Job::Append(Append { log, admitted, proof, reply })).await
+    }
+
+    /// Whether `admission` lets `user` in as things stand, so that nobody makes keys in vain. It uses nothing up, and decides
+    /// nothing: [`Logs::register`] does.
+    pub async fn admits(&self, user: &UserName, admission: &Admission) -> Result<(), Refusal> {
+        let Some(hash) = admission.code() else { return Ok(()) };
+        let (claim, at) = (matches!(admission, Admission::Claim(_)), now());
+        let good = self.codes().await?.iter().any(|code| code.hash == hash && batch::lets_in(code, user, claim, at));
+        if good { Ok(()) } else { Err(Code::BadCode.into()) }
     }
 
     /// Makes an account, or lets one begin anew: records, vault and device list are durable together, or none of them is.
@@ -463,4 +472,9 @@ fn stopping() -> Refusal {
 
 fn too_fast(what: &str, seconds: u64) -> Refusal {
     Refusal::new(Code::TooFast, format!("too many {what} in a short time; try again in {seconds} s")).retry_after(seconds)
+}
+
+/// Milliseconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

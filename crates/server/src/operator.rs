@@ -13,9 +13,9 @@ pub(crate) use socket::{listen, serve};
 use crate::accounts::is_kept_from_people;
 use crate::config::Registration;
 use crate::host::Host;
-use crate::logs::NewCode;
+use crate::logs::{NewCode, now};
 use crate::setup::write_key;
-use codes::{id_of, now};
+use codes::id_of;
 use serde::{Deserialize, Serialize};
 use tidings_proto::frame::Online;
 use tidings_proto::{Code, Hash, Refusal, UserName};
@@ -26,6 +26,8 @@ pub const MOST_USES: u32 = 10_000;
 pub const LONGEST: u64 = 366 * 24 * 60 * 60;
 /// A claim code is good until it is used or another is made.
 const NEVER: u64 = i64::MAX as u64;
+/// A code by which an account begins anew is good for so many seconds: a week. Nothing reminds anybody of one that was forgotten.
+const RESET: u64 = 7 * 24 * 60 * 60;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,16 +105,28 @@ pub struct Issued {
     pub key: String,
     /// Where to dial it, if that can be told.
     pub address: Option<String>,
-    /// Claim codes: for whom.
+    /// What it does.
+    pub purpose: Purpose,
+    /// Claims and resets: for whom.
     pub user: Option<String>,
-    /// Whether that person's account begins anew by it.
-    pub reset: bool,
-    /// How many people it lets in.
+    /// How often it can be used.
     pub uses: u32,
     /// Until when, in milliseconds since 1970.
     pub expires: Option<u64>,
     /// Whether anybody may register here even without.
     pub open: bool,
+}
+
+/// What a code does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Lets people make accounts under names of their choice.
+    Invite,
+    /// Makes the account of a name that is kept back.
+    Claim,
+    /// Lets an account begin anew.
+    Reset,
 }
 
 /// Somebody who has an account here, or whose name is kept back.
@@ -147,9 +161,11 @@ pub enum UserState {
 pub struct CodeRow {
     /// Its name: the first characters of its hash.
     pub id: String,
-    /// Claim codes: for whom.
+    /// What it does.
+    pub purpose: Purpose,
+    /// Claims and resets: for whom.
     pub user: Option<String>,
-    /// How many people it still lets in.
+    /// How often it can still be used.
     pub uses: u32,
     /// Until when, in milliseconds since 1970.
     pub expires: Option<u64>,
@@ -219,12 +235,12 @@ async fn add_user(host: &Host, name: &str) -> Result<Issued, Refusal> {
     if is_kept_from_people(&user) {
         return Err(Refusal::new(Code::NameRefused, format!("{user} would read like something else than a person")));
     }
-    issue(host, Some(user), false, 1, NEVER).await
+    issue(host, Purpose::Claim, Some(user), (1, NEVER)).await
 }
 
 async fn reset_user(host: &Host, name: &str) -> Result<Issued, Refusal> {
     let user = own_name(host, name)?;
-    issue(host, Some(user), true, 1, NEVER).await
+    issue(host, Purpose::Reset, Some(user), (1, now() + RESET * 1000)).await
 }
 
 async fn close_user(host: &Host, name: &str) -> Result<UserRow, Refusal> {
@@ -255,13 +271,13 @@ async fn invite(host: &Host, uses: u32, seconds: u64) -> Result<Issued, Refusal>
             with `tidings user add`";
         return Err(Refusal::new(Code::RegistrationClosed, way));
     }
-    issue(host, None, false, uses, now() + seconds * 1000).await
+    issue(host, Purpose::Invite, None, (uses, now() + seconds * 1000)).await
 }
 
-async fn issue(host: &Host, user: Option<UserName>, reset: bool, uses: u32, expires: u64) -> Result<Issued, Refusal> {
+async fn issue(host: &Host, purpose: Purpose, user: Option<UserName>, (uses, expires): (u32, u64)) -> Result<Issued, Refusal> {
     let code = new_code();
     let hash = Hash::of(code.as_bytes());
-    let kept = NewCode { hash, user: user.clone(), uses, expires, reset };
+    let kept = NewCode { hash, user: user.clone(), uses, expires, reset: purpose == Purpose::Reset };
     host.logs.add_code(kept).await.map_err(|why| match (why.code, &user) {
         (Code::NameTaken, Some(user)) => Refusal::new(Code::NameTaken, format!("{user} has an account already")),
         (_, Some(user)) => no_account(why, user),
@@ -273,8 +289,8 @@ async fn issue(host: &Host, user: Option<UserName>, reset: bool, uses: u32, expi
         server: host.name.to_string(),
         key: write_key(&host.identity.key()),
         address: host.address.clone(),
+        purpose,
         user: user.map(|user| user.to_string()),
-        reset,
         uses,
         expires: until(expires),
         open: host.accounts.registration() == Registration::Open,
@@ -309,8 +325,13 @@ async fn codes(host: &Host) -> Result<Vec<(Hash, CodeRow)>, Refusal> {
     let good = host.logs.codes().await?.into_iter().filter(|code| code.expires > now);
     Ok(good
         .map(|code| {
+            let purpose = match &code.user {
+                _ if code.reset => Purpose::Reset,
+                Some(_) => Purpose::Claim,
+                None => Purpose::Invite,
+            };
             let user = code.user.map(|user| user.to_string());
-            (code.hash, CodeRow { id: id_of(&code.hash), user, uses: code.uses, expires: until(code.expires) })
+            (code.hash, CodeRow { id: id_of(&code.hash), purpose, user, uses: code.uses, expires: until(code.expires) })
         })
         .collect())
 }

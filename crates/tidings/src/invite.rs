@@ -6,7 +6,7 @@ use crate::look::{self, BOLD, Cell, Look};
 use crate::operator::{self, left};
 use serde_json::json;
 use std::io::Write;
-use tidings_server::operator::{Answer, Ask, CodeRow, Issued};
+use tidings_server::operator::{Answer, Ask, CodeRow, Issued, Purpose};
 
 /// Runs the command.
 pub async fn run(global: &Global, command: InviteCommand) -> Result<u8, Failure> {
@@ -38,7 +38,7 @@ pub fn show(issued: &Issued, reach: &Reach, look: Look) -> Result<u8, Failure> {
     let line = invitation.to_string();
     if look.json {
         let made = json!({
-            "id": issued.id, "user": issued.user, "reset": issued.reset, "uses": issued.uses, "expires": issued.expires, "server": issued.server,
+            "id": issued.id, "purpose": issued.purpose, "user": issued.user, "uses": issued.uses, "expires": issued.expires, "server": issued.server,
             "address": invitation.address, "key": issued.key, "code": issued.code, "line": line,
         });
         writeln!(std::io::stdout(), "{}", look::object("issued", &made))?;
@@ -47,11 +47,15 @@ pub fn show(issued: &Issued, reach: &Reach, look: Look) -> Result<u8, Failure> {
     writeln!(std::io::stdout(), "{line}")?;
     let mut beside = std::io::stderr().lock();
     writeln!(beside)?;
-    let good = match (&issued.user, issued.uses) {
-        (Some(user), _) if issued.reset => format!("It begins the account {user} anew, once: with other keys and another password."),
-        (Some(user), _) => format!("It makes the account {user}, once. An earlier line for that name is no good any more."),
-        (None, 1) => format!("It lets in one person, under a name of their choice, for {}.", time_left(issued)),
-        (None, uses) => format!("It lets in {uses} people, under names of their choice, for {}.", time_left(issued)),
+    let whose = issued.user.as_deref().unwrap_or_default();
+    let time = issued.expires.map_or_else(|| "ever".into(), |at| left(at.saturating_sub(operator::now())));
+    let good = match (issued.purpose, issued.uses) {
+        (Purpose::Reset, _) => {
+            format!("It begins the account {whose} anew, once: with other keys and another password. It is good for {time}.")
+        }
+        (Purpose::Claim, _) => format!("It makes the account {whose}, once. An earlier line for that name is no good any more."),
+        (Purpose::Invite, 1) => format!("It lets in one person, under a name of their choice, for {time}."),
+        (Purpose::Invite, uses) => format!("It lets in {uses} people, under names of their choice, for {time}."),
     };
     writeln!(beside, "{good}")?;
     writeln!(beside, "Whoever has the line can use it: pass it on where nobody else reads it.")?;
@@ -61,23 +65,15 @@ pub fn show(issued: &Issued, reach: &Reach, look: Look) -> Result<u8, Failure> {
         let way = "say it with --address HOST:PORT, or put \"advertise\" into setup.json";
         writeln!(beside, "It does not say where this server is, since that is not known here: {way}.")?;
     }
-    if issued.open && issued.user.is_none() {
+    if issued.open && issued.purpose == Purpose::Invite {
         writeln!(beside, "Everybody may register here, so it is good for the address and the server's key only.")?;
     }
     Ok(0)
 }
 
-fn time_left(issued: &Issued) -> String {
-    issued.expires.map_or_else(|| "ever".into(), |at| left(at.saturating_sub(operator::now())))
-}
-
 async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
     let look = Look::of_stdout(global.json);
-    let codes: Vec<CodeRow> = operator::ask(global, folder, Ask::Codes, |answer| match answer {
-        Answer::Code(code) => Some(code),
-        _ => None,
-    })
-    .await?;
+    let codes = operator::ask(global, folder, Ask::Codes, code).await?;
     let mut out = std::io::stdout().lock();
     if look.json {
         for code in &codes {
@@ -90,7 +86,7 @@ async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
         return Ok(0);
     }
     let now = operator::now();
-    let mut rows = vec![look::heads(["ID", "FOR", "LEFT", "GOOD FOR"])];
+    let mut rows = vec![look::heads(["ID", "WHAT", "FOR", "USES LEFT", "GOOD FOR"])];
     rows.extend(codes.iter().map(|code| row(code, now)));
     for line in look::columns(&rows, look) {
         writeln!(out, "{line}")?;
@@ -98,24 +94,29 @@ async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
     Ok(0)
 }
 
+fn code(answer: Answer) -> Option<CodeRow> {
+    if let Answer::Code(code) = answer { Some(code) } else { None }
+}
+
 fn row(code: &CodeRow, now: u64) -> Vec<Cell> {
+    let what = match code.purpose {
+        Purpose::Invite => "invitation",
+        Purpose::Claim => "claim",
+        Purpose::Reset => "reset",
+    };
     let whom = code.user.clone().unwrap_or_else(|| "anybody".into());
     let good = code.expires.map_or_else(|| "until it is used".into(), |at| left(at.saturating_sub(now)));
-    vec![(code.id.clone(), BOLD), (whom, ""), (code.uses.to_string(), ""), (good, "")]
+    vec![(code.id.clone(), BOLD), (what.into(), ""), (whom, ""), (code.uses.to_string(), ""), (good, "")]
 }
 
 async fn revoke(global: &Global, arguments: InviteRevokeArguments) -> Result<u8, Failure> {
     let InviteRevokeArguments { id, folder } = arguments;
     let look = Look::of_stdout(global.json);
-    let gone = operator::ask(global, &folder, Ask::Revoke { id }, |answer| match answer {
-        Answer::Code(code) => Some(code),
-        _ => None,
-    });
-    for code in gone.await? {
+    for code in operator::ask(global, &folder, Ask::Revoke { id }, code).await? {
         let mut out = std::io::stdout().lock();
         match &code.user {
             _ if look.json => writeln!(out, "{}", look::object("code_revoked", &code))?,
-            Some(user) => writeln!(out, "The claim code of {user} is no good any more.")?,
+            Some(user) => writeln!(out, "The code of {user} is no good any more.")?,
             None => writeln!(out, "The invitation {} is no good any more.", code.id)?,
         }
     }

@@ -29,16 +29,11 @@ async fn remove(global: &Global, arguments: UserRemoveArguments) -> Result<u8, F
         return Err(Failure::usage(format!("this closes the account of {name} for good: say --yes if that is meant")));
     }
     let look = Look::of_stdout(global.json);
-    let closed: Vec<UserRow> = operator::ask(global, &folder, Ask::CloseUser { name }, |answer| match answer {
-        Answer::User(user) => Some(user),
-        _ => None,
-    })
-    .await?;
-    let mut out = std::io::stdout().lock();
-    for user in &closed {
+    for user in operator::ask(global, &folder, Ask::CloseUser { name }, user).await? {
+        let mut out = std::io::stdout().lock();
         match look.json {
-            true => writeln!(out, "{}", look::object("account", user))?,
-            false => writeln!(out, "the account of {} is closed, and nobody gets the name again", user.user)?,
+            true => writeln!(out, "{}", look::object("account", &user))?,
+            false => writeln!(out, "The account of {} is closed, and nobody gets the name again.", user.user)?,
         }
     }
     Ok(0)
@@ -46,11 +41,7 @@ async fn remove(global: &Global, arguments: UserRemoveArguments) -> Result<u8, F
 
 async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
     let look = Look::of_stdout(global.json);
-    let users: Vec<UserRow> = operator::ask(global, folder, Ask::Users, |answer| match answer {
-        Answer::User(user) => Some(user),
-        _ => None,
-    })
-    .await?;
+    let users = operator::ask(global, folder, Ask::Users, user).await?;
     let mut out = std::io::stdout().lock();
     if look.json {
         for user in &users {
@@ -71,6 +62,10 @@ async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
         writeln!(std::io::stderr(), "\nkept, no code: `tidings user add NAME` makes the line by which its owner claims the name.")?;
     }
     Ok(0)
+}
+
+fn user(answer: Answer) -> Option<UserRow> {
+    if let Answer::User(user) = answer { Some(user) } else { None }
 }
 
 fn row(user: &UserRow) -> Vec<Cell> {

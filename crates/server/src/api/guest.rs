@@ -132,7 +132,7 @@ async fn step(host: &Host, caller: &Caller, progress: &mut Progress, frame: Fram
 /// A name that is taken may be the asker's own, to begin anew with.
 async fn register_start(host: &Host, caller: &Caller, start: RegisterStart) -> Result<(Frame, Progress), Refusal> {
     let RegisterStart { req, code, password, recovery } = start;
-    let (grant, next) = match host.accounts.may_register(&host.logs, &caller.user, code.as_deref(), caller.address) {
+    let (grant, next) = match host.accounts.may_register(&host.logs, &caller.user, code.as_deref(), caller.address).await {
         Ok(()) => (None, Progress::Registering(code)),
         Err(why) if matches!(why.code, Code::TooFast | Code::NameRefused) => return Err(why),
         Err(why) => {

@@ -2,9 +2,9 @@
 
 use super::PeerState;
 use crate::host::Host;
-use crate::logs::Settled;
+use crate::logs::{Settled, now};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tidings_proto::{Code, Hash, Refusal};
 
 /// How often that is looked for.
@@ -33,7 +33,7 @@ async fn give_up(host: &Host, peer: &PeerState) -> Result<(), Refusal> {
     let why = Refusal::new(Code::Expired, format!("{} could not be reached for {days} days, so this was given up", peer.name()));
     loop {
         let rows = host.logs.outbox(peer.name(), 0, AT_ONCE).await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let now = now();
         let old: Vec<_> = rows.into_iter().take_while(|row| is_too_old(row.queued, now, days)).collect();
         if old.is_empty() {
             return Ok(());

@@ -2,10 +2,9 @@
 
 use crate::config::Peer;
 use crate::link::wire::LinkError;
-use crate::logs::Settled;
+use crate::logs::{Settled, now};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_proto::{Code, Hash, Refusal, ServerName};
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -150,10 +149,6 @@ impl Drop for Link {
         links.live.remove(&self.number);
         self.peer.changed(links);
     }
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tidings_proto::{Code, DeviceKey, Draft, Encoded, Entry, Hash, LogName, Paylo
 use tidings_trust::KeyState;
 use tidings_trust::drafts::check_listed;
 
-pub use codes::claim_needed;
+pub use codes::{claim_needed, lets_in};
 
 /// Authors whose last n is remembered; beyond that all are forgotten and asked for anew.
 const REMEMBERED: usize = 200_000;

@@ -7,12 +7,12 @@ use super::replica::Checked;
 use super::rules::Admitted;
 use super::tail::Tail;
 use super::view::View;
-use super::{Arrival, NewAccount, Placed, Proof, Secrets};
+use super::{Arrival, NewAccount, Placed, Proof, Secrets, now};
 use crate::bus::Bus;
 use crate::store::{Change, NewCode, OutboxRow, Questions, Settled, Store, StoreError};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tidings_proto::chain::Tip;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
@@ -138,7 +138,7 @@ impl Sequencer {
 
     /// An error when the store will never take anything again.
     async fn turn(&mut self, jobs: Vec<Job>) -> Result<(), StoreError> {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let at = now();
         let questions = self.questions(&jobs);
         let answers = if questions.is_empty() { Ok(Default::default()) } else { self.store.look_up(questions.clone()).await };
         let answers = match answers {

@@ -2,7 +2,6 @@
 
 use data_encoding::BASE32_NOPAD;
 use rand_core::{OsRng, RngCore};
-use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_proto::Hash;
 use zeroize::Zeroizing;
 
@@ -29,11 +28,6 @@ pub fn id_of(hash: &Hash) -> String {
     let mut id = BASE32_NOPAD.encode(hash.as_bytes()).to_ascii_lowercase();
     id.truncate(ID);
     id
-}
-
-/// Milliseconds since 1970.
-pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]

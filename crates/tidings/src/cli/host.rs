@@ -106,9 +106,9 @@ pub enum InviteCommand {
     /// nothing of it but a hash. Asks the server that runs.
     #[command(verbatim_doc_comment)]
     New(InviteNewArguments),
-    /// Show the invitations and claim codes that are good
+    /// Show the lines that are good: invitations, claims, resets
     List(ServerFolder),
-    /// End an invitation or claim code; accounts that were made with it stay
+    /// End a line; accounts that were made with it stay
     Revoke(InviteRevokeArguments),
 }
 

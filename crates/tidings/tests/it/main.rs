@@ -9,3 +9,4 @@ mod groups;
 mod home;
 mod keys;
 mod offline;
+mod operator;

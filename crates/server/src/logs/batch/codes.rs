@@ -13,7 +13,7 @@ impl Batch<'_> {
             return if kept { Err(claim_needed()) } else { Ok(()) };
         };
         let claim = kept || matches!(admission, Admission::Claim(_));
-        self.use_code(hash, |code| !code.reset && code.user.as_ref().map_or(!claim, |only| only == user))?;
+        self.use_code(hash, |code| fits(code, user, claim))?;
         if claim {
             self.claims.insert(user.clone(), false);
         }
@@ -23,7 +23,7 @@ impl Batch<'_> {
     /// Uses up the code with this hash, if it is there and good, and `fits`.
     pub(super) fn use_code(&mut self, hash: Hash, fits: impl Fn(&NewCode) -> bool) -> Result<(), Refusal> {
         let at = self.at;
-        let good = |code: &&mut NewCode| code.uses > 0 && code.expires > at && fits(code);
+        let good = |code: &&mut NewCode| is_good(code, at) && fits(code);
         let code = self.codes.get_mut(&hash).filter(good).ok_or(Code::BadCode)?;
         code.uses -= 1;
         self.done.changes.push(Change::UseCode(hash));
@@ -72,6 +72,21 @@ impl Batch<'_> {
         self.codes.retain(|_, code| code.user.as_ref() != Some(user));
         self.done.changes.push(Change::VoidCodes(user.clone()));
     }
+}
+
+/// Whether a code can be used at this time.
+fn is_good(code: &NewCode, at: u64) -> bool {
+    code.uses > 0 && code.expires > at
+}
+
+/// Whether a code is for whoever wants to be `user`; with `claim`, as that name's own.
+fn fits(code: &NewCode, user: &UserName, claim: bool) -> bool {
+    !code.reset && code.user.as_ref().map_or(!claim, |only| only == user)
+}
+
+/// Whether a code lets `user` in at this time.
+pub fn lets_in(code: &NewCode, user: &UserName, claim: bool, at: u64) -> bool {
+    is_good(code, at) && fits(code, user, claim)
 }
 
 /// What is said to whoever wants a name that is kept back, and has no code.
