@@ -168,8 +168,11 @@ impl Judge {
         let Some(members) = self.members() else { return self.wrong_beginning() };
         match members.apply(seq, draft, author, |user| people.state(user)) {
             Ok(members) => self.become_of(members),
-            Err(MembersError::NotYet(user)) => Found::Lacks(user),
-            Err(error) => Found::Unreadable(format!("{} has tried to change the group: {error}", draft.author)),
+            // The hub may know keys that are not here yet, by which it is right.
+            Err(error) => match error.rests_on() {
+                Some(user) => Found::Lacks(user.clone()),
+                None => Found::Unreadable(format!("{} has tried to change the group: {error}", draft.author)),
+            },
         }
     }
 
