@@ -199,8 +199,8 @@ impl Plain {
         match act {
             Act::Invite(user, role) => drop(self.0.insert(index(user), (Standing::Invited, *role, anew[index(user)], 0))),
             Act::Join => {
-                self.0.entry(author).and_modify(|part| (part.0, part.3) = (Standing::In, seq)).or_insert_with(|| unreachable!()).0 =
-                    Standing::In
+                let part = self.0.get_mut(&author).unwrap();
+                (part.0, part.3) = (Standing::In, seq);
             }
             Act::Leave => self.0.get_mut(&author).unwrap().0 = Standing::Gone,
             Act::Remove(user) => self.0.get_mut(&index(user)).unwrap().0 = Standing::Gone,
