@@ -2,16 +2,12 @@
 //!
 //! Sentences say what a person can do. Secrets and message texts are never part of an error.
 
-use crate::setup::SetupError;
 use std::path::PathBuf;
 use tidings_proto::{Code, Refusal, ServerName, UserName};
 
 /// Why something could not be done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClientError {
-    /// The user's: the configuration cannot be used.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
     /// The user's: no account in this profile.
     #[error("there is no account in {0} yet: register or log in first")]
     NoAccount(PathBuf),
@@ -126,8 +122,7 @@ impl ClientError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ClientError::Usage(_) => 2,
-            ClientError::Setup(_)
-            | ClientError::NoAccount(_)
+            ClientError::NoAccount(_)
             | ClientError::Unfinished(_)
             | ClientError::ProfileTaken { .. }
             | ClientError::Profile { .. }

@@ -21,6 +21,6 @@ pub use account::change::{Recover, recover};
 pub use account::{Login, LoginSecret, RecoveryCode, Register, login, register};
 pub use client::Client;
 pub use error::ClientError;
-pub use setup::{ClientSetup, Endpoint, SetupError};
+pub use setup::{ClientSetup, Endpoint};
 pub use tidings_proto::{ServerKey, ServerName, UserName};
 pub use zeroize::Zeroizing;

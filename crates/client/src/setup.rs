@@ -3,9 +3,8 @@
 //! Not here: accounts and keys. They are in the profile.
 
 use tidings_proto::{ServerKey, ServerName, UserName};
-use tidings_setup::{Key, Preset, Settings, Shape, Table, value};
+use tidings_setup::{Key, Preset, Problems, Settings, Shape, Table, value};
 
-pub use tidings_setup::Problems as SetupError;
 pub use tidings_setup::value::{server_key as parse_server_key, show_server_key};
 
 /// The keys of `client_setup.json`: the one source of what is read, shown and documented.
@@ -77,7 +76,7 @@ pub struct ClientSetup {
 
 impl ClientSetup {
     /// Reads what all layers of `settings` come to. Whatever is wrong is found, not only the first of it.
-    pub fn read(settings: &mut Settings) -> Result<ClientSetup, SetupError> {
+    pub fn read(settings: &mut Settings) -> Result<ClientSetup, Problems> {
         let server_ip = settings.read("server_ip", |text| value::address(text).map(|_| text.to_owned()));
         let server_name = settings.read("server_name", str::parse);
         let server_key = settings.read("server_key", parse_server_key);

@@ -2,10 +2,10 @@
 
 use crate::home::{Ended, run, tidings, until};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, ChildStdout, Command};
 use tempfile::TempDir;
 
 /// The brief's two files, word for word.
@@ -167,6 +167,8 @@ fn variables_and_flags_with_mistakes_say_their_names() {
 struct Server {
     process: Child,
     lines: Vec<String>,
+    /// Held open: a server whose output nobody reads any more ends.
+    _rest: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -174,7 +176,8 @@ impl Server {
     fn start(folder: &TempDir, line: &str, last: &str) -> Server {
         let mut process = command(folder.path(), line).stderr(std::process::Stdio::null()).spawn().unwrap();
         let mut lines = Vec::new();
-        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+        let mut rest = BufReader::new(process.stdout.take().unwrap());
+        for line in rest.by_ref().lines() {
             let line = line.unwrap();
             let is_last = line.trim_start().starts_with(last);
             lines.push(line);
@@ -182,7 +185,7 @@ impl Server {
                 break;
             }
         }
-        Server { process, lines }
+        Server { process, lines, _rest: rest }
     }
 
     fn row(&self, title: &str) -> &str {
