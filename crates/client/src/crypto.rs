@@ -288,6 +288,9 @@ impl Crypto {
                 let place = invitation::Place { room: invitation.room.genesis.room(), author, draft: &job.draft, me: &self.me };
                 match invitation::open(&AwsLcKeys, decrypting, &place, &invitation.sealed).await {
                     Ok(note) => self.invited(&invitation.room.genesis, note)?,
+                    Err(OpenError::NotYet(user)) => Opening::NotYet(user),
+                    // What was asked before the account began anew is asked again, or is over.
+                    Err(OpenError::Locked) => Opening::Failed("it was locked with a key that is not here".into()),
                     Err(error) => Opening::Failed(error.to_string()),
                 }
             }

@@ -48,8 +48,14 @@ pub struct By<'a> {
 pub async fn open_again(by: &By<'_>, password: Zeroizing<String>) -> Result<AccountSecrets, ClientError> {
     let mut link = dial(by.endpoint, by.user, by.device).await?;
     let (unlocked, _) = unlock(&mut link, by.user, Secret::Password, password).await?;
+    let mut history = History::default();
+    history.fetch(&mut link, by.user).await?;
     link.writer.close().await;
-    Ok(unlocked.secrets.clone())
+    let checked = heavy(move || async move {
+        let newest = history.newest.as_ref().ok_or(AccountError::NotOurKeys)?;
+        unlocked.belongs_to(&AwsLcKeys, newest).await.map(|()| unlocked.secrets)
+    });
+    checked.await?.map_err(of_account)
 }
 
 /// Changes an account from one of its devices.

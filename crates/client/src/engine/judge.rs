@@ -5,13 +5,14 @@
 use super::followed::RoomState;
 use crate::crypto::{Closed, Histories, Opening};
 use crate::people::People;
-use crate::store::Erased;
+use crate::store::{Author, Erased, Heard};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::membership::{Invitation, Invite};
 use tidings_proto::{Content, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, Role, UserName, cbor, limits};
-use tidings_trust::drafts::{DraftError, check_past};
+use tidings_trust::drafts::{DraftError, check_in_order, check_past};
 use tidings_trust::members::MembersError;
 use tidings_trust::{KeyState, Members};
 
@@ -51,12 +52,29 @@ pub(super) struct Judge {
     changed: bool,
     /// The members' key histories; made when first needed after a change.
     keys: Option<Arc<Histories>>,
+    /// The highest device list that each author has named here.
+    highest: Arc<HashMap<UserName, u64>>,
 }
 
 impl Judge {
     /// Begins after what is here already of `log`.
-    pub fn new(me: &UserName, log: &LogName, room: Option<RoomState>) -> Judge {
-        Judge { me: me.clone(), log: log.clone(), room, changed: false, keys: None }
+    pub fn new(me: &UserName, log: &LogName, room: Option<RoomState>, counted: &HashMap<Author, Heard>) -> Judge {
+        let mut highest: HashMap<UserName, u64> = HashMap::new();
+        for ((user, _), heard) in counted {
+            let list = highest.entry(user.clone()).or_default();
+            *list = heard.list.max(*list);
+        }
+        Judge { me: me.clone(), log: log.clone(), room, changed: false, keys: None, highest: Arc::new(highest) }
+    }
+
+    /// Entry order bounds what a device may still write once its author has named a list without it.
+    fn in_order(&mut self, draft: &Draft, author: &KeyState) -> Result<(), DraftError> {
+        let highest = self.highest.get(&draft.author).copied().unwrap_or(0);
+        check_in_order(draft, author, highest)?;
+        if draft.list > highest {
+            Arc::make_mut(&mut self.highest).insert(draft.author.clone(), draft.list);
+        }
+        Ok(())
     }
 
     /// The members after the last entry.
@@ -140,6 +158,14 @@ impl Judge {
                 // Nobody may put what is not theirs onto this screen by way of the inbox.
                 Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
                 Err(error) => return Found::Unreadable(error.to_string()),
+            }
+        }
+        match self.in_order(draft, &author) {
+            Ok(()) => {}
+            Err(DraftError::NotYet) => return Found::Lacks(draft.author.clone()),
+            Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
+            Err(_) => {
+                return Found::Unreadable(format!("it was written on a device that {} had taken off the list by then", draft.author));
             }
         }
         match (&self.log, draft.kind) {

@@ -8,7 +8,6 @@ use super::followed::Followed;
 use super::judge::{Found, Judge};
 use crate::ClientError;
 use crate::crypto::{Invited, Kept, OpenJob, Opening};
-use crate::people::People;
 use crate::platform;
 use crate::store::{Author, Batch, Heard, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
@@ -16,7 +15,6 @@ use std::collections::HashMap;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::frame::{Entries, Item};
 use tidings_proto::{Content, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, UserName};
-use tidings_trust::drafts::check_in_order;
 use tidings_trust::members::Standing;
 
 /// A new entry whose place in the chain is verified.
@@ -151,7 +149,8 @@ impl Engine {
         self.load_counted(log).await?;
         let own = self.own_drafts(log, &placed).await?;
         let Some(followed) = self.logs.get(log) else { return Err(ClientError::OurBug("a log that is not followed".into())) };
-        let mut judge = Judge::new(self.me(), log, followed.room.clone());
+        let counted = followed.counted.clone().unwrap_or_default();
+        let mut judge = Judge::new(self.me(), log, followed.room.clone(), &counted);
         let mut found: Vec<(Found, Judge)> = {
             let people = self.core.people();
             placed.iter().map(|placed| (judge.next(&people, &placed.entry, &|hash| own.contains_key(hash)), judge.clone())).collect()
@@ -178,7 +177,7 @@ impl Engine {
                 }
             }
             let story = self.another_story(log, seq, &found, &record.batch).await?;
-            if let Some(why) = record.add(placed, found, story, &judge, (&own, &self.core.people())) {
+            if let Some(why) = record.add(placed, found, story, &judge, &own) {
                 record.batch.stopped = Some(why);
                 break;
             }
@@ -303,7 +302,7 @@ impl Record {
     }
 
     /// Adds one entry. Some: the log stops before it, and why.
-    fn add(&mut self, placed: &Placed, found: Found, story: bool, judge: &Judge, (own, people): (&OwnDrafts, &People)) -> Option<String> {
+    fn add(&mut self, placed: &Placed, found: Found, story: bool, judge: &Judge, own: &OwnDrafts) -> Option<String> {
         let draft = placed.entry.draft();
         if judge.vouched().is_some_and(|(seq, hash)| seq == placed.entry.seq && hash != placed.hash) {
             return Some("its server tells another story than it told whoever asked you in".into());
@@ -363,20 +362,14 @@ impl Record {
             _ => return None,
         };
         if let Some(draft) = draft {
-            self.verified(placed, draft, content, kind, people);
+            self.verified(placed, draft, content, kind);
         }
         None
     }
 
-    /// What is verified is shown, if it is also new, in order, and of a device that still was its author's.
-    fn verified(&mut self, placed: &Placed, draft: &Encoded<Draft>, content: (Vec<u8>, Option<u64>), kind: Kind, people: &People) {
+    /// What is verified is shown, if it is also new and in order.
+    fn verified(&mut self, placed: &Placed, draft: &Encoded<Draft>, content: (Vec<u8>, Option<u64>), kind: Kind) {
         let author = &draft.author;
-        let highest = self.counted.iter().filter(|((user, _), _)| user == author).map(|(_, heard)| heard.list).max().unwrap_or(0);
-        // Entry order bounds what a device may still write once its author has named a list without it.
-        if people.state(author).is_none_or(|state| check_in_order(draft, &state, highest).is_err()) {
-            self.unreadable(placed, format!("it was written on a device that {author} had taken off the list by then"));
-            return;
-        }
         let heard = self.counted.get(&(author.clone(), draft.device)).copied().unwrap_or(Heard { n: 0, list: 0, stubs: 0 });
         match draft.n.checked_sub(heard.n.saturating_add(1)) {
             None => {

@@ -70,6 +70,11 @@ impl Unlocked {
         })
     }
 
+    /// Whether this is the vault of the account that `newest` tells of, and not an older one than it names.
+    pub async fn belongs_to<K: RsaKeys>(&self, keys: &K, newest: &KeyState) -> Result<(), AccountError> {
+        self.ours(keys, newest).await.map(|_| ())
+    }
+
     /// The draft of kind `List`, with n = 1, that adds `device` to the newest list. The vault stays.
     pub async fn add_device<K: RsaKeys>(&self, keys: &K, newest: &KeyState, device: &DeviceSecret) -> Result<Encoded<Draft>, AccountError> {
         let signing = self.ours(keys, newest).await?;
