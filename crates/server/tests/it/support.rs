@@ -129,6 +129,11 @@ impl Person {
         device(&self.devices[0])
     }
 
+    /// What people compare of this person's identity.
+    pub fn fingerprint(&self) -> Hash {
+        modulus(self.identity).fingerprint().0
+    }
+
     pub fn keys_log(&self) -> LogName {
         LogName::Keys(self.name.server().clone())
     }
@@ -277,15 +282,7 @@ impl Home {
     }
 
     pub async fn with_bus(name: &str, bus: Arc<dyn Bus>) -> Home {
-        Home::made(name, bus, generous()).await
-    }
-
-    /// A server with its own idea of how much anybody may ask for.
-    pub async fn with_limits(name: &str, limits: Limits) -> Home {
-        Home::made(name, Arc::new(LocalBus::default()), limits).await
-    }
-
-    async fn made(name: &str, bus: Arc<dyn Bus>, limits: Limits) -> Home {
+        let limits = generous();
         let folder = tempfile::tempdir().unwrap();
         let keeper = keeper(folder.path(), name, limits.clone());
         let key = keeper.identity.key();
