@@ -50,7 +50,12 @@ impl Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure { sentence: error.to_string(), code: error.exit_code() }
+        let code = error.exit_code();
+        let sentence = match &error {
+            ClientError::KeyChanged { user, .. } => format!("{error} (tidings verify {user})"),
+            other => other.to_string(),
+        };
+        Failure { sentence, code }
     }
 }
 

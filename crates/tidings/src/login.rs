@@ -7,6 +7,7 @@ use crate::out::{Out, To};
 use crate::profile;
 use serde_json::json;
 use std::path::Path;
+use std::time::Duration;
 use tidings_client::setup::show_server_key;
 use tidings_client::{Client, Login, LoginSecret, RecoveryCode};
 
@@ -39,7 +40,7 @@ pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Fail
         out.lines(&look::recovery_code(recovery.words(), out.look)).await?;
     }
     let client = Client::open(folder)?;
-    let (user, fingerprint, endpoint) = (client.me(), client.my_fingerprint().await?, client.endpoint());
+    let (user, fingerprint, endpoint) = (client.me(), fingerprint(&client).await?, client.endpoint());
     let key = endpoint.key.as_ref().map(show_server_key);
     client.close().await;
     let mut object = json!({ "user": user.to_string(), "fingerprint": fingerprint, "profile": folder, "server_key": key });
@@ -54,4 +55,14 @@ pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Fail
     ];
     out.done(&sentence.join("\n"), made.kind, &object).await?;
     Ok(0)
+}
+
+/// The account's own. One that was begun anew has to ask for its history first; where that takes too long, `people` shows it later.
+async fn fingerprint(client: &Client) -> Result<Option<String>, Failure> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    if client.my_fingerprint().await?.is_none() {
+        client.connect();
+        let _ = client.linked(PATIENCE).await;
+    }
+    Ok(client.my_fingerprint().await?)
 }

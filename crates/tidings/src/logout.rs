@@ -29,7 +29,7 @@ pub async fn run(global: &Global, arguments: &LogoutArguments) -> Result<u8, Fai
     let line = if global.json {
         look::object("logged_out", &json!({ "user": user.to_string(), "profile": folder }))
     } else {
-        format!("{user} is not on this device any more. It stays on the account's list until another device takes it off.")
+        format!("{user} is not on this device any more. The device stays on the account's list until another one takes it off.")
     };
     writeln!(out, "{line}")?;
     Ok(0)

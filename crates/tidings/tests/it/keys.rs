@@ -1,6 +1,6 @@
 //! Comparing keys, devices, passwords and recovery, by commands.
 
-use crate::home::{Home, PASSWORD, run, until};
+use crate::home::{Home, PASSWORD, run, tidings, until};
 use serde_json::Value;
 
 const OTHER: &str = "another password for tests";
@@ -137,6 +137,43 @@ fn another_device_is_unlocked_after_a_change_of_keys() {
     run(home.by("tablet", &["unlock", "--password-stdin"]), Some("a wrong password")).expect(4);
     run(home.by("tablet", &["unlock", "--password-stdin"]), Some(PASSWORD)).expect(0);
     until("the tablet reads it", || home.run("tablet", &["read", "bob@s2"]).expect(0).stdout.contains("to the new key"));
+}
+
+/// Whoever has lost everything begins anew on the word of a server: that is shown, and stops what was meant for the one before.
+#[test]
+fn to_somebody_who_has_begun_anew_nothing_is_sent_before_it_is_accepted() {
+    let home = pair();
+    home.register("alice@s1");
+    home.run("alice", &["send", "bob@s2", "for the first bob", "--wait=server"]).expect(0);
+    home.run("alice", &["verify", "bob@s2", "--matches"]).expect(0);
+    let before = comparison(&home, "alice", "bob@s2");
+
+    let mut reset = tidings(home.folder.path());
+    reset.args(["user", "reset", "bob", "--data", "server-2", "--setup", "s2.json", "--json"]);
+    let line = run(reset, None).expect(0).objects()[0]["line"].as_str().unwrap().to_owned();
+    std::fs::write(home.path("line"), line).unwrap();
+    let mut tail = home.tail("alice");
+    home.enter("bob-again", "register", "bob@s2", &["--password-stdin", "--invitation", "line"], OTHER).expect(0);
+    tail.until(|object| object["type"] == "notice" && object["user"] == "bob@s2");
+    tail.end();
+
+    assert_eq!(trust(&home, "alice", "bob@s2"), "changed");
+    let refused = home.run("alice", &["send", "bob@s2", "a secret"]).expect(8);
+    assert!(refused.stderr.contains("tidings verify bob@s2"), "it says what to do: {refused:?}");
+    let shown = home.run("alice", &["verify", "bob@s2"]).expect(8).stdout;
+    assert!(shown.contains("HAS CHANGED") && shown.contains("--accept"), "{shown}");
+    home.run("alice", &["verify", "bob@s2", "--matches"]).expect(8);
+    assert_eq!(trust(&home, "alice", "bob@s2"), "changed", "a number that was compared before says nothing of this key");
+    home.run("alice", &["verify", "bob@s2", "--accept"]).expect(0);
+    assert_eq!(trust(&home, "alice", "bob@s2"), "pinned", "accepted is not compared");
+    home.run("alice", &["send", "bob@s2", "after", "--wait=server"]).expect(0);
+    until("the new bob reads it", || home.run("bob-again", &["read", "alice@s1"]).stdout.contains("after"));
+    let (alices, bobs) = (comparison(&home, "alice", "bob@s2"), comparison(&home, "bob-again", "alice@s1"));
+    assert_eq!(alices["number"], bobs["number"]);
+    assert_ne!(alices["number"], before["number"]);
+    let read = home.run("bob-again", &["read", "alice@s1"]).expect(0).stdout;
+    assert!(!read.contains("first bob") && !read.contains("a secret"), "{read}");
+    home.run("bob", &["people"]).expect(4);
 }
 
 #[test]
