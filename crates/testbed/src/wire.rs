@@ -15,6 +15,8 @@ enum Mode {
     AnswersLost,
     /// Loses what the dialler says, and passes on what it is answered.
     AskingLost,
+    /// Loses what either side says, and ends nothing: the other end has vanished without a word.
+    Silent,
     /// Ends every connection, and every new one.
     Cut,
 }
@@ -71,6 +73,11 @@ impl Wire {
         self.state.send_modify(|state| state.mode = Mode::AskingLost);
     }
 
+    /// From now on nothing that anybody says arrives, and no connection ends.
+    pub fn silence(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Silent);
+    }
+
     /// Lets everything through again.
     pub fn heal(&self) {
         self.state.send_modify(|state| state.mode = Mode::Open);
@@ -97,7 +104,8 @@ async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, state: 
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        if state.borrow().mode == lost_in {
+        let mode = state.borrow().mode;
+        if mode == lost_in || mode == Mode::Silent {
             continue;
         }
         if to.write_all(&buffer[..read]).await.is_err() {

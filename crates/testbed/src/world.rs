@@ -1,16 +1,19 @@
 //! Servers that know each other, over wires that can be cut.
 
+use crate::PATIENCE;
 use crate::person::Person;
 use crate::wire::Wire;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tidings_proto::{ServerKey, ServerName, UserName};
 use tidings_server::bus::Bus;
 use tidings_server::bus::deaf::DeafBus;
 use tidings_server::bus::local::LocalBus;
 use tidings_server::identity::Identity;
+use tidings_server::operator::{Answer, Ask, PeerRow, ask};
 use tidings_server::{Config, Limits, Peer, Registration, Running, Server, Transport};
 
 /// Several servers and their people. The folders are removed with the world.
@@ -36,13 +39,18 @@ impl World {
 
     /// These servers, each of which knows all others.
     pub async fn of(names: &[&str], deaf: bool) -> World {
+        World::configured(names, deaf, |_| {}).await
+    }
+
+    /// The same, each server with a change of its configuration.
+    pub async fn configured(names: &[&str], deaf: bool, change: impl Fn(&mut Config)) -> World {
         let folder = tempfile::tempdir().expect("a folder for the world");
         let mut sites = BTreeMap::new();
         for name in names {
             let name: ServerName = name.parse().expect("a server name");
             let data = folder.path().join(name.as_str());
             let key = Identity::load_or_create(&data, &name).expect("an identity").key();
-            let config = Config {
+            let mut config = Config {
                 name: name.clone(),
                 data,
                 listen: free_address(),
@@ -53,6 +61,7 @@ impl World {
                 peers: Vec::new(),
                 limits: Limits::default(),
             };
+            change(&mut config);
             sites.insert(name, Site { config, key, running: None, deaf });
         }
         let mut world = World { folder, sites, wires: BTreeMap::new() };
@@ -130,6 +139,48 @@ impl World {
     /// Cuts the two servers from each other.
     pub fn cut(&self, a: &str, b: &str) {
         self.between(a, b).for_each(Wire::cut);
+    }
+
+    /// From now on the two servers hear nothing of each other, and none of their links ends.
+    pub fn silence(&self, a: &str, b: &str) {
+        self.between(a, b).for_each(Wire::silence);
+    }
+
+    /// The wire by which `from` dials `to`.
+    pub fn wire(&self, from: &str, to: &str) -> &Wire {
+        let (from, to) = (from.parse().expect("a server name"), to.parse().expect("a server name"));
+        &self.wires[&(from, to)]
+    }
+
+    /// How things stand with a server's peers, as its operator is told.
+    pub async fn peers(&self, server: &str) -> Vec<PeerRow> {
+        let mut rows = Vec::new();
+        let take = |answer| {
+            if let Answer::Peer(row) = answer {
+                rows.push(row)
+            }
+        };
+        ask(self.data(server), &Ask::Peers, take).await.expect("an operator's socket");
+        rows
+    }
+
+    /// Waits until `is` holds of how `peer` stands with a server, and gives that.
+    pub async fn peer_is(&self, server: &str, peer: &str, what: &str, is: impl Fn(&PeerRow) -> bool) -> PeerRow {
+        let mut last = None;
+        let waiting = async {
+            loop {
+                let row = self.peers(server).await.into_iter().find(|row| row.name == peer).expect("a peer of that name");
+                if is(&row) {
+                    return row;
+                }
+                last = Some(row);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(row) => row,
+            Err(_) => panic!("{server} waited in vain until {peer} {what}: {last:#?}"),
+        }
     }
 
     /// From now on other servers hear `server`, and it does not hear them, on whichever link they speak.

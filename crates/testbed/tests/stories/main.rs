@@ -1,10 +1,12 @@
 //! Stories: real servers, real clients, real files and sockets.
 
+mod accounts;
 mod chat;
 mod faults;
 mod frames;
 mod groups;
 mod keys;
 mod login;
+mod mesh;
 mod operator;
 mod strangers;

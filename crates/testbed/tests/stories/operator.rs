@@ -1,13 +1,24 @@
 //! What an operator relies on.
 
 use rustls::pki_types::ServerName;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tidings_client::{ClientError, Endpoint, Register, Zeroizing, register};
+use tidings_proto::Code;
+use tidings_server::bus::{Bus, Listener};
 use tidings_server::{Config, Server, StartError, Transport};
+use tidings_testbed::PATIENCE;
+use tidings_testbed::person::PASSWORD;
 use tidings_testbed::world::World;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 async fn get(world: &World, server: &str, path: &str) -> String {
-    let tcp = TcpStream::connect(world.address(server)).await.unwrap();
+    get_at(world.address(server), path).await
+}
+
+async fn get_at(server: SocketAddr, path: &str) -> String {
+    let tcp = TcpStream::connect(server).await.unwrap();
     let connector = tokio_rustls::TlsConnector::from(tidings_tls::client().unwrap());
     let mut stream = connector.connect(ServerName::try_from("test").unwrap(), tcp).await.unwrap();
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
@@ -24,6 +35,41 @@ async fn health_is_told_on_the_main_port() {
     assert!(get(&world, "s1", "/readyz").await.starts_with("HTTP/1.1 200"));
     assert!(get(&world, "s1", "/nothing").await.starts_with("HTTP/1.1 404"));
     assert!(get(&world, "s1", "/client").await.starts_with("HTTP/1.1 426"), "a plain GET is told to upgrade");
+}
+
+/// A bus that falls over its own feet, and with it the one task that makes anything durable.
+struct BadBus;
+
+impl Bus for BadBus {
+    fn wake(&self, _: &[u64]) {
+        panic!("a planted panic");
+    }
+
+    fn listen(&self, _: Listener) {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_can_write_nothing_any_more_is_not_ready_and_can_be_stopped() {
+    let world = World::of(&["s1"], false).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config { data: folder.path().into(), listen: "127.0.0.1:0".parse().unwrap(), ..world.config("s1").clone() };
+    let running = Server::start_on(config, Arc::new(BadBus)).await.unwrap();
+    let server = running.address();
+    assert!(get_at(server, "/readyz").await.starts_with("HTTP/1.1 200"));
+    let request = Register {
+        profile: &world.profile("alice"),
+        endpoint: Endpoint { name: "s1".parse().unwrap(), address: server.to_string(), key: Some(running.key()), plain: false },
+        user: "alice@s1".parse().unwrap(),
+        password: Zeroizing::new(PASSWORD.into()),
+        code: None,
+        device_name: None,
+    };
+    let error = register(request).await.err().expect("what it does is not answered well");
+    assert!(matches!(&error, ClientError::Refused(why) if why.code == Code::Internal), "{error}");
+    tokio::time::timeout(PATIENCE, running.failed()).await.expect("it is noticed");
+    assert!(get_at(server, "/readyz").await.starts_with("HTTP/1.1 503"));
+    assert!(get_at(server, "/healthz").await.starts_with("HTTP/1.1 200"));
+    tokio::time::timeout(PATIENCE, running.stop()).await.expect("it does not hang");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
