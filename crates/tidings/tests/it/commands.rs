@@ -71,6 +71,46 @@ fn other_commands_work_beside_tail() {
     home.run("bob", &["read", "public"]).expect(0);
 }
 
+/// One process holds the profile, and each of these is answered by it, with the exit code and in the look that was asked for.
+#[test]
+fn every_command_works_beside_tail() {
+    let home = Home::open();
+    home.register("alice");
+    home.register("bob");
+    std::fs::write(home.path("plan.txt"), "the plan").unwrap();
+    let tail = home.tail("alice");
+    let secrets = |arguments: &[&str], secrets: &str| run(home.by("alice", arguments), Some(secrets));
+    home.run("alice", &["room", "new", "Plans", "--wait=server"]).expect(0);
+    home.run("alice", &["room", "invite", "Plans", "bob@s1", "--wait=server"]).expect(0);
+    home.run("alice", &["room", "title", "Plans", "Secret", "plans", "--wait=server"]).expect(0);
+    assert!(home.run("alice", &["rooms"]).expect(0).stdout.contains("#Secret plans"));
+    assert_eq!(home.run("alice", &["room", "members", "Secret plans", "--json"]).expect(0).objects().len(), 2);
+    let sent = home.run("alice", &["file", "send", "Secret plans", "plan.txt", "--wait=server", "--json"]).expect(0).objects();
+    let id = sent[0]["id"].to_string();
+    std::fs::remove_file(home.path("plan.txt")).unwrap();
+    // In the folder in which this command runs, whichever the holder's is.
+    home.run("alice", &["file", "save", &id]).expect(0);
+    assert_eq!(std::fs::read(home.path("plan.txt")).unwrap(), b"the plan");
+    home.run("alice", &["erase", &id, "--wait=server"]).expect(0);
+    home.run("alice", &["file", "save", &id]).expect(2);
+    home.run("alice", &["verify", "bob@s1"]).expect(0);
+    home.run("alice", &["verify", "bob@s1", "--matches"]).expect(0);
+    home.run("alice", &["verify", "nobody@s1"]).expect(5);
+    home.run("alice", &["devices", "name", "this", "desk"]).expect(0);
+    assert!(home.run("alice", &["devices"]).expect(0).stdout.contains("desk"));
+    let both = [PASSWORD, "another password"].join("\n");
+    secrets(&["password", "--password-stdin", "--new-password-stdin"], &both).expect(0);
+    secrets(&["unlock", "--password-stdin"], PASSWORD).expect(4);
+    secrets(&["unlock", "--password-stdin"], "another password").expect(0);
+    secrets(&["rotate", "--password-stdin"], "another password").expect(0);
+    home.run("alice", &["send", "bob@s1", "all is well", "--wait=server"]).expect(0);
+    let rest = tail.end();
+    for expected in ["Secret plans", "plan.txt", "\"erased\"", "all is well"] {
+        assert!(rest.contains(expected), "{expected}: {rest}");
+    }
+    assert!(!rest.contains("another password"), "{rest}");
+}
+
 #[test]
 fn what_is_written_offline_waits_and_is_sent_once() {
     let mut home = Home::open();
