@@ -16,7 +16,7 @@ use crate::people::People;
 use crate::platform;
 use crate::store::{NewRoom, OutboxRow, Store};
 use crate::{ClientError, view};
-use followed::{Followed, RoomState};
+use followed::{Followed, RoomState, Vouched};
 use keys::Keys;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,6 +27,8 @@ use tokio::sync::watch;
 
 /// Logs in one `Follow`: well below the frame's limit at the longest names there are.
 const FOLLOW_AT_ONCE: usize = 400;
+/// Why a room is stopped whose chain is not the one that an invitation vouches for.
+const ANOTHER_STORY: &str = "its server tells another story than it told whoever asked you in";
 /// A log that could not be followed is asked for again after this.
 const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
@@ -154,7 +156,8 @@ impl Engine {
         for stored in rooms {
             let mut room = RoomState::new(stored.genesis);
             room.members = stored.members.map(Arc::new).or(room.members);
-            (room.withdrawn, room.vouched) = (stored.withdrawn, stored.vouched);
+            room.withdrawn = stored.withdrawn;
+            room.vouched = stored.invited_by.zip(stored.vouched).map(|(by, (seq, hash))| Vouched { by, seq, hash });
             partners.extend(room.people());
             let ended = room.has_ended_for(engine.me());
             let log = engine.add_room(room);
@@ -342,23 +345,23 @@ impl Engine {
 
     /// Rooms that were pointed to: kept, then followed.
     async fn learn(&mut self, rooms: Vec<NewRoom>) -> Result<(), ClientError> {
-        let is_mine = |room: &NewRoom| room.genesis.as_direct().is_none_or(|direct| direct.has(self.me()));
-        // Of a known room an invitation may say more, and what has ended may go on.
-        let goes_on = |room: &NewRoom| match self.logs.get(&room.genesis.log()).and_then(|followed| followed.room.as_ref()) {
-            Some(known) => room.invited_by.is_some() || known.has_ended_for(self.me()),
-            None => true,
-        };
-        let rooms: Vec<NewRoom> = rooms.into_iter().filter(|room| is_mine(room) && goes_on(room)).collect();
+        let rooms = self.news(rooms).await?;
         if rooms.is_empty() {
             return Ok(());
         }
         let kept = rooms.clone();
         self.core.stored(move |store| store.learn_rooms(&kept)).await?;
         let mut logs = Vec::new();
-        for NewRoom { genesis, vouched, .. } in rooms {
+        for NewRoom { genesis, invited_by, vouched, stopped, .. } in rooms {
             let log = genesis.log();
-            if let Some(known) = self.logs.get_mut(&log).and_then(|followed| followed.room.as_mut()) {
+            let vouched = invited_by.zip(vouched).map(|(by, (seq, hash))| Vouched { by, seq, hash });
+            let followed = self.logs.entry(log.clone()).or_default();
+            if let Some(why) = stopped {
+                followed.stop(why);
+            }
+            if let Some(known) = &mut followed.room {
                 known.withdrawn = false;
+                known.vouched = vouched.or(known.vouched.take());
             } else {
                 let room = RoomState { vouched, ..RoomState::new(genesis) };
                 self.ask_newest(room.people());
@@ -368,6 +371,38 @@ impl Engine {
         }
         self.follow(logs);
         Ok(())
+    }
+
+    /// Those of the rooms of which something is said that is not known; and where what is vouched for is not what is here, why
+    /// they go no further.
+    async fn news(&self, rooms: Vec<NewRoom>) -> Result<Vec<NewRoom>, ClientError> {
+        let rooms: Vec<NewRoom> = rooms.into_iter().filter(|room| self.is_news(room)).collect();
+        let check = move |store: &Store| {
+            let checked = rooms.into_iter().map(|mut room| {
+                let log = room.genesis.log();
+                if let Some((seq, hash)) = room.vouched
+                    && store.hash_at(&log, seq)?.is_some_and(|here| here != hash)
+                {
+                    room.stopped = Some(ANOTHER_STORY.into());
+                }
+                Ok(room)
+            });
+            checked.collect()
+        };
+        self.core.stored(check).await
+    }
+
+    fn is_news(&self, room: &NewRoom) -> bool {
+        let Some(known) = self.logs.get(&room.genesis.log()).and_then(|followed| followed.room.as_ref()) else {
+            return room.genesis.as_direct().is_none_or(|direct| direct.has(self.me()));
+        };
+        match &room.invited_by {
+            // What has ended may go on.
+            _ if known.has_ended_for(self.me()) => true,
+            None => false,
+            // An invitation is for who is not in, and by somebody who is.
+            Some(by) => known.members.as_deref().is_none_or(|members| !members.has(self.me()) && members.person(by).is_some()),
+        }
     }
 
     /// Nothing more of a room is for this user. What is, has come before; of an invitation that came to nothing, not even that.
@@ -393,7 +428,7 @@ impl Engine {
         for room in &reply.rooms {
             self.follow_late(Some(room.genesis.log()));
         }
-        let rooms = reply.rooms.into_iter().map(|room| NewRoom { genesis: room.genesis, invited_by: None, title: None, vouched: None });
+        let rooms = reply.rooms.into_iter().map(|room| NewRoom::from(room.genesis));
         self.learn(rooms.collect()).await?;
         if !reply.more && matches!(self.asked.remove(&reply.req), Some(Asked::Rooms)) {
             // Frames are served in order: what comes before the answer to this is everything there was.

@@ -42,8 +42,19 @@ pub struct RoomState {
     pub members: Option<Arc<Members>>,
     /// Whether an invitation came to nothing, of which the entries that are here do not tell.
     pub withdrawn: bool,
-    /// An entry and the chain's hash there, as whoever asked in has seen it.
-    pub vouched: Option<(u64, Hash)>,
+    /// What whoever asked in has said of it.
+    pub vouched: Option<Vouched>,
+}
+
+/// An entry and the chain's hash there, as somebody has seen it.
+#[derive(Clone)]
+pub struct Vouched {
+    /// Who says so. Of those who never were there it means nothing.
+    pub by: UserName,
+    /// The entry.
+    pub seq: u64,
+    /// The hash.
+    pub hash: Hash,
 }
 
 impl RoomState {
@@ -111,6 +122,11 @@ impl Followed {
     /// Why it is not followed any further.
     pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
+    }
+
+    /// It goes no further.
+    pub fn stop(&mut self, why: String) {
+        self.stopped = Some(why);
     }
 
     /// Whether nothing of it is held back.

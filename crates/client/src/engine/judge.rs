@@ -36,8 +36,8 @@ pub(super) enum Found {
     Silent,
     /// Something to show as unreadable.
     Unreadable(String),
-    /// Somebody's keys are not here in the version that it needs.
-    Lacks(UserName),
+    /// Somebody's keys are not here in the version that it needs; and what is to be said if they do not come.
+    Lacks(UserName, String),
     /// The log is not what it should be.
     Stop(String),
 }
@@ -82,9 +82,10 @@ impl Judge {
         self.room.as_ref()?.members.as_deref()
     }
 
-    /// What an invitation has vouched for.
-    pub fn vouched(&self) -> Option<(u64, Hash)> {
-        self.room.as_ref()?.vouched
+    /// Whether the chain's hash at the last entry, `seq`, is not the one that one of the members has vouched for.
+    pub fn is_another_story(&self, seq: u64, hash: Hash) -> bool {
+        let vouched = self.room.as_ref().and_then(|room| room.vouched.as_ref()).filter(|vouched| vouched.seq == seq);
+        vouched.is_some_and(|vouched| vouched.hash != hash && self.members().is_some_and(|members| members.person(&vouched.by).is_some()))
     }
 
     /// The members, if the last entry has changed them.
@@ -126,15 +127,15 @@ impl Judge {
             Genesis::Direct(_) => return self.wrong_beginning(),
             Genesis::Group(group) => group.clone(),
         };
-        let Some(creator) = people.state(&group.creator) else { return Found::Lacks(group.creator) };
+        let Some(creator) = people.state(&group.creator) else { return lacks(&group.creator) };
         let begun = match check_past(&self.log, draft, &creator) {
             Ok(()) => Members::begin(&group, draft, &creator),
-            Err(DraftError::NotYet) => return Found::Lacks(group.creator),
+            Err(DraftError::NotYet) => return lacks(&group.creator),
             Err(_) => return self.wrong_beginning(),
         };
         match begun {
             Ok(members) => self.become_of(members),
-            Err(MembersError::NotYet(user)) => Found::Lacks(user),
+            Err(MembersError::NotYet(user)) => lacks(&user),
             Err(_) => self.wrong_beginning(),
         }
     }
@@ -154,7 +155,7 @@ impl Judge {
         if draft.kind != Kind::Sealed {
             match check_past(&self.log, draft, &author) {
                 Ok(()) => {}
-                Err(DraftError::NotYet) => return Found::Lacks(draft.author.clone()),
+                Err(DraftError::NotYet) => return lacks(&draft.author),
                 // Nobody may put what is not theirs onto this screen by way of the inbox.
                 Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
                 Err(error) => return Found::Unreadable(error.to_string()),
@@ -162,7 +163,7 @@ impl Judge {
         }
         match self.in_order(draft, &author) {
             Ok(()) => {}
-            Err(DraftError::NotYet) => return Found::Lacks(draft.author.clone()),
+            Err(DraftError::NotYet) => return lacks(&draft.author),
             Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
             Err(_) => {
                 return Found::Unreadable(format!("it was written on a device that {} had taken off the list by then", draft.author));
@@ -194,11 +195,14 @@ impl Judge {
         let Some(members) = self.members() else { return self.wrong_beginning() };
         match members.apply(seq, draft, author, |user| people.state(user)) {
             Ok(members) => self.become_of(members),
-            // The hub may know keys that are not here yet, by which it is right.
-            Err(error) => match error.rests_on() {
-                Some(user) => Found::Lacks(user.clone()),
-                None => Found::Unreadable(format!("{} has tried to change the group: {error}", draft.author)),
-            },
+            Err(error) => {
+                let why = format!("{} has tried to change the group: {error}", draft.author);
+                // The hub may have known keys that are not here yet, by which it was right.
+                match error.rests_on() {
+                    Some(user) => Found::Lacks(user.clone(), why),
+                    None => Found::Unreadable(why),
+                }
+            }
         }
     }
 
@@ -242,7 +246,7 @@ impl Judge {
         let is_group = self.room.as_ref().is_some_and(|room| room.genesis.as_group().is_some());
         let role = self.members().and_then(|members| members.person(&draft.author)).map(|person| person.role);
         let anybodys = is_group && role.is_some_and(|role| role != Role::Member);
-        Some(Erased { seq: erase.seq, by: draft.author.clone(), anybodys })
+        Some(Erased { seq: erase.seq, draft: erase.draft, by: draft.author.clone(), anybodys })
     }
 
     /// Whom an invitation asks into which group.
@@ -250,4 +254,9 @@ impl Judge {
         let invite: Invite = (draft.kind == Kind::Invite).then(|| cbor::decode(&draft.body, limits::DRAFT).ok())??;
         Some((self.room.as_ref()?.genesis.clone(), invite.user))
     }
+}
+
+/// It needs keys of somebody's that are not here.
+pub(super) fn lacks(user: &UserName) -> Found {
+    Found::Lacks(user.clone(), format!("the keys of {user} that it needs are not known"))
 }

