@@ -3,6 +3,9 @@
 //! Not here: sockets. The frames that "the server" sends are made below, from real keys and real chains.
 
 pub mod bench;
+mod changes;
+mod groups;
 mod people;
 mod receiving;
 mod sending;
+mod stays;

@@ -4,7 +4,7 @@ mod alice;
 mod hub;
 mod person;
 
-pub use alice::target;
+pub use alice::{invitation, reads, target};
 pub use hub::{Act, Hub, group, keys_entry};
 pub use person::{Person, Sealing, secrets, server_key};
 
@@ -12,7 +12,7 @@ use crate::ClientError;
 use crate::client::{shown, write};
 use crate::crypto::Crypto;
 use crate::engine::{Core, Engine};
-use crate::store::{Store, StoredRoom};
+use crate::store::{Store, StoredRoom, Trusted};
 use crate::view::{Event, Message, Status, Target};
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,16 +62,27 @@ impl Bench {
     /// The same, with something prepared on the server first.
     pub async fn with(prepare: impl FnOnce(&mut Hub, &Person, &Person)) -> Bench {
         let (alice, bob) = (Person::new("alice@s1", 0, 1).await, Person::new("bob@s2", 2, 3).await);
-        let folder = TempDir::new().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        store.begin_account(&alice.account, None).unwrap();
-        store.extend_chain(&alice.user, &alice.history).unwrap();
-        store.listed().unwrap();
         let mut hub = Hub::default();
         hub.reader = Some(alice.user.clone());
         hub.knows(&alice);
         hub.knows(&bob);
         prepare(&mut hub, &alice, &bob);
+        Bench::on_new_profile(alice, bob, hub).await
+    }
+
+    /// Alice has other keys and another device by now; all else is as it was.
+    pub async fn of(alice: Person, before: Bench) -> Bench {
+        let Bench { bob, mut hub, .. } = before;
+        hub.knows(&alice);
+        Bench::on_new_profile(alice, bob, hub).await
+    }
+
+    async fn on_new_profile(alice: Person, bob: Person, hub: Hub) -> Bench {
+        let folder = TempDir::new().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        store.begin_account(&alice.account, None).unwrap();
+        store.extend_chain(&alice.user, &alice.history).unwrap();
+        store.listed().unwrap();
         let (core, engine) = start(store).await;
         let mut bench = Bench { folder, alice, bob, core, engine, hub, submits: Vec::new(), followed: Vec::new(), held: Vec::new() };
         bench.answer().await;
@@ -149,6 +160,19 @@ impl Bench {
             }
             None => Refused { req, why: Code::NotFound.into(), log: None }.into(),
         }
+    }
+
+    /// A question about keys that was left open is answered.
+    pub async fn answers(&mut self, req: u32, user: &UserName, after: u64) {
+        let reply = self.chain_reply(req, user, after);
+        self.comes(vec![reply]).await.unwrap();
+    }
+
+    /// Alice accepts somebody's keys as they are.
+    pub fn accepts_key(&self, person: &Person) {
+        let trusted = Trusted { accepted: person.state.list.identity.fingerprint(), verified: None };
+        self.core.store.trust(&person.user, trusted).unwrap();
+        self.core.people().trust(&person.user, trusted);
     }
 
     /// Frames come; whatever is asked then is answered.

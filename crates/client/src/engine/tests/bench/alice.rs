@@ -2,11 +2,13 @@
 
 use super::{Act, Bench, Person};
 use crate::client::write;
+use crate::crypto::{Closed, Crypto, Invited, OpenJob, Opening};
 use crate::view::{Role, Target};
+use std::sync::Arc;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::{RoomRef, RoomsReply};
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
-use tidings_proto::{Content, Genesis, Hash, Kind, UserName, cbor};
+use tidings_proto::{Content, Genesis, Hash, Kind, LogName, UserName, cbor, limits};
 
 /// The conversation that a group is.
 pub fn target(genesis: &Genesis) -> Target {
@@ -20,17 +22,21 @@ impl Bench {
         self.core.store.rooms().unwrap().into_iter().map(|room| room.genesis).find(|genesis| genesis.room() == id).unwrap()
     }
 
-    /// Alice makes a group with these people in it, and nobody else's turn is left.
-    pub async fn makes(&mut self, title: &str, others: &[&Person]) -> Genesis {
+    /// Alice makes a group.
+    pub async fn makes(&mut self, title: &str) -> Genesis {
         let genesis = self.makes_offline(title);
         self.goes_on().await;
         self.settles().await;
-        for person in others {
-            self.asks(&genesis, &person.user, Role::Member).await;
-            self.settles().await;
-            let tip = self.hub.does(&genesis, person, Act::Join);
-            self.news(&genesis.log(), tip.seq).await;
-        }
+        genesis
+    }
+
+    /// Alice makes a group, asks bob in, and he comes.
+    pub async fn makes_with_bob(&mut self, title: &str) -> Genesis {
+        let genesis = self.makes(title).await;
+        self.asks(&genesis, &self.bob.user.clone(), Role::Member).await;
+        self.settles().await;
+        let tip = self.hub.does(&genesis, &self.bob, Act::Join);
+        self.news(&genesis.log(), tip.seq).await;
         genesis
     }
 
@@ -113,5 +119,28 @@ impl Bench {
     pub fn title(&self, genesis: &Genesis) -> String {
         let (title, tag) = self.kept(genesis).title.unwrap_or_default();
         self.core.crypto.out_of_rest(&genesis.log(), Some(tag), &title).ok().and_then(|content| content.title).unwrap_or_default()
+    }
+}
+
+/// What somebody makes of the sealed part of an invitation in their inbox.
+pub async fn invitation(hub: &super::Hub, to: &Person) -> Option<Invited> {
+    let log = LogName::Inbox(to.user.clone());
+    let draft = hub.drafts(&log).into_iter().rfind(|draft| draft.kind == Kind::Invitation)?;
+    let what = Closed::Invitation { author: hub.keys[&draft.author].clone(), invitation: cbor::decode(&draft.body, limits::DRAFT).unwrap() };
+    match Crypto::new(&to.account).unwrap().open(&OpenJob { log, seq: 1, draft, what }).await.unwrap() {
+        Opening::Invited(invited) => Some(invited),
+        _ => None,
+    }
+}
+
+/// What somebody makes of the newest entry of a room: its text, if it opens.
+pub async fn reads(hub: &super::Hub, genesis: &Genesis, person: &Person) -> Option<String> {
+    let draft = hub.drafts(&genesis.log()).pop()?;
+    let (author, members) = (hub.keys[&draft.author].clone(), Arc::new(hub.members(genesis)));
+    let what = Closed::Message { author, genesis: genesis.clone(), members, keys: Arc::new(hub.keys.clone()) };
+    let crypto = Crypto::new(&person.account).unwrap();
+    match crypto.open(&OpenJob { log: genesis.log(), seq: 1, draft, what }).await.unwrap() {
+        Opening::Message(kept) => Some(kept.opened.content.text),
+        _ => None,
     }
 }

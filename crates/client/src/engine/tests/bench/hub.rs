@@ -74,8 +74,12 @@ impl Hub {
 
     /// Takes a draft if an honest hub would.
     pub fn offer(&mut self, log: &LogName, draft: &Encoded<Draft>, genesis: Option<&Genesis>) -> Result<Tip, Refusal> {
-        if let (Some(genesis), 0) = (genesis, self.tip(log).seq) {
+        if let (Some(genesis), 0) = (genesis.filter(|genesis| genesis.as_direct().is_some()), self.tip(log).seq) {
             self.begin(genesis);
+        }
+        let (entries, _) = self.logs.entry(log.to_string()).or_insert((Vec::new(), Tip::EMPTY));
+        if let Some((entry, prev)) = entries.iter().find(|(entry, _)| entry.draft_hash() == draft.hash()) {
+            return Ok(chain::extend(log, &Tip { seq: entry.seq - 1, hash: *prev }, entry).unwrap());
         }
         let last = self.next_n(log, &draft.device) - 1;
         if draft.n != last + 1 {
@@ -122,7 +126,7 @@ impl Hub {
         1 + self.counted.get(&(log.clone(), *device)).copied().unwrap_or(0)
     }
 
-    /// A direct room with its first entry; or a group with it, as its creator has made it.
+    /// A direct room with its first entry.
     pub fn begin(&mut self, genesis: &Genesis) -> Tip {
         self.append(&genesis.log(), &genesis.as_direct().unwrap().draft())
     }
@@ -205,11 +209,21 @@ impl Hub {
 
     /// Somebody erases an entry: the erasure stands in the log, and a stub in the other's place.
     pub fn erases(&mut self, log: &LogName, by: &Person, seq: u64) -> Tip {
-        let draft = self.logs[&log.to_string()].0[seq as usize - 1].0.draft_hash();
-        let n = self.next_n(log, &by.device.public());
-        let erase = by.open(Kind::Erase, log, n, None, cbor::encode(&Erase { seq, draft }));
+        let tip = self.erases_only(log, by, seq, None);
         self.forget(log, seq);
-        self.append(log, &erase)
+        tip
+    }
+
+    /// The erasure stands in the log, and what it erases too; it may mean another draft than the one that is there.
+    pub fn erases_only(&mut self, log: &LogName, by: &Person, seq: u64, meant: Option<Hash>) -> Tip {
+        let draft = meant.unwrap_or(self.logs[&log.to_string()].0[seq as usize - 1].0.draft_hash());
+        let n = self.next_n(log, &by.device.public());
+        self.append(log, &by.open(Kind::Erase, log, n, None, cbor::encode(&Erase { seq, draft })))
+    }
+
+    /// A draft is left out: its number is used up, and it has no place.
+    pub fn skip(&mut self, log: &LogName, draft: &Draft) {
+        self.counted.insert((log.clone(), draft.device), draft.n);
     }
 
     /// A stub is what is left of an entry.
@@ -228,13 +242,13 @@ impl Hub {
                 self.numbers.len() - 1
             }
         } as u64;
-        let group = self.group_of(log);
+        let group = self.group_of(log).filter(|_| !self.shows_all);
         let reads = group.as_ref().zip(self.reader.as_ref()).and_then(|(group, reader)| self.members(group).reads(reader));
-        if group.is_some() && reads.is_none() && !self.shows_all {
+        if group.is_some() && reads.is_none() {
             return vec![Refused { req: 0, why: Code::Forbidden.into(), log: Some(log.clone()) }.into()];
         }
         let Some((entries, _)) = self.logs.get(&log.to_string()) else { return Vec::new() };
-        let until = reads.as_ref().and_then(|reads| reads.until).filter(|_| !self.shows_all);
+        let until = reads.as_ref().and_then(|reads| reads.until);
         let some = entries.iter().filter(|(entry, _)| entry.seq >= from && until.is_none_or(|until| entry.seq <= until));
         let mut frames: Vec<Frame> = vec![Named { number, log: log.clone() }.into()];
         let (mut items, mut first) = (Vec::new(), None);
@@ -242,7 +256,7 @@ impl Hub {
             first.get_or_insert(*prev);
             self.got += 1;
             let is_sealed = entry.draft().is_some_and(|draft| draft.kind == Kind::Sealed);
-            let is_hidden = is_sealed && !self.shows_all && reads.as_ref().is_some_and(|reads| !reads.covers(entry.seq));
+            let is_hidden = is_sealed && reads.as_ref().is_some_and(|reads| !reads.covers(entry.seq));
             let payload = if is_hidden { Payload::Stub(entry.draft_hash()) } else { entry.payload.clone() };
             let got = matches!(log, LogName::Public(_)).then_some(self.got);
             items.push(Item { entry: Entry { payload, ..entry.clone() }.encode(), got });
