@@ -64,7 +64,7 @@ async fn a_server_that_can_write_nothing_any_more_is_not_ready_and_can_be_stoppe
         code: None,
         device_name: None,
     };
-    let error = register(request).await.err().expect("what it does is not answered well");
+    let error = register(request).await.expect_err("what it does is not answered well");
     assert!(matches!(&error, ClientError::Refused(why) if why.code == Code::Internal), "{error}");
     tokio::time::timeout(PATIENCE, running.failed()).await.expect("it is noticed");
     assert!(get_at(server, "/readyz").await.starts_with("HTTP/1.1 503"));
