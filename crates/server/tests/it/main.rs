@@ -16,6 +16,7 @@ mod register;
 mod rekey;
 mod replica;
 mod rules;
+mod secrets;
 mod setup;
 mod spans;
 mod store_contract;

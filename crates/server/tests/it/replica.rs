@@ -1,9 +1,10 @@
 //! What a hub sends is believed as far as it can be verified, and no further.
 
+use crate::company::{Act, Group};
 use crate::support::{Home, Note, Person, direct, keys, public, server, sign, some_key};
 use bytes::Bytes;
 use tidings_proto::chain::{self, Tip};
-use tidings_proto::{Content, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, Signature, cbor, limits};
+use tidings_proto::{Content, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, Role, Signature, cbor, limits};
 use tidings_server::logs::{Reader, ReplicaError};
 
 /// Whatever a hub may choose to say: these drafts as the entries after `tip`.
@@ -398,4 +399,94 @@ async fn pages_that_share_a_commit_are_judged_as_if_they_came_one_by_one() {
     assert!(matches!(broken, Err(ReplicaError::Broken(_))), "{broken:?}");
     assert_eq!(home.logs.tip(&log).unwrap().seq, 2);
     assert!(matches!(home.logs.replicate_pages(&hub_name, &log, &[]).await, Err(ReplicaError::Broken(_))), "it has stopped");
+}
+
+/// The entry around any bytes in a draft's place.
+fn around(tip: Tip, draft: &[u8]) -> Bytes {
+    let mut out = Vec::new();
+    minicbor::Encoder::new(&mut out).map(3).unwrap().u8(0).unwrap().bytes(draft).unwrap();
+    minicbor::Encoder::new(&mut out).u8(1).unwrap().u64(tip.seq + 1).unwrap().u8(2).unwrap().u64(7).unwrap();
+    out.into()
+}
+
+/// A newer program's draft has its place in the chain, whatever it says; what has none stops its log, and no other.
+#[tokio::test]
+async fn what_cannot_be_read_is_a_stub_where_its_place_is_known_and_the_end_where_not() {
+    let (home, hub, zoe, _) = follower().await;
+    let log = public("s0");
+    for later in [&b"\xa1\x18\x63\x01"[..], b"\x80", b"no CBOR at all", b""] {
+        let before = home.logs.tip(&log).unwrap();
+        let entry = around(before, later);
+        let after = Tip { seq: before.seq + 1, hash: chain::hash(&log, &before.hash, before.seq + 1, 7, &Hash::of(later)) };
+        let (_, good) = told(&log, after, [zoe.post(before.seq + 1, "goes on")]);
+        let tip = give(&home, &log, before.hash, vec![entry, good[0].clone()]).await.unwrap();
+        assert_eq!(tip.seq, before.seq + 2);
+        let mine = home.read(&log).await.1;
+        assert_eq!(kept(&mine[before.seq as usize]), Payload::Stub(Hash::of(later)));
+        assert_eq!(mine[before.seq as usize + 1], good[0]);
+    }
+    let tip = home.logs.tip(&log).unwrap();
+    let (_, good) = told(&log, tip, [zoe.post(9, "before it")]);
+    let error = give(&home, &log, tip.hash, vec![good[0].clone(), Bytes::from_static(b"\xa1\x18\x63\x01")]).await.unwrap_err();
+    assert!(matches!(&error, ReplicaError::Broken(why) if why.contains("cannot be read")), "{error}");
+    assert_eq!(home.logs.tip(&log).unwrap().seq, tip.seq + 1, "what came before is kept");
+    let followed: Vec<LogName> = home.logs.replicas_from(&server("s0")).await.unwrap().into_iter().map(|(log, _)| log).collect();
+    assert_eq!(followed, [keys("s0")], "it is not asked for again and again");
+    drop(hub);
+}
+
+/// What the hub says about who is in counts as far as its authors have signed it and may do it.
+#[tokio::test]
+async fn a_groups_people_are_whom_its_entries_prove_and_nobody_else() {
+    let (home, hub, zoe, yan) = follower().await;
+    let alice = home.person("alice").await;
+    hub.knows(&home).await;
+    hub.copy(&home, &keys("s1")).await;
+    let mut group = Group::begun(&hub, &zoe, 1, &[&alice]).await;
+    let log = group.log();
+    let peer = tidings_server::logs::Origin::Peer(server("s0"));
+    let invitation = group.invitation(&zoe, 1, &alice, 10);
+    home.logs.append(peer, &alice.inbox(), invitation.bytes().clone(), None).await.unwrap();
+    home.copy(&hub, &log).await;
+    let people = || home.logs.people(&log).unwrap();
+    let before = people();
+    assert!(before.has(&alice.name) && before.epoch() == 2);
+    let invite = |by: &Person| group.draft(by, &Act::Invite(&yan.name, yan.fingerprint(), Role::Member));
+    let mut stale = group.clone();
+    stale.epoch -= 1;
+    let mut tip = hub.logs.tip(&log).unwrap();
+    for (what, bad) in [
+        ("by a member", invite(&alice)),
+        ("by somebody who is not in", invite(&yan)),
+        ("not signed", Encoded::new(Draft { sig: None, ..invite(&zoe).into_value() })),
+        ("signed by the hub's friend", invite(&zoe).into_value().signed(&log, sign(&yan.devices[0]))),
+        ("for another state", stale.draft(&zoe, &Act::Remove(&alice.name))),
+        ("a join of nobody who was asked", group.draft(&yan, &Act::Join)),
+        ("a message of somebody who is not in", group.draft(&yan, &Act::Say(b"x"))),
+        ("a message to other people", stale.draft(&alice, &Act::Say(b"x"))),
+        ("a second beginning", group.draft(&zoe, &Act::Begin)),
+        ("a kind of a later version", Encoded::new(Draft { kind: Kind::Later(99), ..invite(&zoe).into_value() })),
+    ] {
+        let (next, items) = told(&log, tip, [bad]);
+        assert_eq!(give(&home, &log, tip.hash, items).await.unwrap(), next, "{what}");
+        assert!(matches!(kept(home.read(&log).await.1.last().unwrap()), Payload::Stub(_)), "{what}");
+        assert_eq!(people(), before, "{what}");
+        tip = next;
+    }
+    // What is good counts, over all of that.
+    let removed = group.draft(&zoe, &Act::Remove(&alice.name));
+    let (next, items) = told(&log, tip, [removed.clone()]);
+    give(&home, &log, tip.hash, items).await.unwrap();
+    group.took(&removed);
+    assert!(!people().has(&alice.name) && people().epoch() == 3);
+    // Keys that are not here yet are waited for.
+    let xan = hub.person("xan").await;
+    let asked = group.draft(&zoe, &Act::Invite(&xan.name, xan.fingerprint(), Role::Member));
+    group.took(&asked);
+    let (_, items) = told(&log, next, [asked, group.draft(&xan, &Act::Join)]);
+    let waits = give(&home, &log, next.hash, items.clone()).await;
+    assert!(matches!(&waits, Err(ReplicaError::NotYet(user)) if *user == xan.name), "{waits:?}");
+    home.copy(&hub, &keys("s0")).await;
+    give(&home, &log, next.hash, items).await.unwrap();
+    assert!(people().has(&xan.name));
 }

@@ -4,15 +4,16 @@ use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::RoomRef;
+use tidings_proto::frame::{RoomRef, Secret};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
-    AccountRecord, Author, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, Questions, Queue, Range, Settled, Store,
-    StoreError,
+    AccountRecord, Author, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, People, Questions, Queue, Range, Settled,
+    Store, StoreError,
 };
 
 use crate::support::{public, server, user};
+use tidings_trust::Members;
 
 /// Opens the same store again and again: what was committed must be there.
 type Open<'a> = &'a dyn Fn() -> Arc<dyn Store>;
@@ -30,6 +31,7 @@ async fn contract(open: Open<'_>) {
     an_outbox_keeps_its_order_and_its_answers(open).await;
     changes_are_counted(open).await;
     rooms_keep_their_genesis_and_stopped_logs_stay_stopped(open).await;
+    what_changes_later_is_found_changed(open).await;
     a_closed_store_says_so(open).await;
 }
 
@@ -308,6 +310,59 @@ async fn rooms_keep_their_genesis_and_stopped_logs_stay_stopped(open: Open<'_>) 
     let logs = store.load().await.unwrap().logs;
     assert_eq!(logs.iter().map(|log| (log.number, log.stopped)).collect::<Vec<_>>(), [(1, false), (2, true), (3, false), (4, false)]);
     assert_eq!(logs[3], row);
+    store.close().await;
+}
+
+/// Entries that are forgotten, secrets that are changed, accounts that are closed, groups that are followed no more: each changes
+/// what it means, in the commit that says so, and nothing where it is not as it was thought to be.
+async fn what_changes_later_is_found_changed(open: Open<'_>) {
+    let store = open();
+    let (alice, bob) = (user("alice@s1"), user("bob@s1"));
+    let erase = |seq, stub: &'static str| Change::Erase { log: 1, seq, stub: stub.into() };
+    let entries = async |store: &Arc<dyn Store>, seqs: &[u64]| {
+        let asked = Questions { entries: seqs.iter().map(|seq| (1, *seq)).collect(), ..Questions::default() };
+        store.look_up(asked).await.unwrap().entries
+    };
+    assert_eq!(entries(&store, &[1, 2, 99]).await, [Some(body(1)), Some(body(2)), None]);
+    store.commit(vec![erase(2, "stub")]).await.unwrap();
+    assert!(store.commit(vec![erase(1, "stub"), erase(99, "stub")]).await.is_err(), "an entry that is not there");
+    let store = reopened(open, store).await;
+    assert_eq!(entries(&store, &[1, 2]).await, [Some(body(1)), Some("stub".into())]);
+    let placed = Questions { placed: vec![(1, author(1), 2)], ..Questions::default() };
+    assert_eq!(store.look_up(placed).await.unwrap().placed, [Some(("stub".into(), tip(2)))], "its number stays its author's");
+
+    let secrets = |who: &tidings_proto::UserName, version: u64, password: Option<&'static str>| Change::Secrets {
+        user: who.clone(),
+        password: password.map(Bytes::from),
+        recovery: None,
+        vault: format!("vault {version}").into(),
+        version,
+    };
+    for (what, change) in [
+        ("a version that is there", secrets(&alice, 1, None)),
+        ("a version too many", secrets(&alice, 3, None)),
+        ("nobody", secrets(&user("nobody@s1"), 1, None)),
+        ("an account that is not there", Change::Close(bob.clone())),
+    ] {
+        assert!(store.commit(vec![change]).await.is_err(), "{what}");
+    }
+    store.commit(vec![secrets(&alice, 2, None), secrets(&alice, 3, Some("p3"))]).await.unwrap();
+    let expected = AccountRecord { password: "p3".into(), recovery: "r".into(), vault: "vault 3".into(), vault_version: 3 };
+    assert_eq!((expected.of(Secret::Password), expected.of(Secret::Recovery)), (&"p3".into(), &"r".into()));
+    let asked = Questions { accounts: vec![alice.clone(), bob], ..Questions::default() };
+    assert_eq!(store.look_up(asked).await.unwrap().accounts, [Some(expected), None]);
+    store.commit(vec![Change::Close(alice.clone())]).await.unwrap();
+    assert!(store.account(alice).await.unwrap().is_none() && store.load().await.unwrap().registered.is_empty());
+
+    let direct = Genesis::direct(SuiteName::RsaJwe1, &user("alice@s1"), &user("bob@s2"));
+    let people: Arc<People> = Arc::new(Members::direct(direct.as_direct().unwrap()).into());
+    let changes = vec![Change::People { log: 4, people: people.clone() }, Change::Follow { log: 4, followed: false }];
+    store.commit(changes).await.unwrap();
+    let store = reopened(open, store).await;
+    let row = |logs: Vec<LogRow>| logs.into_iter().find(|row| row.number == 4).map(|row| (row.people, row.followed));
+    assert_eq!(row(store.load().await.unwrap().logs), Some((Some(people.clone()), false)));
+    store.commit(vec![Change::Follow { log: 4, followed: true }]).await.unwrap();
+    assert_eq!(row(store.load().await.unwrap().logs), Some((Some(people), true)));
     store.close().await;
 }
 

@@ -300,7 +300,8 @@ impl Home {
         self.logs.close().await;
         let keeper = keeper(self.folder.path(), self.name.as_str(), self.limits.clone());
         let (store, logs) = open(self.folder.path(), keeper, Arc::new(LocalBus::default())).await;
-        for (name, key) in &*self.peers.lock().unwrap() {
+        let peers = self.peers.lock().unwrap().clone();
+        for (name, key) in &peers {
             logs.know_peer(name, key).await.unwrap();
         }
         Home { logs, store, ..self }
