@@ -198,8 +198,10 @@ impl People {
             }
         }
         if let (Some(state), None) = (&learned.state, self.trusted.get(user)) {
+            // One's own keys are here before anything is decided: what comes after them was not seen first.
+            let first = known.map_or(state, |known| &*known.state);
             let verified = self.compared.get(user).copied();
-            learned.trusted = Some(Trusted { accepted: state.list.identity.fingerprint(), verified });
+            learned.trusted = Some(Trusted { accepted: first.list.identity.fingerprint(), verified });
         }
         learned
     }
