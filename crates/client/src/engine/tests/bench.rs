@@ -22,14 +22,16 @@ use tidings_proto::frame::{
     Submit, Vault, VaultGet,
 };
 use tidings_proto::{Code, Content, Entry, Frame, Genesis, LogName, Refusal, SuiteName, UserName};
+use tidings_trust::Fingerprint;
 
 /// RSA test keys of the e2ee crate.
-pub const KEYS: [&[u8]; 5] = [
+pub const KEYS: [&[u8]; 6] = [
     include_bytes!("../../../../e2ee/tests/keys/a.pk8"),
     include_bytes!("../../../../e2ee/tests/keys/b.pk8"),
     include_bytes!("../../../../e2ee/tests/keys/c.pk8"),
     include_bytes!("../../../../e2ee/tests/keys/d.pk8"),
     include_bytes!("../../../../e2ee/tests/keys/large.pk8"),
+    include_bytes!("../../../../e2ee/tests/keys/e.pk8"),
 ];
 
 /// The direct room of two people.
@@ -170,7 +172,12 @@ impl Bench {
 
     /// Alice accepts somebody's keys as they are.
     pub fn accepts_key(&self, person: &Person) {
-        let trusted = Trusted { accepted: person.state.list.identity.fingerprint(), verified: None };
+        self.trusts(person, person.state.list.identity.fingerprint(), None);
+    }
+
+    /// Alice has accepted one of somebody's identities, and perhaps compared one.
+    pub fn trusts(&self, person: &Person, accepted: Fingerprint, verified: Option<Fingerprint>) {
+        let trusted = Trusted { accepted, verified };
         self.core.store.trust(&person.user, trusted).unwrap();
         self.core.people().trust(&person.user, trusted);
     }

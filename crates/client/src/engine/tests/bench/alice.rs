@@ -126,7 +126,8 @@ impl Bench {
 pub async fn invitation(hub: &super::Hub, to: &Person) -> Option<Invited> {
     let log = LogName::Inbox(to.user.clone());
     let draft = hub.drafts(&log).into_iter().rfind(|draft| draft.kind == Kind::Invitation)?;
-    let what = Closed::Invitation { author: hub.keys[&draft.author].clone(), invitation: cbor::decode(&draft.body, limits::DRAFT).unwrap() };
+    let what =
+        Closed::Invitation { author: hub.keys[&draft.author].clone(), invitation: cbor::decode(&draft.body, limits::DRAFT).unwrap() };
     match Crypto::new(&to.account).unwrap().open(&OpenJob { log, seq: 1, draft, what }).await.unwrap() {
         Opening::Invited(invited) => Some(invited),
         _ => None,
