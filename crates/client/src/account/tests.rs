@@ -2,6 +2,8 @@
 //!
 //! The cryptography is the real one, on both sides.
 
+mod book;
+
 use super::*;
 use crate::driver::tests::{Socket, greet, next, send};
 use ed25519_dalek::SigningKey;
@@ -13,7 +15,7 @@ use rand_core::OsRng;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
-use tidings_proto::frame::{ChainReply, Item, LoginReply, Ready, Refused, RegisterReply, Vault};
+use tidings_proto::frame::{ChainReply, Done, Item, LoginReply, Ready, Refused, RegisterReply, Vault, VaultPut};
 use tidings_proto::{Hash, Payload, draft};
 use tidings_trust::login::{OpaqueSuite, credential_id};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,6 +37,9 @@ struct Accounts {
     password: Option<ServerRegistration<OpaqueSuite>>,
     recovery: Option<ServerRegistration<OpaqueSuite>>,
     vault: Bytes,
+    vault_version: u64,
+    /// What other devices make of the vault just before this one writes it, one after the other.
+    rivals: VecDeque<Rival>,
     chain: Vec<Encoded<Draft>>,
     newest: Option<KeyState>,
     fates: VecDeque<Fate>,
@@ -42,6 +47,9 @@ struct Accounts {
     quicker: Option<Encoded<Draft>>,
     asked: usize,
 }
+
+/// Makes the next vault of the one there is and its version.
+type Rival = Box<dyn FnOnce(u64, &Bytes) -> Bytes + Send>;
 
 type Shared = Arc<Mutex<Accounts>>;
 
@@ -67,6 +75,8 @@ async fn start() -> Server {
         password: None,
         recovery: None,
         vault: Bytes::new(),
+        vault_version: 1,
+        rivals: VecDeque::new(),
         chain: Vec::new(),
         newest: None,
         fates: VecDeque::new(),
@@ -92,6 +102,23 @@ impl Accounts {
         self.newest = Some(KeyState::apply(self.newest.as_ref(), &log, seq, &draft, None).map_err(|_| Code::Conflict)?);
         self.chain.push(draft);
         Ok(seq)
+    }
+
+    fn vault(&self, req: u32) -> Vault {
+        Vault { req, version: self.vault_version, vault: self.vault.clone() }
+    }
+
+    /// Takes a vault that follows the one there is; another device may be quicker.
+    fn put(&mut self, put: VaultPut) -> Frame {
+        if let Some(rival) = self.rivals.pop_front() {
+            self.vault = rival(self.vault_version, &self.vault);
+            self.vault_version += 1;
+        }
+        if put.version != self.vault_version + 1 {
+            return Refused { req: put.req, why: Code::Conflict.into(), log: None }.into();
+        }
+        (self.vault, self.vault_version) = (put.vault, put.version);
+        Done { req: put.req }.into()
     }
 
     /// What becomes of a draft: the answer, or none.
@@ -167,8 +194,16 @@ async fn guest(tcp: TcpStream, accounts: &Shared) -> Option<()> {
             Frame::LoginFinish(finish) => {
                 let ke3 = CredentialFinalization::deserialize(&finish.ke3).unwrap();
                 login.take().unwrap().finish(ke3, parameters(&opaque_context(&transcript))).unwrap();
-                let vault = accounts.lock().unwrap().vault.clone();
-                send(&mut socket, Vault { req: finish.req, version: 1, vault }).await?;
+                let vault = accounts.lock().unwrap().vault(finish.req);
+                send(&mut socket, vault).await?;
+            }
+            Frame::VaultGet(get) => {
+                let vault = accounts.lock().unwrap().vault(get.req);
+                send(&mut socket, vault).await?;
+            }
+            Frame::VaultPut(put) => {
+                let answer = accounts.lock().unwrap().put(put);
+                send(&mut socket, answer).await?;
             }
             Frame::Chain(chain) => {
                 let items: Vec<Item> = {
