@@ -8,12 +8,12 @@ pub use alice::{invitation, reads, target};
 pub use hub::{Act, Hub, group, keys_entry};
 pub use person::{Person, Sealing, secrets, server_key};
 
-use crate::ClientError;
 use crate::client::{shown, write};
 use crate::crypto::Crypto;
 use crate::engine::{Core, Engine};
 use crate::store::{Store, StoredRoom, Trusted};
 use crate::view::{Event, Message, Status, Target};
+use crate::{Client, ClientError};
 use std::sync::Arc;
 use std::time::Instant;
 use tempfile::TempDir;
@@ -105,6 +105,14 @@ impl Bench {
         drop((core, engine));
         let (core, engine) = start(Store::open(folder.path()).unwrap()).await;
         Bench { folder, alice, bob, core, engine, hub, submits: Vec::new(), followed: Vec::new(), held: Vec::new() }
+    }
+
+    /// The process ends, and a front end opens the profile without a link.
+    pub fn opened(self) -> (TempDir, Client) {
+        self.core.store.close();
+        drop((self.core, self.engine));
+        let client = Client::open(self.folder.path()).unwrap();
+        (self.folder, client)
     }
 
     /// The link ends, and another one comes up; the process stays.
