@@ -24,6 +24,14 @@ pub(super) enum Hindrance {
     Never(String, &'static str),
 }
 
+/// A room as it stands.
+struct Room {
+    genesis: Genesis,
+    members: Arc<Members>,
+    /// What was last seen of it.
+    tip: (u64, Hash),
+}
+
 impl From<ClientError> for Hindrance {
     fn from(error: ClientError) -> Hindrance {
         let code = match error {
@@ -57,7 +65,7 @@ impl Engine {
     }
 
     fn message(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
-        let (genesis, members, tip) = self.room_of(row)?;
+        let Room { genesis, members, tip } = self.room_of(row)?;
         let me = self.me().clone();
         match members.person(&me).map(|person| person.standing) {
             Some(Standing::In) => {}
@@ -83,7 +91,7 @@ impl Engine {
     }
 
     /// The room that a row is for, its members, and its tip. Later while it is about to change by this device.
-    fn room_of(&self, row: &OutboxRow) -> Result<(Genesis, Arc<Members>, (u64, Hash)), Hindrance> {
+    fn room_of(&self, row: &OutboxRow) -> Result<Room, Hindrance> {
         let followed = self.logs.get(&row.log).ok_or(Hindrance::Later)?;
         if let Some(why) = followed.stopped() {
             return Err(Hindrance::Never(format!("this conversation is stopped: {why}"), Code::Conflict.name()));
@@ -94,7 +102,7 @@ impl Engine {
         let room = followed.room.as_ref().ok_or(Hindrance::Later)?;
         let members = room.members.clone().ok_or(Hindrance::Later)?;
         let tip = followed.tip();
-        Ok((room.genesis.clone(), members, (tip.seq, tip.hash)))
+        Ok(Room { genesis: room.genesis.clone(), members, tip: (tip.seq, tip.hash) })
     }
 
     /// Everybody's keys, of whom the server has told the same story on this link as before.
@@ -129,7 +137,7 @@ impl Engine {
 
     /// A change of a group's members, made of what the row wants and of how the group stands.
     fn change(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
-        let (_, members, _) = self.room_of(row)?;
+        let members = self.room_of(row)?.members;
         let prev = members.last();
         let body = match row.kind {
             Kind::Invite => {
@@ -197,8 +205,12 @@ impl Engine {
         for user in std::mem::take(&mut self.maybe_lost) {
             let state = self.core.people().state(&user);
             let keys = |about: &UserName| state.clone().filter(|_| *about == user);
-            let rooms: Vec<LogName> =
-                self.logs.iter().filter(|(_, followed)| is_lost_to(followed, self.me(), &user, &keys)).map(|(log, _)| log.clone()).collect();
+            let rooms: Vec<LogName> = self
+                .logs
+                .iter()
+                .filter(|(_, followed)| is_lost_to(followed, self.me(), &user, &keys))
+                .map(|(log, _)| log.clone())
+                .collect();
             for log in rooms {
                 if self.removing.insert((log.clone(), user.clone())) {
                     let remove = cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() });

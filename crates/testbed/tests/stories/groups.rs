@@ -201,9 +201,11 @@ async fn what_is_erased_is_gone_for_everybody() {
     alice.is_sent(erased).await;
     for person in [&alice, &bob, &carol] {
         person.hears_exactly(&group, &[]).await;
-        let events = person.messages(&group).await.into_iter().filter(|message| {
-            message.event == Some(Event::Erased) && !matches!(message.status, Status::Failed { .. })
-        });
+        let events = person
+            .messages(&group)
+            .await
+            .into_iter()
+            .filter(|message| message.event == Some(Event::Erased) && !matches!(message.status, Status::Failed { .. }));
         assert_eq!(events.count(), 2, "{} is told who has erased", person.name);
     }
     // The same in a direct conversation and in the public chat.

@@ -134,14 +134,20 @@ async fn who_began_anew_may_be_asked_in_again_and_reads_from_then_on() {
     bench.asks(&group, &bob.user, Role::Member).await;
     bench.settles().await;
     let status = bench.screen(&target(&group)).pop().unwrap().status;
-    assert!(matches!(&status, Status::Failed { code: Some(code), .. } if code == "KeyChanged"), "not before alice has accepted: {status:?}");
+    assert!(
+        matches!(&status, Status::Failed { code: Some(code), .. } if code == "KeyChanged"),
+        "not before alice has accepted: {status:?}"
+    );
     bench.accepts_key(&bob);
     bench.asks(&group, &bob.user, Role::Member).await;
     bench.settles().await;
     bench.hub.does(&group, &bob, Act::Join);
     bench.hub.says(&group, &bob, "now it is me").await;
     bench.all_of(&group.log()).await;
-    assert_eq!(bench.lines(&target(&group)).iter().filter(|line| line.starts_with("bob@s2: ")).collect::<Vec<_>>(), ["bob@s2: now it is me"]);
+    assert_eq!(
+        bench.lines(&target(&group)).iter().filter(|line| line.starts_with("bob@s2: ")).collect::<Vec<_>>(),
+        ["bob@s2: now it is me"]
+    );
 }
 
 #[tokio::test]

@@ -163,8 +163,12 @@ impl<'a> Judge<'a> {
     fn in_room(&self, seq: u64, draft: &Encoded<Draft>) -> Verdict {
         let Some(people) = &self.people else { return Verdict::Broken("it goes on before it has begun".into()) };
         match draft.kind {
-            // Who has written it is proved inside, to those who can open it.
-            Kind::Sealed if people.has(&draft.author) && draft.epoch == Some(people.epoch()) => Verdict::Good,
+            // Who has written it is proved inside, to those who can open it; and they ask this server for the author's keys, so it
+            // is not told of before these are here.
+            Kind::Sealed if people.has(&draft.author) && draft.epoch == Some(people.epoch()) => match self.state(&draft.author) {
+                Some(author) if draft.list <= author.list.version => Verdict::Good,
+                _ => Verdict::NotYet(draft.author.clone()),
+            },
             Kind::Erase => self.erase(draft),
             kind if kind.is_membership() => {
                 let author = match self.signed(draft) {
