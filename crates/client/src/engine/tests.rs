@@ -5,6 +5,7 @@
 pub mod bench;
 mod changes;
 mod groups;
+mod interleavings;
 mod people;
 mod receiving;
 mod sending;
