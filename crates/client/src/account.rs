@@ -18,7 +18,7 @@ use tidings_e2ee::opaque::{self, ExportKey, OpaqueError};
 use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::{DeviceSecret, RecoveryCode as Words, Unlocked};
 use tidings_proto::frame::{Accepted, Chain, LoginFinish, LoginStart, RegisterFinish, RegisterStart, Secret, Submit};
-use tidings_proto::{Code, Draft, Encoded, Entry, Frame, Kind, LogName, Refusal, UserName};
+use tidings_proto::{Code, Draft, Encoded, Entry, Frame, Hash, Kind, LogName, Refusal, UserName};
 use tidings_trust::KeyState;
 use tidings_trust::login::opaque_context;
 use zeroize::Zeroizing;
@@ -243,6 +243,8 @@ async fn unlock(link: &mut Link, user: &UserName, secret: Secret, text: Zeroizin
 struct History {
     newest: Option<KeyState>,
     links: Vec<(u64, Encoded<Draft>)>,
+    /// Each device list's place and hash.
+    lists: Vec<(u64, Hash)>,
 }
 
 impl History {
@@ -263,12 +265,24 @@ impl History {
                 }
                 let next = KeyState::apply(self.newest.as_ref(), &log, entry.seq, draft, Some(&link.server_key))
                     .map_err(|error| refused(error.to_string()))?;
+                self.lists.push((next.seq, next.list_hash));
                 self.newest = Some(next);
                 self.links.push((entry.seq, draft.clone()));
             }
             if !reply.more || reply.items.is_empty() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Whether it goes on from what this device has seen of it: a server may not show an older one, nor another.
+    fn continues(&self, pinned: Option<&KeyState>) -> Result<(), ClientError> {
+        match pinned.filter(|pinned| !self.lists.contains(&(pinned.seq, pinned.list_hash))) {
+            None => Ok(()),
+            Some(pinned) => Err(ClientError::KeyChanged {
+                user: pinned.list.user.clone(),
+                why: "the server now shows another key history than the one that was seen first".into(),
+            }),
         }
     }
 }

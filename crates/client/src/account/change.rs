@@ -14,6 +14,7 @@ use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::{AccountSecrets, DeviceSecret, RecoveryCode as Words, Unlocked};
 use tidings_proto::frame::{Accepted, Rekey, RekeyStart, Secret};
 use tidings_proto::{DeviceKey, Draft, Encoded, Frame, UserName};
+use tidings_trust::KeyState;
 use zeroize::Zeroizing;
 
 /// What is to become of an account.
@@ -42,6 +43,8 @@ pub struct By<'a> {
     pub user: &'a UserName,
     /// The device.
     pub device: &'a DeviceSecret,
+    /// What the device has seen of the account's key history.
+    pub pinned: Option<Arc<KeyState>>,
 }
 
 /// Only opens the account anew: what another device has changed is known here after it.
@@ -50,6 +53,7 @@ pub async fn open_again(by: &By<'_>, password: Zeroizing<String>) -> Result<Acco
     let (unlocked, _) = unlock(&mut link, by.user, Secret::Password, password).await?;
     let mut history = History::default();
     history.fetch(&mut link, by.user).await?;
+    history.continues(by.pinned.as_deref())?;
     link.writer.close().await;
     let checked = heavy(move || async move {
         let newest = history.newest.as_ref().ok_or(AccountError::NotOurKeys)?;
@@ -64,6 +68,7 @@ pub async fn change(by: &By<'_>, password: Zeroizing<String>, change: Change) ->
     let (unlocked, old) = unlock(&mut link, by.user, Secret::Password, password).await?;
     let mut history = History::default();
     history.fetch(&mut link, by.user).await?;
+    history.continues(by.pinned.as_deref())?;
     let (password, words) = match &change {
         Change::Revoke(_) | Change::Rotate => (None, Some(joined(&Words::generate()))),
         Change::Password(password) if password.is_empty() => return Err(ClientError::EmptyPassword),

@@ -5,7 +5,7 @@ use crate::account::change::{By, Change, change, open_again};
 use crate::account::{book, dial};
 use crate::store::Trusted;
 use crate::view::{Comparison, Device, Link, Notice};
-use crate::{ClientError, RecoveryCode, Zeroizing};
+use crate::{ClientError, Endpoint, RecoveryCode, Zeroizing};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tidings_e2ee::AccountSecrets;
@@ -139,17 +139,22 @@ impl Client {
     /// Gets what another device has changed.
     pub async fn unlock(&self, password: Zeroizing<String>) -> Result<(), ClientError> {
         let endpoint = self.endpoint();
-        let by = By { endpoint: &endpoint, user: self.inner.core.me(), device: self.inner.core.crypto.device_secret() };
+        let by = self.by(&endpoint);
         let secrets = open_again(&by, password).await?;
         self.use_secrets(secrets).await
     }
 
     async fn changed(&self, password: Zeroizing<String>, what: Change) -> Result<Option<RecoveryCode>, ClientError> {
         let endpoint = self.endpoint();
-        let by = By { endpoint: &endpoint, user: self.inner.core.me(), device: self.inner.core.crypto.device_secret() };
+        let by = self.by(&endpoint);
         let changed = change(&by, password, what).await?;
         self.use_secrets(changed.secrets).await?;
         Ok(changed.recovery)
+    }
+
+    fn by<'a>(&'a self, endpoint: &'a Endpoint) -> By<'a> {
+        let (user, pinned) = (self.inner.core.me(), self.inner.core.people().state(self.inner.core.me()));
+        By { endpoint, user, device: self.inner.core.crypto.device_secret(), pinned }
     }
 
     /// Keeps other secrets, and starts the link anew: what could not be opened is asked for again.

@@ -24,8 +24,13 @@ pub(super) enum Hindrance {
     Never(String, &'static str),
 }
 
-/// What names a room, its members, and the last entry that is here with the chain's hash there.
-type RoomNow = (Genesis, Arc<Members>, (u64, Hash));
+/// A room as it stands.
+struct Room {
+    genesis: Genesis,
+    members: Arc<Members>,
+    /// What was last seen of it.
+    tip: (u64, Hash),
+}
 
 impl From<ClientError> for Hindrance {
     fn from(error: ClientError) -> Hindrance {
@@ -60,7 +65,7 @@ impl Engine {
     }
 
     fn message(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
-        let (genesis, members, tip) = self.room_of(row)?;
+        let Room { genesis, members, tip } = self.room_of(row)?;
         let me = self.me().clone();
         match members.person(&me).map(|person| person.standing) {
             Some(Standing::In) => {}
@@ -86,7 +91,7 @@ impl Engine {
     }
 
     /// The room that a row is for, its members, and its tip. Later while it is about to change by this device.
-    fn room_of(&self, row: &OutboxRow) -> Result<RoomNow, Hindrance> {
+    fn room_of(&self, row: &OutboxRow) -> Result<Room, Hindrance> {
         let followed = self.logs.get(&row.log).ok_or(Hindrance::Later)?;
         if let Some(why) = followed.stopped() {
             return Err(Hindrance::Never(format!("this conversation is stopped: {why}"), Code::Conflict.name()));
@@ -97,7 +102,7 @@ impl Engine {
         let room = followed.room.as_ref().ok_or(Hindrance::Later)?;
         let members = room.members.clone().ok_or(Hindrance::Later)?;
         let tip = followed.tip();
-        Ok((room.genesis.clone(), members, (tip.seq, tip.hash)))
+        Ok(Room { genesis: room.genesis.clone(), members, tip: (tip.seq, tip.hash) })
     }
 
     /// Everybody's keys, of whom the server has told the same story on this link as before.
@@ -132,7 +137,7 @@ impl Engine {
 
     /// A change of a group's members, made of what the row wants and of how the group stands.
     fn change(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
-        let (_, members, _) = self.room_of(row)?;
+        let members = self.room_of(row)?.members;
         let prev = members.last();
         let body = match row.kind {
             Kind::Invite => {

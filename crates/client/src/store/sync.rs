@@ -180,8 +180,9 @@ impl Store {
     /// All rooms.
     pub fn rooms(&self) -> Result<Vec<StoredRoom>, ClientError> {
         self.read(|db| {
-            let mut query =
-                db.prepare_cached("SELECT genesis, members, title, tag, invited_by, vouched, vouched_hash, withdrawn FROM rooms ORDER BY log")?;
+            let mut query = db.prepare_cached(
+                "SELECT genesis, members, title, tag, invited_by, vouched, vouched_hash, withdrawn FROM rooms ORDER BY log",
+            )?;
             let mut rows = query.query([])?;
             let mut out = Vec::new();
             while let Some(row) = rows.next()? {
