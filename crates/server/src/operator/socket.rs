@@ -2,7 +2,9 @@
 
 use super::{Answer, Ask, answer};
 use crate::host::Host;
+use std::fs::File;
 use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use tokio::sync::Semaphore;
 pub const SOCKET: &str = "operator.sock";
 /// Bytes of a question; far more than the longest name takes.
 const LONGEST_QUESTION: u64 = 4 * 1024;
+/// Bytes in the name of a socket (`sun_path`, without the NUL).
+const LONGEST_NAME: usize = 107;
 /// Bytes of one line of an answer.
 const LONGEST_ANSWER: u64 = 64 * 1024;
 /// Whoever asks has so long to say what, and to take the answer.
@@ -47,11 +51,12 @@ pub enum AskError {
 
 /// Asks the server that runs on the folder `data`; `take` is given the lines of the answer.
 pub async fn ask(data: &Path, ask: &Ask, mut take: impl FnMut(Answer)) -> Result<(), AskError> {
-    let path = data.join(SOCKET);
-    let stream = UnixStream::connect(&path).await.map_err(|source| match source.kind() {
+    let cannot = |source: std::io::Error| match source.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => AskError::NotRunning(data.to_owned()),
-        _ => AskError::Socket { path: path.clone(), source },
-    })?;
+        _ => AskError::Socket { path: data.join(SOCKET), source },
+    };
+    let near = Near::to(data).map_err(cannot)?;
+    let stream = UnixStream::connect(near.socket()).await.map_err(cannot)?;
     let broken = |error: std::io::Error| AskError::Broken(error.to_string());
     let (read, mut write) = stream.into_split();
     write.write_all(&line(ask)).await.map_err(broken)?;
@@ -73,6 +78,28 @@ pub async fn ask(data: &Path, ask: &Ask, mut take: impl FnMut(Answer)) -> Result
     }
 }
 
+/// A folder by a short way: the name of a socket has 107 bytes at most, and that of a folder may have more.
+enum Near {
+    /// Its own name is short enough.
+    Named(PathBuf),
+    /// Open, and called by the number of its descriptor (Linux).
+    Open(File),
+}
+
+impl Near {
+    fn to(folder: &Path) -> std::io::Result<Near> {
+        let is_short = folder.join(SOCKET).as_os_str().len() <= LONGEST_NAME;
+        if is_short { Ok(Near::Named(folder.to_owned())) } else { Ok(Near::Open(File::open(folder)?)) }
+    }
+
+    fn socket(&self) -> PathBuf {
+        match self {
+            Near::Named(folder) => folder.join(SOCKET),
+            Near::Open(folder) => PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())),
+        }
+    }
+}
+
 /// Listens in the folder `data`, which this process holds the lock of. The operator alone may connect.
 pub(crate) fn listen(data: &Path) -> std::io::Result<UnixListener> {
     let path = data.join(SOCKET);
@@ -80,7 +107,7 @@ pub(crate) fn listen(data: &Path) -> std::io::Result<UnixListener> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
+    let listener = UnixListener::bind(Near::to(data)?.socket())?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }

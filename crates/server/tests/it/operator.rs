@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tidings_proto::Code;
 use tidings_server::operator::{Answer, Ask, AskError, Issued, LONGEST, MOST_USES, PeerStanding, SOCKET, UserState, ask};
-use tidings_server::{Config, Peer, Registration, Running, Server};
+use tidings_server::{Config, Peer, Registration, Running, Server, StartError};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -201,8 +201,27 @@ async fn the_socket_is_the_operators_alone_and_goes_with_the_server() {
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(all(folder.path(), Ask::Users).await.is_ok());
 
+    // One server a folder: the second says so, and the first goes on.
+    let second = Server::start(config(folder.path(), Registration::Open)).await.err().expect("no second server");
+    assert!(matches!(second, StartError::FolderInUse(_)) && second.to_string().contains("--data"), "{second}");
+    assert!(all(folder.path(), Ask::Users).await.is_ok());
     server.stop().await;
     assert!(!socket.exists());
     let again = Server::start(config(folder.path(), Registration::Open)).await.unwrap();
     again.stop().await;
+}
+
+/// The name of a socket has 107 bytes at most; that of a folder may have more.
+#[tokio::test]
+async fn a_server_in_a_folder_far_down_can_be_asked_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().as_os_str().len() + 1 + 1 + SOCKET.len(); // two slashes
+    for length in [106, 107, 108, 200] {
+        let data = folder.path().join("x".repeat(length - own));
+        assert!(matches!(all(&data, Ask::Users).await, Err(AskError::NotRunning(_))), "{length}");
+        let server = Server::start(config(&data, Registration::Open)).await.unwrap();
+        assert!(all(&data, Ask::Users).await.is_ok(), "{length}");
+        server.stop().await;
+        assert!(!data.join(SOCKET).exists(), "{length}");
+    }
 }
