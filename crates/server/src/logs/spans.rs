@@ -103,3 +103,58 @@ impl Sight {
 pub fn stub_of(entry: &Entry) -> Entry {
     Entry { payload: Payload::Stub(entry.draft_hash()), ..entry.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidings_proto::{DeviceKey, Draft, Encoded, Hash};
+    use tidings_trust::members::Stay;
+
+    fn sight(stays: &[(u64, Option<u64>)], until: Option<u64>) -> Sight {
+        Sight::Spans(Reads { stays: stays.iter().map(|(from, until)| Stay { from: *from, until: *until }).collect(), until })
+    }
+
+    fn item(seq: u64) -> Item {
+        let author = "alice@s1".parse().unwrap();
+        let draft =
+            Draft { device: DeviceKey([1; 32]), n: seq, author, list: 1, epoch: None, kind: Kind::Sealed, body: vec![7].into(), sig: None };
+        Item { entry: Entry { seq, at: 0, payload: Payload::Draft(Encoded::new(draft)) }.encode(), got: None }
+    }
+
+    /// The entries of a page that a reader sees: those that are whole, and the last.
+    fn seen(sight: &Sight, entries: std::ops::RangeInclusive<u64>, tip: u64) -> (Vec<u64>, Option<u64>) {
+        let (items, last) = sight.of(entries.map(item).collect(), tip).unwrap();
+        let entries = items.iter().map(|item| Entry::read(&item.entry).unwrap());
+        (entries.filter(|entry| entry.draft().is_some()).map(|entry| entry.seq).collect(), last)
+    }
+
+    /// A page may hold what is durable already and not told yet: who may read that, nobody can say.
+    #[test]
+    fn what_comes_after_the_tip_is_not_given_out() {
+        let goes_on = sight(&[(5, None)], None);
+        assert!(goes_on.has_all(5, 7, 7) && goes_on.has_all(6, 7, 8));
+        assert!(!goes_on.has_all(6, 8, 7) && !goes_on.has_all(4, 7, 7));
+        assert_eq!(seen(&goes_on, 6..=8, 7), (vec![6, 7], Some(7)));
+        assert_eq!(seen(&goes_on, 8..=9, 7), (vec![], None));
+        assert!(Sight::Whole.has_all(1, 9, 7), "in a log that everybody reads there is nothing to be said");
+    }
+
+    #[test]
+    fn two_stays_are_two_spans_and_the_last_ends() {
+        let twice = sight(&[(2, Some(3)), (6, Some(7))], Some(7));
+        assert!(twice.has_all(2, 3, 9) && twice.has_all(6, 7, 9));
+        assert!(!twice.has_all(3, 6, 9) && !twice.has_all(2, 7, 9) && !twice.has_all(7, 8, 9));
+        assert_eq!(seen(&twice, 1..=9, 9), (vec![2, 3, 6, 7], Some(7)));
+        let asked = sight(&[], None);
+        assert!(!asked.has_all(1, 1, 9));
+        assert_eq!(seen(&asked, 1..=3, 9), (vec![], Some(3)));
+    }
+
+    #[test]
+    fn what_is_withheld_hashes_as_what_it_stands_for() {
+        let (items, _) = sight(&[], None).of(vec![item(1)], 1).unwrap();
+        let (stub, whole) = (Entry::read(&items[0].entry).unwrap(), Entry::read(&item(1).entry).unwrap());
+        assert!(stub.payload == Payload::Stub(whole.draft_hash()) && whole.draft_hash() != Hash::ZERO);
+        assert_eq!((stub.seq, stub.at), (whole.seq, whole.at));
+    }
+}

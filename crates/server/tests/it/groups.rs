@@ -291,3 +291,39 @@ async fn nobody_comes_into_a_direct_room_or_leaves_it() {
     }
     assert!(home.logs.people(&room.log()).is_none() && home.logs.member_rooms(&carol.name).await.unwrap().is_empty());
 }
+
+/// Every kind that changes the people, and erasing: by the device that says so, for this room.
+#[tokio::test]
+async fn what_changes_a_group_is_signed_by_its_author_for_that_group() {
+    let home = Home::new("s1").await;
+    let [alice, bob, carol, dave] =
+        [home.person("alice").await, home.person("bob").await, home.person("carol").await, home.person("dave").await];
+    let mut group = Group::begun(&home, &alice, 1, &[&bob]).await;
+    group.does(&home, &alice, Act::Invite(&carol.name, carol.fingerprint(), Role::Member)).await.unwrap();
+    let said = group.draft(&bob, &Act::Say(b"hello"));
+    let seq = group.offer(&home, &bob, &said).await.unwrap().seq;
+    group.took(&said);
+    let (log, other) = (group.log(), Group::new(&alice, 2).log());
+    let before = people(&home, &group);
+    let acts = [
+        (&alice, Act::Invite(&dave.name, dave.fingerprint(), Role::Member)),
+        (&carol, Act::Join),
+        (&bob, Act::Leave),
+        (&alice, Act::Remove(&bob.name)),
+        (&alice, Act::Role(&bob.name, Role::Admin)),
+        (&bob, Act::Erase(seq, said.hash())),
+    ];
+    for (by, act) in &acts {
+        let good = group.draft(by, act);
+        for (what, bad) in [
+            ("not signed", Encoded::new(Draft { sig: None, ..good.clone().into_value() })),
+            ("signed by another", good.clone().into_value().signed(&log, sign(&dave.devices[0]))),
+            ("signed for another group", good.clone().into_value().signed(&other, sign(&by.devices[0]))),
+        ] {
+            assert_eq!(code(group.offer(&home, by, &bad).await), Code::BadSignature, "{:?}: {what}", good.kind);
+        }
+    }
+    assert_eq!(people(&home, &group), before);
+    group.does(&home, &carol, Act::Join).await.expect("the control");
+    group.does(&home, &bob, Act::Erase(seq, said.hash())).await.expect("the control");
+}

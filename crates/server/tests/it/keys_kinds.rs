@@ -149,9 +149,20 @@ async fn an_account_begins_anew_with_a_code_made_for_it_and_the_servers_word() {
     let mut late_vault = anew(&alice, &grant);
     late_vault.vault.0 += 1;
     let whose = || account(&anew(&alice, &grant), "anew");
+    reset_code(&home, &bob, "bob's").await;
+    let welcome = NewCode { hash: Hash::of(b"welcome"), user: None, uses: 9, expires: now() + 60_000, reset: false };
+    home.logs.add_code(welcome).await.unwrap();
+    let by = |code: &str| account(&anew(&alice, &grant), code);
+    // A word that is true, of a server that has nothing to say here.
+    let stranger = key("s2");
+    let signed = sign(&stranger)(&Grant::signed_bytes(&alice.name, grant.version, &grant.prev, &fresh));
+    let of_another = other_grant(&|it| (it.server, it.sig) = (some_key("s2"), signed));
     let first = NewAccount { admission: Admission::Open, ..whose() };
     for (what, account, draft, expected) in [
         ("another code", account(&anew(&alice, &grant), "guess"), good.clone(), Code::BadCode),
+        ("an invitation", by("welcome"), good.clone(), Code::BadCode),
+        ("somebody else's code", by("bob's"), good.clone(), Code::BadCode),
+        ("another server's true word", whose(), of_another, Code::BadSignature),
         ("for somebody else", as_bob, good.clone(), Code::Forbidden),
         ("as a registration", first, good.clone(), Code::Forbidden),
         ("no word of the server", whose(), anew(&alice, &grant).list_of(1, How { grant: None, ..how() }), Code::BadSignature),
