@@ -7,6 +7,7 @@
 
 mod ask;
 mod expire;
+mod lanes;
 mod peer;
 mod place;
 mod replicate;
@@ -27,7 +28,7 @@ use tidings_proto::handshake::Party;
 use tidings_proto::{Code, Refusal, ServerKey, ServerName, limits};
 
 pub use peer::{PeerState, Standing};
-pub use place::{Outgoing, place};
+pub use place::{Outgoing, place, stands};
 
 /// A peer's users are shown offline so long after its last link was lost.
 const OFFLINE_AFTER: Duration = Duration::from_secs(60);
@@ -71,19 +72,18 @@ pub fn start(host: &Arc<Host>, tls: Arc<rustls::ClientConfig>) {
         late.stopping.run_until_cancelled(late.presence.tell_late()).await;
     });
     for peer in host.peers.0.values() {
-        host.tasks.spawn(expire::watch(host.clone(), peer.clone()));
-        match peer.peer.key {
-            Some(key) => {
-                host.tasks.spawn(keep_dialling(host.clone(), peer.clone(), key, tls.clone()));
-            }
-            None => tracing::warn!(peer = %peer.peer.name, "not dialled: it has no key in mailing_address"),
+        // That one without a key is not dialled was said when the settings were read.
+        if let Some(key) = peer.peer.key {
+            host.tasks.spawn(keep_dialling(host.clone(), peer.clone(), key, tls.clone()));
         }
     }
+    host.tasks.spawn(expire::watch(host.clone()));
 }
 
 async fn keep_dialling(host: Arc<Host>, peer: Arc<PeerState>, key: ServerKey, tls: Arc<rustls::ClientConfig>) {
     let mut wait = BACK_OFF.0;
     loop {
+        let newest = peer.newest_link();
         let to = Dial {
             me: &host.name,
             identity: &host.identity,
@@ -112,6 +112,8 @@ async fn keep_dialling(host: Arc<Host>, peer: Arc<PeerState>, key: ServerKey, tl
         wait = (wait * 2).min(BACK_OFF.1);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            // It is there: whatever kept it from being reached may be over.
+            () = peer.has_newer_link(newest) => wait = BACK_OFF.0,
             () = host.stopping.cancelled() => return,
         }
     }

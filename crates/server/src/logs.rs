@@ -23,16 +23,17 @@ use crate::bus::Bus;
 use crate::config::Limits;
 use crate::federation::Outgoing;
 use crate::identity::Identity;
-use crate::store::{Most, Range, Store, StoreError};
+use crate::store::{Most, Questions, Range, Store, StoreError, Waiting};
 use bytes::Bytes;
 use mailbox::Mailboxes;
 use sequencer::{Append, Enqueue, Job, Register, Rekey};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tail::Tail;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{Grant, Item, RoomRef, Secret};
-use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerKey, ServerName, UserName, limits};
+use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerKey, ServerName, UserName, draft, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -338,9 +339,27 @@ impl Logs {
         Ok(self.store.outbox(peer.clone(), after, limit).await?)
     }
 
-    /// How much waits for `peer`.
-    pub async fn queue(&self, peer: &ServerName) -> Result<Queue, Refusal> {
-        Ok(self.store.queue(peer.clone()).await?)
+    /// The same without what is in them.
+    pub async fn waiting(&self, peer: &ServerName, after: i64, limit: usize) -> Result<Vec<Waiting>, Refusal> {
+        Ok(self.store.waiting(peer.clone(), after, limit).await?)
+    }
+
+    /// Of these rows of the outbox the ones that still wait, in this order.
+    pub async fn rows(&self, ids: Vec<i64>) -> Result<Vec<OutboxRow>, Refusal> {
+        Ok(self.store.rows(ids).await?)
+    }
+
+    /// The servers for which anything waits, and how much: those that this one knows no more, too.
+    pub async fn queues(&self) -> Result<BTreeMap<ServerName, Queue>, Refusal> {
+        Ok(self.store.queues().await?)
+    }
+
+    /// How this draft stands in the outbox, if it is there.
+    pub async fn outgoing(&self, log: &LogName, draft: &Bytes) -> Result<Option<OutboxRow>, Refusal> {
+        let read = draft::read(draft.clone())?;
+        let questions = Questions { outgoing: vec![(log.clone(), read.device, read.n)], ..Questions::default() };
+        let found = self.store.look_up(questions).await?.outgoing.into_iter().flatten().next();
+        Ok(found.filter(|row| row.hash == read.hash()))
     }
 
     /// Keeps a peer's answer to row `id`.

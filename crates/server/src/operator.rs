@@ -176,7 +176,7 @@ pub struct CodeRow {
 pub struct PeerRow {
     /// Its name.
     pub name: String,
-    /// Where it is dialled.
+    /// Where it is dialled; empty where that is not known.
     pub address: String,
     /// How things stand.
     pub state: PeerStanding,
@@ -204,6 +204,8 @@ pub enum PeerStanding {
     Unreachable,
     /// There will never be one: `mailing_address` has no key for it.
     NoKey,
+    /// It is not in `mailing_address` any more. What waits for it is kept for a while, in case it comes back there.
+    Unlisted,
 }
 
 /// Answers a question, but for the last line.
@@ -347,8 +349,9 @@ async fn revoke(host: &Host, id: &str) -> Result<CodeRow, Refusal> {
 
 async fn peers(host: &Host) -> Result<Vec<PeerRow>, Refusal> {
     let mut rows = Vec::new();
+    let mut queues = host.logs.queues().await?;
     for peer in host.peers.all() {
-        let queue = host.logs.queue(peer.name()).await?;
+        let queue = queues.remove(peer.name()).unwrap_or_default();
         let how = peer.standing();
         rows.push(PeerRow {
             name: peer.name().to_string(),
@@ -366,5 +369,16 @@ async fn peers(host: &Host) -> Result<Vec<PeerRow>, Refusal> {
             last_error: how.last_error.map(|(_, text)| text),
         });
     }
+    rows.extend(queues.into_iter().map(|(name, queue)| PeerRow {
+        name: name.to_string(),
+        address: String::new(),
+        state: PeerStanding::Unlisted,
+        since: 0,
+        waiting: queue.entries,
+        waiting_bytes: queue.bytes,
+        oldest: queue.oldest,
+        last_error: None,
+        last_error_at: None,
+    }));
     Ok(rows)
 }

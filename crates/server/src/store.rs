@@ -9,6 +9,7 @@ pub use people::People;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{RoomRef, Secret};
@@ -79,10 +80,14 @@ pub trait Store: Send + Sync + 'static {
     fn account(&self, user: UserName) -> BoxFuture<'_, Result<Option<AccountRecord>, StoreError>>;
     /// Every code that may still be used, as far as the clock is not asked.
     fn codes(&self) -> BoxFuture<'_, Result<Vec<NewCode>, StoreError>>;
-    /// What waits for `peer`.
-    fn queue(&self, peer: ServerName) -> BoxFuture<'_, Result<Queue, StoreError>>;
+    /// The servers for which anything waits, and how much.
+    fn queues(&self) -> BoxFuture<'_, Result<BTreeMap<ServerName, Queue>, StoreError>>;
     /// The rows for `peer` that wait for its answer, after `after`, in order.
     fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>>;
+    /// The same without what is in them.
+    fn waiting(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Waiting>, StoreError>>;
+    /// Of these rows of the outbox the ones that still wait, in this order.
+    fn rows(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>>;
     /// The logs that got entries since `counter`, and the counter to ask with next time.
     fn changed_since(&self, counter: u64) -> BoxFuture<'_, Result<(u64, Vec<u64>), StoreError>>;
     /// Ends what is under way and closes the files. Everything after is [`StoreError::Closed`].
@@ -199,12 +204,13 @@ pub enum Change {
     Outgoing {
         /// The peer.
         peer: ServerName,
-        /// By which device, and its n.
-        once: (DeviceKey, u64),
+        /// By whom, and its n.
+        once: (Author, u64),
         /// The row.
         row: OutboxRow,
     },
-    /// A peer's answer.
+    /// A peer's answer. The draft is forgotten with it, but for its hash: it is in the peer's log now, from which it may be
+    /// erased, or it is nowhere.
     Settle {
         /// The row.
         id: i64,
@@ -300,7 +306,9 @@ pub struct OutboxRow {
     pub id: i64,
     /// For which log.
     pub log: LogName,
-    /// The encoded draft.
+    /// SHA-256 of the encoded draft.
+    pub hash: Hash,
+    /// The encoded draft; empty once it was answered.
     pub draft: Bytes,
     /// The genesis that goes with it.
     pub genesis: Option<Genesis>,
@@ -308,6 +316,26 @@ pub struct OutboxRow {
     pub queued: u64,
     /// Whether it was answered.
     pub state: OutboxState,
+}
+
+/// A draft that waits for a peer's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its row.
+    pub id: i64,
+    /// What it has to keep its order in.
+    pub lane: Lane,
+}
+
+/// What one device writes to one log.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lane {
+    /// Whose device it is; empty where a file of an older version does not say.
+    pub user: String,
+    /// The device.
+    pub device: DeviceKey,
+    /// The log.
+    pub log: LogName,
 }
 
 /// What waits for a peer.
@@ -409,8 +437,10 @@ pub struct Questions {
     pub codes: Vec<Hash>,
     /// The row with this (log, device, n).
     pub outgoing: Vec<(LogName, DeviceKey, u64)>,
-    /// What waits for this peer.
+    /// What waits for this peer, of everybody's.
     pub queues: Vec<ServerName>,
+    /// What waits for this peer, of this user's.
+    pub shares: Vec<(ServerName, UserName)>,
     /// This user's account.
     pub accounts: Vec<UserName>,
     /// The entry with this (log, seq).
@@ -420,12 +450,13 @@ pub struct Questions {
 impl Questions {
     /// Whether nothing is asked.
     pub fn is_empty(&self) -> bool {
-        let Questions { lasts, placed, codes, outgoing, queues, accounts, entries } = self;
+        let Questions { lasts, placed, codes, outgoing, queues, shares, accounts, entries } = self;
         lasts.is_empty()
             && placed.is_empty()
             && codes.is_empty()
             && outgoing.is_empty()
             && queues.is_empty()
+            && shares.is_empty()
             && accounts.is_empty()
             && entries.is_empty()
     }
@@ -442,8 +473,10 @@ pub struct Answers {
     pub codes: Vec<Option<NewCode>>,
     /// The row.
     pub outgoing: Vec<Option<OutboxRow>>,
-    /// The queue.
+    /// The queue; since when is not told.
     pub queues: Vec<Queue>,
+    /// The share of it; since when is not told.
+    pub shares: Vec<Queue>,
     /// What is kept of the account.
     pub accounts: Vec<Option<AccountRecord>>,
     /// The encoded entry.

@@ -80,6 +80,12 @@ async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
             "\nno key: run `tidings peer show` on that server, and paste the line it prints into \"mailing_address\"."
         )?;
     }
+    if peers.iter().any(|peer| peer.state == PeerStanding::Unlisted) {
+        writeln!(
+            std::io::stderr(),
+            "\nnot listed: what waits is given up after \"limits.outbox_days\", unless the server is put back into \"mailing_address\"."
+        )?;
+    }
     Ok(0)
 }
 
@@ -89,6 +95,7 @@ fn row(peer: &PeerRow, now: u64) -> Vec<Cell> {
         PeerStanding::Linked => ("linked", GREEN),
         PeerStanding::Unreachable => ("unreachable", RED),
         PeerStanding::NoKey => ("no key", YELLOW),
+        PeerStanding::Unlisted => ("not listed", YELLOW),
     };
     let ago = |at: u64| span(now.saturating_sub(at));
     // Once there is a link, what went wrong before is a memory.
@@ -100,10 +107,10 @@ fn row(peer: &PeerRow, now: u64) -> Vec<Cell> {
     vec![
         (peer.name.clone(), BOLD),
         (state.into(), colour),
-        if peer.state == PeerStanding::NoKey { none() } else { (ago(peer.since), "") },
+        if matches!(peer.state, PeerStanding::NoKey | PeerStanding::Unlisted) { none() } else { (ago(peer.since), "") },
         if peer.waiting == 0 { none() } else { (waiting(), "") },
         peer.oldest.map_or_else(none, |at| (ago(at), "")),
-        (inert::line(&peer.address), ""),
+        if peer.address.is_empty() { none() } else { (inert::line(&peer.address), "") },
         error.unwrap_or_else(none),
     ]
 }

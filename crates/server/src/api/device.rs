@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{
     Accepted, Chain, ChainReply, Done, Fetch, Follow, LogRef, LoginFinish, LoginStart, Page, People, PeopleReply, PersonState, Ping,
-    Presence, Refused, Rekey, RekeyStart, Rooms, RoomsReply, Submit, Vault, VaultGet, VaultPut,
+    Presence, Queued, Refused, Rekey, RekeyStart, Rooms, RoomsReply, Submit, Vault, VaultGet, VaultPut,
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, ServerName, UserName, limits};
 use tokio::sync::broadcast::error::RecvError;
@@ -246,7 +246,12 @@ async fn place(host: &Arc<Host>, caller: &Caller, submit: Submit, sender: mpsc::
         let placed = host.logs.append(origin, &log, draft, genesis).await?;
         return Ok(Accepted { req, seq: placed.seq, hash: placed.hash }.into());
     }
-    let peer = host.peers.get(&hub).ok_or_else(|| Refusal::new(Code::UnknownPeer, format!("{} does not know {hub}", host.name)))?;
+    let Some(peer) = host.peers.get(&hub) else {
+        // It may have been known when the draft was put into its outbox.
+        let standing = host.logs.outgoing(&log, &draft).await?.map(|row| row.state);
+        let unknown = || Refusal::new(Code::UnknownPeer, format!("{} does not know {hub}", host.name));
+        return federation::stands(req, standing.ok_or_else(unknown)?).unwrap_or_else(|| Ok(Queued { req }.into()));
+    };
     let row = federation::Outgoing { user: caller.user.clone(), device: caller.device, log, draft, genesis };
     federation::place(&host.logs, &peer, row, req, sender).await
 }

@@ -1,31 +1,30 @@
 //! What this server asks of a peer: to follow its logs, and to take what is in the outbox for it.
 
 use super::PeerState;
+use super::lanes::{Lanes, Sent};
 use super::replicate::{Outcome, Replicas};
 use crate::host::Host;
 use crate::link::pump::Pump;
 use crate::link::wire::LinkError;
-use crate::logs::{OutboxRow, Settled};
+use crate::logs::Settled;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::{Accepted, Entries, Follow, LogRef, Named, Refused, RoomRef, Submit};
-use tidings_proto::{Code, DeviceKey, Frame, Hash, LogName, Refusal, draft};
+use tidings_proto::{Code, Frame, Hash, LogName, Refusal, UserName};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 /// Drafts under way to a peer at once. With as many answers to the peer's own it stays below what the pump queues before it
 /// stops reading: two servers that empty their outboxes into each other must both go on reading.
 const WINDOW: usize = 100;
+/// Rows of the outbox that are learnt of at once.
+const LEARNT_AT_ONCE: usize = 1000;
 /// Logs in one `Follow`; at the longest names still well below a frame.
 const FOLLOWED_AT_ONCE: usize = 1000;
-/// A log or an outbox that had to wait is tried again after so long.
-const AGAIN: Duration = Duration::from_secs(1);
-/// However long a peer says to wait; a time that no clock can count to would end the task that dials it.
-const AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
 
 /// The asking half of a link.
 pub(super) struct Asking {
@@ -34,6 +33,7 @@ pub(super) struct Asking {
     numbers: HashMap<u64, LogName>,
     replicas: Replicas,
     rooms: broadcast::Receiver<RoomRef>,
+    keys: broadcast::Receiver<UserName>,
     outbox: Outbox,
     /// Answers on their way into the store: many share a commit, and the link goes on meanwhile.
     settling: FuturesUnordered<BoxFuture<'static, Result<(), Refusal>>>,
@@ -43,35 +43,28 @@ pub(super) struct Asking {
 pub(super) enum Step {
     /// There may be new rows in the outbox.
     Rows,
+    /// Rows can be sent.
+    Send,
     /// What was put off is due.
     Due,
     /// Entries of a log were dealt with.
     Replicated(Outcome),
     /// An answer of the peer's is durable here, or could not be made so.
     Settled(Result<(), Refusal>),
+    /// Somebody's keys have changed; too many people's to be told one by one, where no name is said.
+    Keys(Option<UserName>),
     /// A room of our users has become known.
     Room(Option<RoomRef>),
 }
 
-/// Rows under way, in order.
-#[derive(Default)]
+/// The peer's outbox, as far as it is known on this link.
 struct Outbox {
-    /// By the number of the request; these are given in order of row.
-    sent: BTreeMap<u32, Sent>,
+    lanes: Lanes,
+    /// What is under way, by the number of the request, with the draft's hash.
+    sent: HashMap<u32, (Sent, Hash)>,
     next_req: u32,
-    /// The last row that was read.
+    /// The last row that was learnt of.
     read: i64,
-    /// (log, device) of which an earlier draft has to be sent again, so that a gap after it is no fault of the sender's.
-    held: HashSet<(LogName, DeviceKey)>,
-    /// When everything unanswered is sent again.
-    again: Option<Instant>,
-}
-
-struct Sent {
-    row: i64,
-    log: LogName,
-    device: DeviceKey,
-    hash: Hash,
 }
 
 impl Asking {
@@ -90,19 +83,22 @@ impl Asking {
             numbers: HashMap::new(),
             replicas: Replicas::new(host.logs.clone(), peer.peer.name.clone()),
             rooms,
-            outbox: Outbox { next_req: 1, ..Outbox::default() },
+            keys: host.logs.directory().changes(),
+            outbox: Outbox { lanes: Lanes::default(), sent: HashMap::new(), next_req: 1, read: 0 },
             settling: FuturesUnordered::new(),
         })
     }
 
     /// Waits for the next thing to do. Cancel-safe.
     pub(super) async fn step(&mut self) -> Step {
-        let due = [self.outbox.again, self.replicas.next_due()].into_iter().flatten().min();
+        let due = [self.outbox.lanes.next_due(), self.replicas.next_due()].into_iter().flatten().min();
         tokio::select! {
-            () = self.peer.outbox.notified(), if self.window() > 0 => Step::Rows,
+            () = self.peer.outbox.notified() => Step::Rows,
+            () = std::future::ready(()), if self.outbox.lanes.has_next(self.window()) => Step::Send,
             Some(kept) = self.settling.next(), if !self.settling.is_empty() => Step::Settled(kept),
             outcome = self.replicas.next() => Step::Replicated(outcome),
             room = self.rooms.recv() => Step::Room(room.ok()),
+            whose = self.keys.recv() => Step::Keys(whose.ok()),
             () = sleep_until(due) => Step::Due,
         }
     }
@@ -110,25 +106,18 @@ impl Asking {
     /// Does it.
     pub(super) async fn act(&mut self, pump: &mut Pump, step: Step) -> Result<(), LinkError> {
         match step {
-            Step::Rows => self.send_rows(pump).await?,
+            Step::Rows => self.learn_rows().await?,
+            Step::Send => self.send_rows(pump).await?,
             Step::Due => {
                 let now = Instant::now();
-                if self.outbox.again.is_some_and(|at| at <= now) {
-                    // Once only at the hub makes it safe to send everything unanswered again.
-                    self.outbox = Outbox { next_req: self.outbox.next_req, ..Outbox::default() };
-                    self.send_rows(pump).await?;
-                }
+                self.outbox.lanes.go_on(now);
                 let due = self.replicas.take_due(now);
                 self.follow(pump, &due);
             }
-            Step::Settled(kept) => {
-                kept?;
-                if self.window() == 1 {
-                    self.peer.outbox.notify_one(); // rows that were left can be read now
-                }
-            }
+            Step::Settled(kept) => kept?,
             Step::Replicated(Outcome::Done) => {}
-            Step::Replicated(Outcome::Later(log)) => self.replicas.put_off(log, Instant::now() + AGAIN),
+            Step::Replicated(Outcome::Later(log, keys)) => self.replicas.put_off(log, keys, Instant::now()),
+            Step::Keys(whose) => self.replicas.keys_changed(whose.as_ref(), Instant::now()),
             Step::Room(Some(room)) if room.hub == self.peer.peer.name => self.follow(pump, &[room.genesis.log()]),
             Step::Room(Some(_)) => {}
             Step::Room(None) => {
@@ -154,20 +143,20 @@ impl Asking {
                 self.replicas.push(log.clone(), prev, items);
             }
             Frame::Accepted(Accepted { req, seq, hash }) => {
-                if let Some(sent) = self.outbox.sent.remove(&req) {
-                    self.settle(sent, Settled::Accepted { seq, hash });
+                if let Some((sent, draft)) = self.outbox.sent.remove(&req) {
+                    self.settle(sent, draft, Settled::Accepted { seq, hash });
                 }
             }
             Frame::Refused(Refused { req: 0, why, log }) => {
                 tracing::debug!(peer = %self.peer.peer.name, code = why.code.name(), ?log, "refused by a peer");
                 if let Some(log) = log {
                     // A notice can be here before the room's first message is at its hub.
-                    self.replicas.refused(log, Instant::now());
+                    self.replicas.put_off(log, None, Instant::now());
                 }
             }
             Frame::Refused(Refused { req, why, .. }) => {
-                if let Some(sent) = self.outbox.sent.remove(&req) {
-                    self.refused(sent, why);
+                if let Some((sent, draft)) = self.outbox.sent.remove(&req) {
+                    self.refused(sent, draft, why);
                 }
             }
             // A hub that says "queued" is not the hub; its later answer counts. That a group has ended for our people was in
@@ -184,7 +173,7 @@ impl Asking {
 
     /// How many more drafts may be under way.
     fn window(&self) -> usize {
-        WINDOW.saturating_sub(self.outbox.sent.len() + self.settling.len())
+        WINDOW.saturating_sub(self.outbox.lanes.count_under_way() + self.settling.len())
     }
 
     fn follow(&self, pump: &mut Pump, logs: &[LogName]) {
@@ -194,54 +183,58 @@ impl Asking {
         }
     }
 
-    async fn send_rows(&mut self, pump: &mut Pump) -> Result<(), LinkError> {
-        let room = self.window();
-        let rows = self.host.logs.outbox(&self.peer.peer.name, self.outbox.read, room).await?;
-        if rows.len() == room {
+    async fn learn_rows(&mut self) -> Result<(), LinkError> {
+        let rows = self.host.logs.waiting(&self.peer.peer.name, self.outbox.read, LEARNT_AT_ONCE).await?;
+        if rows.len() == LEARNT_AT_ONCE {
             self.peer.outbox.notify_one(); // there may be more
         }
         for row in rows {
             self.outbox.read = row.id;
-            self.send_row(pump, row);
+            self.outbox.lanes.learn(row);
         }
         Ok(())
     }
 
-    fn send_row(&mut self, pump: &mut Pump, row: OutboxRow) {
-        let Ok(read) = draft::read(row.draft.clone()) else {
-            // It was checked before it became a row, so the file is damaged; the others go on.
-            tracing::error!(row = row.id, "a row of the outbox cannot be read");
-            return;
-        };
-        let req = self.outbox.next_req;
-        self.outbox.next_req = req.checked_add(1).unwrap_or(1);
-        self.outbox.sent.insert(req, Sent { row: row.id, log: row.log.clone(), device: read.device, hash: read.hash() });
-        pump.send(Submit { req, log: row.log, draft: row.draft, genesis: row.genesis });
+    async fn send_rows(&mut self, pump: &mut Pump) -> Result<(), LinkError> {
+        let mut going: Vec<Sent> = Vec::new();
+        while let Some(sent) = self.outbox.lanes.next(self.window()) {
+            going.push(sent);
+        }
+        let rows = self.host.logs.rows(going.iter().map(|sent| sent.row).collect()).await?;
+        let mut rows = rows.into_iter().peekable();
+        for sent in going {
+            let Some(row) = rows.next_if(|row| row.id == sent.row) else {
+                self.outbox.lanes.is_settled(&sent); // it was given up meanwhile, or a link before this one had the answer
+                continue;
+            };
+            let req = self.outbox.next_req;
+            self.outbox.next_req = req.checked_add(1).unwrap_or(1);
+            self.outbox.sent.insert(req, (sent, row.hash));
+            pump.send(Submit { req, log: row.log, draft: row.draft, genesis: row.genesis });
+        }
+        Ok(())
     }
 
-    fn refused(&mut self, sent: Sent, why: Refusal) {
-        let key = (sent.log.clone(), sent.device);
-        let waits = match why.code {
-            Code::NotYet | Code::TooFast | Code::Unreachable | Code::Full | Code::Internal | Code::Busy => true,
+    fn refused(&mut self, sent: Sent, draft: Hash, why: Refusal) {
+        let lanes = &mut self.outbox.lanes;
+        match why.code {
+            Code::NotYet | Code::TooFast | Code::Unreachable | Code::Full | Code::Internal | Code::Busy => {
+                lanes.is_held(&sent, Instant::now(), why.retry_after.map(Duration::from_secs));
+            }
             // What follows a draft that waits, perhaps the one that makes the room, is not at fault.
-            Code::Gap | Code::NotFound => self.outbox.held.contains(&key),
-            _ => false,
-        };
-        if !waits {
-            return self.settle(sent, Settled::Refused(why));
+            Code::Gap | Code::NotFound if lanes.comes_after_another(&sent) => lanes.goes_after(&sent),
+            _ => self.settle(sent, draft, Settled::Refused(why)),
         }
-        self.outbox.held.insert(key);
-        let again = Instant::now() + why.retry_after.map_or(AGAIN, Duration::from_secs).min(AGAIN_AT_MOST);
-        self.outbox.again = Some(self.outbox.again.map_or(again, |at| at.min(again)));
     }
 
     /// Keeps an answer, and tells who waits for it. Both happen even if this link loses the right to ask meanwhile: the row
     /// would not be sent again, and so its answer not be heard again.
-    fn settle(&mut self, Sent { row, hash, .. }: Sent, settled: Settled) {
+    fn settle(&mut self, sent: Sent, draft: Hash, settled: Settled) {
+        self.outbox.lanes.is_settled(&sent);
         let (host, peer) = (self.host.clone(), self.peer.clone());
         let mut settling = async move {
-            host.logs.settle(row, settled.clone()).await?;
-            peer.answered(&hash, &settled);
+            host.logs.settle(sent.row, settled.clone()).await?;
+            peer.answered(&draft, &settled);
             Ok(())
         }
         .boxed();

@@ -86,8 +86,19 @@ impl PeerState {
         self.links().standing.clone()
     }
 
+    /// The newest link, by its number; none while there is no link.
+    pub(super) fn newest_link(&self) -> Option<u64> {
+        *self.newest.borrow()
+    }
+
+    /// Waits until there is a link that came after this one.
+    pub(super) async fn has_newer_link(&self, than: Option<u64>) {
+        // An error only says that the server is stopping.
+        let _ = self.newest.subscribe().wait_for(|newest| *newest > than).await;
+    }
+
     pub(super) fn is_up(&self) -> bool {
-        self.newest.borrow().is_some()
+        self.newest_link().is_some()
     }
 
     /// There is one link more. Where there are too many the oldest goes: it is the likeliest to be dead.
@@ -128,7 +139,7 @@ impl PeerState {
 impl Link {
     /// Whether this link is the one to ask, now that no link is newer.
     pub(super) fn is_newest(&self) -> bool {
-        *self.peer.newest.borrow() == Some(self.number)
+        self.peer.newest_link() == Some(self.number)
     }
 
     /// Waits for the right to ask: the link that has it gives it up when it learns of a newer one, or ends.

@@ -85,11 +85,10 @@ pub async fn place(
     let draft = Hash::of(&outgoing.draft);
     let mut waiter = Waiter { peer: peer.clone(), draft, answer: peer.wait_for(draft) };
     let row = logs.enqueue(&peer.peer.name, outgoing).await?;
-    match row.state {
-        OutboxState::Accepted { seq, hash } => return Ok(Accepted { req, seq, hash }.into()),
-        OutboxState::Refused(why) => return Err(why),
-        OutboxState::Waiting => peer.outbox.notify_one(),
+    if let Some(answered) = stands(req, row.state) {
+        return answered;
     }
+    peer.outbox.notify_one();
     let mut newest = peer.newest.subscribe();
     tokio::select! {
         settled = &mut waiter.answer => Ok(answer(req, settled)),
@@ -106,6 +105,15 @@ pub async fn place(
             });
             Ok(Queued { req }.into())
         }
+    }
+}
+
+/// The answer that a draft in an outbox has had, if it has had one.
+pub fn stands(req: u32, state: OutboxState) -> Option<Result<Frame, Refusal>> {
+    match state {
+        OutboxState::Accepted { seq, hash } => Some(Ok(Accepted { req, seq, hash }.into())),
+        OutboxState::Refused(why) => Some(Err(why)),
+        OutboxState::Waiting => None,
     }
 }
 

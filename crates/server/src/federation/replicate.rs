@@ -8,15 +8,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::Item;
-use tidings_proto::{Entry, Hash, LogName, ServerName};
+use tidings_proto::{Entry, Hash, LogName, ServerName, UserName};
 use tokio::time::Instant;
 
 /// What became of one page.
 pub(super) enum Outcome {
     /// It is durable, or was here before, or the log has stopped for good.
     Done,
-    /// The log has to be asked for again later: an author's keys are not here yet, or something was missing.
-    Later(LogName),
+    /// The log has to be asked for again later: this author's keys are not here yet, or something was missing.
+    Later(LogName, Option<UserName>),
+}
+
+/// A log that is asked for again later.
+struct PutOff {
+    until: Instant,
+    /// Whose keys it waits for; it goes on as soon as they are here.
+    keys: Option<UserName>,
 }
 
 /// A page, and the place of its first entry, where that can be told.
@@ -35,9 +42,9 @@ pub(super) struct Replicas {
     /// Pages that wait for the pages before them. A log has a queue exactly while pages of it are under way.
     queues: HashMap<LogName, VecDeque<Queued>>,
     under_way: FuturesUnordered<BoxFuture<'static, Replicated>>,
-    put_off: HashMap<LogName, Instant>,
-    /// How often in a row a log was refused.
-    refusals: HashMap<LogName, u32>,
+    put_off: HashMap<LogName, PutOff>,
+    /// How often in a row nothing came of a log.
+    in_vain: HashMap<LogName, u32>,
     /// When a log was followed again: pages that were on their way before leave a gap, and the right ones come after them.
     again: HashMap<LogName, Instant>,
     /// Bytes of entries that are not durable yet.
@@ -51,8 +58,8 @@ const JOINED_AT_MOST: usize = 1024 * 1024;
 /// So long after a log was followed again, a gap in it is taken for the old story's end.
 const OLD_PAGES: Duration = Duration::from_secs(5);
 
-/// The longest wait before a log that was refused is asked for again.
-const REFUSED_AT_MOST: Duration = Duration::from_secs(300);
+/// The longest wait before a log of which nothing came is asked for again.
+const LATER_AT_MOST: Duration = Duration::from_secs(300);
 
 impl Replicas {
     pub(super) fn new(logs: Arc<Logs>, hub: ServerName) -> Replicas {
@@ -62,7 +69,7 @@ impl Replicas {
             queues: HashMap::new(),
             under_way: FuturesUnordered::new(),
             put_off: HashMap::new(),
-            refusals: HashMap::new(),
+            in_vain: HashMap::new(),
             again: HashMap::new(),
             held: 0,
         }
@@ -73,7 +80,6 @@ impl Replicas {
         if self.put_off.contains_key(&log) {
             return;
         }
-        self.refusals.remove(&log);
         let queued = Queued::new((prev, items.into_iter().map(|item| item.entry).collect()));
         self.held += queued.size();
         match self.queues.get_mut(&log) {
@@ -91,6 +97,7 @@ impl Replicas {
         self.held -= size;
         match result {
             Ok(()) => {
+                self.in_vain.remove(&log);
                 self.go_on(log);
                 Outcome::Done
             }
@@ -106,7 +113,8 @@ impl Replicas {
             Err(error) => {
                 tracing::debug!(%log, %error, "a replica waits");
                 self.drop_queue(&log);
-                Outcome::Later(log)
+                let keys = if let ReplicaError::NotYet(author) = error { Some(author) } else { None };
+                Outcome::Later(log, keys)
             }
         }
     }
@@ -131,25 +139,31 @@ impl Replicas {
         self.held -= dropped.iter().map(Queued::size).sum::<usize>();
     }
 
-    pub(super) fn put_off(&mut self, log: LogName, until: Instant) {
-        self.put_off.insert(log, until);
+    /// Nothing comes of this log now: the peer does not serve it (yet), or something is missing here. It is asked for again
+    /// after a second, two, four …, or when the keys that it waits for are here.
+    pub(super) fn put_off(&mut self, log: LogName, keys: Option<UserName>, now: Instant) {
+        let times = self.in_vain.entry(log.clone()).or_default();
+        let wait = Duration::from_secs(1 << (*times).min(10)).min(LATER_AT_MOST);
+        *times += 1;
+        self.put_off.insert(log, PutOff { until: now + wait, keys });
     }
 
-    /// The peer does not serve this log (yet): it is asked for again after a second, two, four …
-    pub(super) fn refused(&mut self, log: LogName, now: Instant) {
-        let times = self.refusals.entry(log.clone()).or_default();
-        let wait = Duration::from_secs(1 << (*times).min(10)).min(REFUSED_AT_MOST);
-        *times += 1;
-        self.put_off(log, now + wait);
+    /// This user's keys have changed, or some people's, nobody knows whose: what waits for them is due.
+    pub(super) fn keys_changed(&mut self, whose: Option<&UserName>, now: Instant) {
+        for put_off in self.put_off.values_mut() {
+            if put_off.keys.as_ref().is_some_and(|keys| whose.is_none_or(|whose| whose == keys)) {
+                put_off.until = now;
+            }
+        }
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.put_off.values().min().copied()
+        self.put_off.values().map(|put_off| put_off.until).min()
     }
 
     /// The logs that are to be followed again.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<LogName> {
-        let due: Vec<LogName> = self.put_off.iter().filter(|(_, at)| **at <= now).map(|(log, _)| log.clone()).collect();
+        let due: Vec<LogName> = self.put_off.iter().filter(|(_, put_off)| put_off.until <= now).map(|(log, _)| log.clone()).collect();
         for log in &due {
             self.put_off.remove(log);
             self.again.insert(log.clone(), now);

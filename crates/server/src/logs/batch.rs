@@ -83,13 +83,14 @@ pub struct Batch<'a> {
     placed: HashMap<(u64, Author, u64), (Hash, Placed)>,
     codes: HashMap<Hash, NewCode>,
     queues: HashMap<ServerName, Queue>,
+    shares: HashMap<(ServerName, UserName), Queue>,
     /// Names that have got a claim code in this batch, or lost it.
     claims: HashMap<UserName, bool>,
     accounts: HashMap<UserName, AccountRecord>,
     /// Entries that were asked for, as they are in the store.
     stored: HashMap<(u64, u64), Bytes>,
     erased: HashSet<(u64, u64)>,
-    rows: HashMap<(LogName, DeviceKey, u64), (Hash, OutboxRow)>,
+    rows: HashMap<(LogName, DeviceKey, u64), OutboxRow>,
     states: HashMap<UserName, Arc<KeyState>>,
     people: HashMap<u64, Arc<People>>,
     /// Rooms that people of this server have come to in this batch.
@@ -155,6 +156,7 @@ impl<'a> Batch<'a> {
             placed: HashMap::new(),
             codes: HashMap::new(),
             queues: HashMap::new(),
+            shares: HashMap::new(),
             claims: HashMap::new(),
             accounts: HashMap::new(),
             stored: HashMap::new(),
@@ -196,9 +198,10 @@ impl<'a> Batch<'a> {
         }
         self.codes.extend(answers.codes.into_iter().flatten().map(|code| (code.hash, code)));
         self.queues.extend(questions.queues.into_iter().zip(answers.queues));
+        self.shares.extend(questions.shares.into_iter().zip(answers.shares));
         for (key, found) in questions.outgoing.into_iter().zip(answers.outgoing) {
             if let Some(row) = found {
-                self.rows.insert(key, (Hash::of(&row.draft), row));
+                self.rows.insert(key, row);
             }
         }
         let accounts = questions.accounts.into_iter().zip(answers.accounts);

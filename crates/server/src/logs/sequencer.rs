@@ -231,6 +231,10 @@ impl Sequencer {
                     if !questions.queues.contains(peer) {
                         questions.queues.push(peer.clone());
                     }
+                    let share = (peer.clone(), draft.author.clone());
+                    if !questions.shares.contains(&share) {
+                        questions.shares.push(share);
+                    }
                 }
                 _ => {}
             }

@@ -3,13 +3,17 @@
 //! Whatever waits when the writer is free goes into one transaction, so under load one fsync is shared by many
 //! (group commit); what one caller gave stays all or nothing by a savepoint of its own.
 
+mod outbox;
 mod read;
 mod schema;
 mod write;
 
-use super::{AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored};
+use super::{
+    AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored, Waiting,
+};
 use futures_util::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeMap;
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -144,12 +148,20 @@ impl Store for SqliteStore {
         self.read(read::codes)
     }
 
-    fn queue(&self, peer: ServerName) -> BoxFuture<'_, Result<Queue, StoreError>> {
-        self.read(move |connection| read::queue(connection, &peer))
+    fn queues(&self) -> BoxFuture<'_, Result<BTreeMap<ServerName, Queue>, StoreError>> {
+        self.read(outbox::queues)
     }
 
     fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>> {
-        self.read(move |connection| read::outbox(connection, &peer, after, limit))
+        self.read(move |connection| outbox::after(connection, &peer, after, limit))
+    }
+
+    fn waiting(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Waiting>, StoreError>> {
+        self.read(move |connection| outbox::waiting(connection, &peer, after, limit))
+    }
+
+    fn rows(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>> {
+        self.read(move |connection| outbox::rows(connection, &ids))
     }
 
     fn changed_since(&self, counter: u64) -> BoxFuture<'_, Result<(u64, Vec<u64>), StoreError>> {

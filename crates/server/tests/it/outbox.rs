@@ -7,7 +7,7 @@ use tidings_server::federation::Outgoing;
 use tidings_server::logs::{OutboxRow, OutboxState, Settled};
 use tidings_server::operator::{Answer, Ask};
 use tidings_server::store::sqlite::SqliteStore;
-use tidings_server::store::{Change, Questions, Store};
+use tidings_server::store::{Author, Change, Questions, Store};
 use tidings_server::{Config, Limits, Peer, Registration, Server};
 
 fn outgoing(author: &Person, log: LogName, draft: &Encoded<tidings_proto::Draft>, genesis: Option<&Genesis>) -> Outgoing {
@@ -148,24 +148,36 @@ async fn only_own_users_drafts_for_that_peers_logs_go_out() {
     to("s0", outgoing(&zach, room(), &sealed, Some(&genesis))).await.unwrap();
 }
 
+/// How many of `author`'s drafts for their room with aaron are taken, of so many at once, and what is said to the first that
+/// is not.
+async fn taken(home: &Home, author: &Person, aaron: &Person, tried: u64, body: &[u8]) -> (usize, Option<Refusal>) {
+    let genesis = direct(author, aaron);
+    let rows = futures_util::future::join_all((1..=tried).map(|n| put(home, author, &genesis, n, body))).await;
+    let taken = rows.iter().take_while(|row| row.is_ok()).count();
+    assert!(rows[taken..].iter().all(Result::is_err), "{rows:?}");
+    (taken, rows.into_iter().find_map(Result::err))
+}
+
 #[tokio::test]
 async fn only_so_many_drafts_wait_for_one_peer() {
     let (home, zach, aaron, genesis) = world().await;
-    let home = home.within(Limits { outbox_entries: 3, ..generous() }).await;
-    // Five at once, in one batch: the limit counts there too.
-    let tried = futures_util::future::join_all((1..=5).map(|n| put(&home, &zach, &genesis, n, b"text"))).await;
-    let taken: Vec<Result<OutboxState, Code>> =
-        tried.iter().map(|row| row.as_ref().map(|row| row.state.clone()).map_err(|why| why.code)).collect();
-    assert_eq!(
-        taken,
-        [&[Ok(OutboxState::Waiting), Ok(OutboxState::Waiting), Ok(OutboxState::Waiting)][..], &[Err(Code::Full), Err(Code::Full)]].concat()
-    );
-    let why = tried[3].as_ref().unwrap_err();
-    assert!(why.text.contains("s0") && why.text.contains('3') && why.retry_after.is_some(), "{why:?}");
+    let (yves, xena, wim) = (home.person("yves").await, home.person("xena").await, home.person("wim").await);
+    let home = home.within(Limits { outbox_entries: 7, ..generous() }).await;
+    // Nobody takes more than they leave to others; several at once, in one batch, count there too.
+    let (four, why) = taken(&home, &zach, &aaron, 6, b"text").await;
+    let why = why.unwrap();
+    assert_eq!((four, why.code), (4, Code::Full), "n - 1 and n are taken, n + 1 is not");
+    assert!(why.text.contains("s0") && why.text.contains("4 messages of yours") && why.retry_after.is_some(), "{why:?}");
 
     let home = home.restart().await;
-    assert_eq!(code(put(&home, &zach, &genesis, 4, b"text").await), Code::Full, "what waits is counted over restarts");
+    assert_eq!(code(put(&home, &zach, &genesis, 5, b"text").await), Code::Full, "what waits is counted over restarts");
     assert_eq!(put(&home, &zach, &genesis, 2, b"text").await.unwrap().state, OutboxState::Waiting, "what waits already may be asked for");
+    assert_eq!(taken(&home, &yves, &aaron, 3, b"text").await.0, 2, "of the three that were left");
+    assert_eq!(taken(&home, &xena, &aaron, 1, b"text").await.0, 1, "for who has nothing there the last place is good");
+    let (none, why) = taken(&home, &wim, &aaron, 1, b"text").await;
+    let why = why.unwrap();
+    assert_eq!((none, why.code), (0, Code::Full));
+    assert!(why.text.contains("s0") && why.text.contains("7 messages") && why.retry_after.is_some(), "{why:?}");
     // Another peer's place is its own.
     let abe = Home::new("s00").await;
     home.knows(&abe).await;
@@ -173,28 +185,44 @@ async fn only_so_many_drafts_wait_for_one_peer() {
     home.copy(&abe, &keys("s00")).await;
     put(&home, &zach, &other, 1, b"text").await.unwrap();
     // An answer, whatever it says, makes room for one.
-    let first = tried[0].as_ref().unwrap().id;
+    let first = waiting(&home).await[0];
     for _ in 0..2 {
         home.logs.settle(first, Settled::Refused(Code::TooLarge.into())).await.unwrap();
     }
-    let notice = zach.notice(1, &aaron, &genesis);
-    home.logs.enqueue(genesis.hub(), outgoing(&zach, aaron.inbox(), &notice, None)).await.unwrap();
-    assert_eq!(code(put(&home, &zach, &genesis, 4, b"text").await), Code::Full);
+    let room = direct(&wim, &aaron);
+    let notice = wim.notice(1, &aaron, &room);
+    home.logs.enqueue(room.hub(), outgoing(&wim, aaron.inbox(), &notice, None)).await.unwrap();
+    assert_eq!(code(put(&home, &wim, &room, 1, b"text").await), Code::Full);
 }
 
 #[tokio::test]
 async fn only_so_many_bytes_wait_for_one_peer() {
+    let size = {
+        let (_, zach, ..) = world().await;
+        zach.sealed(1, &[7; 1000]).bytes().len() as i64
+    };
+    for (spare, fits) in [(1, 2), (0, 2), (-1, 1)] {
+        let (home, zach, aaron, _) = world().await;
+        let yves = home.person("yves").await;
+        // Three are for everybody: one has two of them at most, and then there is one for another.
+        let home = home.within(Limits { outbox_bytes: (3 * size + spare) as u64, ..generous() }).await;
+        let (some, why) = taken(&home, &zach, &aaron, 3, &[7; 1000]).await;
+        let why = why.unwrap();
+        assert_eq!((some, why.code), (fits, Code::Full), "{spare}");
+        assert!(why.text.contains(&format!("{} bytes", fits as i64 * size)), "{why:?}");
+        let (some, why) = taken(&home, &yves, &aaron, 2, &[7; 1000]).await;
+        assert_eq!((some, why.unwrap().code), (1, Code::Full), "{spare}");
+    }
     for (spare, fits) in [(1, true), (0, true), (-1, false)] {
-        let (home, zach, _, genesis) = world().await;
-        let size = |n: u64| zach.sealed(n, &[7; 1000]).bytes().len() as i64;
-        let limit = (size(1) + size(2) + spare) as u64;
-        let home = home.within(Limits { outbox_bytes: limit, ..generous() }).await;
+        let (home, zach, aaron, genesis) = world().await;
+        let yves = home.person("yves").await;
+        let home = home.within(Limits { outbox_bytes: (2 * size + spare) as u64, ..generous() }).await;
         put(&home, &zach, &genesis, 1, &[7; 1000]).await.unwrap();
-        let second = put(&home, &zach, &genesis, 2, &[7; 1000]).await;
+        let second = put(&home, &yves, &direct(&yves, &aaron), 1, &[7; 1000]).await;
         assert_eq!(second.is_ok(), fits, "{spare}: {second:?}");
         if let Err(why) = second {
-            assert!(why.code == Code::Full && why.text.contains(&limit.to_string()), "{why:?}");
-            put(&home, &zach, &genesis, 2, &[7; 500]).await.expect("what is small enough has room");
+            assert!(why.code == Code::Full && why.text.contains(&(2 * size + spare).to_string()), "{why:?}");
+            put(&home, &yves, &direct(&yves, &aaron), 1, &[7; 500]).await.expect("what is small enough has room");
         }
     }
 }
@@ -209,7 +237,8 @@ async fn what_has_waited_for_too_long_is_given_up_and_nothing_else() {
     // The same rows in a file of their own, one of them as old as can be.
     let store = SqliteStore::open(&folder.path().join("tidings.db")).unwrap();
     let old = |row: &OutboxRow, age: u64| OutboxRow { queued: row.queued - age, ..row.clone() };
-    let row = |n: u64, row: OutboxRow| Change::Outgoing { peer: server("s0"), once: (zach.device(), n), row };
+    let author = Author { user: zach.name.clone(), device: zach.device() };
+    let row = |n: u64, row: OutboxRow| Change::Outgoing { peer: server("s0"), once: (author.clone(), n), row };
     store.commit(vec![row(1, old(&rows[0], 2 * DAY + 1000)), row(2, old(&rows[1], 2 * DAY - 600_000))]).await.unwrap();
     store.close().await;
 

@@ -8,8 +8,8 @@ use tidings_proto::frame::{RoomRef, Secret};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
-    AccountRecord, Author, Change, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, People, Questions, Queue, Range, Settled,
-    Store, StoreError,
+    AccountRecord, Author, Change, Lane, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, People, Questions, Queue, Range, Settled,
+    Store, StoreError, Waiting,
 };
 
 use crate::support::{public, server, user};
@@ -219,14 +219,16 @@ async fn accounts_and_codes(open: Open<'_>) {
 }
 
 fn row(id: i64, log: LogName) -> OutboxRow {
-    OutboxRow { id, log, draft: format!("draft {id}").into(), genesis: None, queued: 1000 + id as u64, state: OutboxState::Waiting }
+    let draft = Bytes::from(format!("draft {id}"));
+    OutboxRow { id, log, hash: Hash::of(&draft), draft, genesis: None, queued: 1000 + id as u64, state: OutboxState::Waiting }
 }
 
 async fn an_outbox_keeps_its_order_and_its_answers(open: Open<'_>) {
     let store = open();
     let genesis = Genesis::direct(SuiteName::RsaJwe1, &user("alice@s1"), &user("bob@s2"));
     let device = DeviceKey([1; 32]);
-    let outgoing = |peer: &str, n: u64, row: OutboxRow| Change::Outgoing { peer: server(peer), once: (device, n), row };
+    let author = |n: u64| Author { user: user(if n == 2 { "carol@s1" } else { "alice@s1" }), device };
+    let outgoing = |peer: &str, n: u64, row: OutboxRow| Change::Outgoing { peer: server(peer), once: (author(n), n), row };
     let first = OutboxRow { genesis: Some(genesis.clone()), ..row(1, genesis.log()) };
     store
         .commit(vec![
@@ -240,16 +242,27 @@ async fn an_outbox_keeps_its_order_and_its_answers(open: Open<'_>) {
     let store = reopened(open, store).await;
     assert_eq!(store.load().await.unwrap().outbox, 4);
     let queue = async |store: &Arc<dyn Store>| {
-        let Queue { entries, bytes, oldest } = store.queue(server("s2")).await.unwrap();
+        let Queue { entries, bytes, oldest } = store.queues().await.unwrap()[&server("s2")];
         (entries, bytes, oldest)
     };
     assert_eq!(queue(&store).await, (3, 3 * 7, Some(1001)));
-    assert_eq!(store.queue(server("s4")).await.unwrap(), Queue::default());
+    assert_eq!(store.queues().await.unwrap().into_keys().collect::<Vec<_>>(), [server("s2"), server("s3")]);
     let ids = |rows: Vec<OutboxRow>| rows.into_iter().map(|row| row.id).collect::<Vec<_>>();
     assert_eq!(store.outbox(server("s2"), 0, 9).await.unwrap()[0], first);
     assert_eq!(ids(store.outbox(server("s2"), 0, 9).await.unwrap()), [1, 3, 4]);
     assert_eq!(ids(store.outbox(server("s2"), 1, 1).await.unwrap()), [3]);
     assert_eq!(ids(store.outbox(server("s4"), 0, 9).await.unwrap()), [0_i64; 0]);
+    let lane = |user: &str| Lane { user: user.into(), device, log: genesis.log() };
+    let [one, three, four] = [(1, "alice@s1"), (3, "carol@s1"), (4, "alice@s1")].map(|(id, user)| Waiting { id, lane: lane(user) });
+    assert_eq!(store.waiting(server("s2"), 0, 9).await.unwrap(), [one, three.clone(), four]);
+    assert_eq!(store.waiting(server("s2"), 1, 1).await.unwrap(), [three]);
+    assert_eq!(ids(store.rows(vec![4, 9, 1]).await.unwrap()), [4, 1]);
+    let shares = async |store: &Arc<dyn Store>| {
+        let shares = ["alice@s1", "carol@s1", "bob@s1"].map(|of| (server("s2"), user(of))).to_vec();
+        let shares = store.look_up(Questions { shares, ..Questions::default() }).await.unwrap().shares;
+        shares.into_iter().map(|share| (share.entries, share.bytes)).collect::<Vec<_>>()
+    };
+    assert_eq!(shares(&store).await, [(2, 14), (1, 7), (0, 0)]);
 
     let accepted = Settled::Accepted { seq: 2, hash: tip(2).hash };
     let refused = Settled::Refused(Refusal::from(Code::Gap).last(7));
@@ -265,10 +278,16 @@ async fn an_outbox_keeps_its_order_and_its_answers(open: Open<'_>) {
     let store = reopened(open, store).await;
     assert_eq!(ids(store.outbox(server("s2"), 0, 9).await.unwrap()), [4], "what is answered is not sent again");
     assert_eq!(queue(&store).await, (1, 7, Some(1004)), "nor is it counted, and what is answered twice is taken off once");
+    assert_eq!(shares(&store).await, [(1, 7), (0, 0), (0, 0)], "nor held against anybody");
+    assert_eq!(ids(store.rows(vec![1, 3, 4]).await.unwrap()), [4]);
     let of = |n| (genesis.log(), device, n);
     let questions = || Questions { outgoing: vec![of(1), of(2), of(3), of(4)], queues: vec![server("s2")], ..Questions::default() };
-    assert_eq!(store.look_up(questions()).await.unwrap().queues, [Queue { entries: 1, bytes: 7, oldest: Some(1004) }]);
-    let states: Vec<_> = store.look_up(questions()).await.unwrap().outgoing.into_iter().map(|row| row.map(|row| row.state)).collect();
+    assert_eq!(store.look_up(questions()).await.unwrap().queues, [Queue { entries: 1, bytes: 7, oldest: None }]);
+    let found = store.look_up(questions()).await.unwrap().outgoing;
+    let kept: Vec<_> = found.iter().flatten().map(|row| (row.hash, &row.draft[..])).collect();
+    let hash = |id| Hash::of(format!("draft {id}").as_bytes());
+    assert_eq!(kept, [(hash(1), &b""[..]), (hash(3), b""), (hash(4), b"draft 4")], "of what was answered the hash is enough");
+    let states: Vec<_> = found.into_iter().map(|row| row.map(|row| row.state)).collect();
     assert_eq!(states, [Some(accepted.into()), Some(refused.into()), Some(OutboxState::Waiting), None]);
     assert!(store.commit(vec![outgoing("s2", 3, row(9, genesis.log()))]).await.is_err(), "once only");
 

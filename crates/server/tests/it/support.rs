@@ -4,6 +4,7 @@ use aws_lc_rs::rsa::KeyPair;
 use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
 use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -20,7 +21,7 @@ use tidings_server::identity::Identity;
 use tidings_server::logs::{Admission, Keeper, Logs, NewAccount, Origin, Placed, Proof, Reader, Secrets};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
-    AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored,
+    AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored, Waiting,
 };
 use tidings_server::{Config, Limits, Registration, Transport};
 use tidings_trust::device_list::{self, Device, DeviceList, SignedList, VaultRef};
@@ -362,17 +363,19 @@ impl Home {
 /// Logs on a store that can be told to fail.
 pub async fn open_on(folder: &Path, name: &str, bus: Arc<dyn Bus>) -> (Arc<Faulty>, Arc<Logs>) {
     let inner = SqliteStore::open(&folder.join("tidings.db")).unwrap();
-    let store = Arc::new(Faulty { inner, failing: AtomicBool::new(false), pages: AtomicU64::new(0), held: watch::channel(false).0 });
+    let (failing, pages) = (AtomicBool::new(false), AtomicU64::new(0));
+    let store = Arc::new(Faulty { inner, failing, pages, held: watch::channel(false).0, commits_held: watch::channel(false).0 });
     let logs = Logs::open(store.clone() as Arc<dyn Store>, bus, keeper(folder, name, generous())).await.unwrap();
     (store, logs)
 }
 
-/// The store, but its commits can be made to fail as on a full disk, and the pages that are read are counted and held.
+/// The store, but its commits can be made to fail as on a full disk, or be held, and the pages that are read are counted and held.
 pub struct Faulty {
     inner: SqliteStore,
     failing: AtomicBool,
     pages: AtomicU64,
     held: watch::Sender<bool>,
+    commits_held: watch::Sender<bool>,
 }
 
 impl Faulty {
@@ -383,6 +386,11 @@ impl Faulty {
     /// While pages are held, whoever reads waits.
     pub fn hold_pages(&self, hold: bool) {
         self.held.send_replace(hold);
+    }
+
+    /// While commits are held, nothing becomes durable.
+    pub fn hold_commits(&self, hold: bool) {
+        self.commits_held.send_replace(hold);
     }
 
     pub fn pages(&self) -> u64 {
@@ -398,10 +406,14 @@ impl Store for Faulty {
     }
 
     fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()> {
-        match self.failing.load(Ordering::SeqCst) {
-            true => Box::pin(async { Err(StoreError::Full) }),
-            false => self.inner.commit(changes),
+        if self.failing.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::Full) });
         }
+        let mut held = self.commits_held.subscribe();
+        Box::pin(async move {
+            held.wait_for(|held| !held).await.unwrap();
+            self.inner.commit(changes).await
+        })
     }
 
     fn page(&self, log: u64, range: Range, most: Most) -> Answer<'_, Page> {
@@ -429,12 +441,20 @@ impl Store for Faulty {
         self.inner.codes()
     }
 
-    fn queue(&self, peer: ServerName) -> Answer<'_, Queue> {
-        self.inner.queue(peer)
+    fn queues(&self) -> Answer<'_, BTreeMap<ServerName, Queue>> {
+        self.inner.queues()
     }
 
     fn outbox(&self, peer: ServerName, after: i64, limit: usize) -> Answer<'_, Vec<OutboxRow>> {
         self.inner.outbox(peer, after, limit)
+    }
+
+    fn waiting(&self, peer: ServerName, after: i64, limit: usize) -> Answer<'_, Vec<Waiting>> {
+        self.inner.waiting(peer, after, limit)
+    }
+
+    fn rows(&self, ids: Vec<i64>) -> Answer<'_, Vec<OutboxRow>> {
+        self.inner.rows(ids)
     }
 
     fn changed_since(&self, counter: u64) -> Answer<'_, (u64, Vec<u64>)> {

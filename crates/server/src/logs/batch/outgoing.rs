@@ -1,11 +1,11 @@
 //! Drafts for logs that peers order: durable here first.
 
-use super::Batch;
+use super::{Batch, author_of};
 use crate::logs::rules::Admitted;
 use crate::logs::sequencer::Enqueue;
 use crate::store::{Change, OutboxRow, OutboxState};
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Code, Draft, Genesis, LogName, Refusal, ServerName};
+use tidings_proto::{Code, Draft, Genesis, LogName, Refusal, ServerName, UserName};
 
 /// The epoch of every message in a direct room.
 const ONLY_EPOCH: u64 = 0;
@@ -22,8 +22,8 @@ impl Batch<'_> {
     fn row(&mut self, peer: ServerName, log: LogName, admitted: Admitted, genesis: Option<Genesis>) -> Result<OutboxRow, Refusal> {
         let Admitted { draft, room, .. } = admitted;
         let once = (log.clone(), draft.device, draft.n);
-        if let Some((hash, row)) = self.rows.get(&once) {
-            match (&row.state, *hash == draft.hash()) {
+        if let Some(row) = self.rows.get(&once) {
+            match (&row.state, row.hash == draft.hash()) {
                 // The hub has not taken this n, so it is free for another draft. A gap says nothing of the draft itself: by
                 // now what was missing may be there.
                 (OutboxState::Refused(_), false) => {}
@@ -35,34 +35,39 @@ impl Batch<'_> {
         if let LogName::Room(_) = log {
             self.may_go_out(&peer, &log, room.as_ref(), &draft)?;
         }
-        self.has_place(&peer, draft.bytes().len() as u64)?;
+        self.has_place(&peer, &draft.author, draft.bytes().len() as u64)?;
         if let Some(room) = &room {
             self.learn_room(room);
         }
         self.counters.row += 1;
-        let (id, bytes, queued) = (self.counters.row, draft.bytes().clone(), self.at);
-        let row = OutboxRow { id, log, draft: bytes, genesis, queued, state: OutboxState::Waiting };
-        self.done.changes.push(Change::Outgoing { peer, once: (draft.device, draft.n), row: row.clone() });
-        self.rows.insert(once, (draft.hash(), row.clone()));
+        let (id, hash, bytes, queued) = (self.counters.row, draft.hash(), draft.bytes().clone(), self.at);
+        let row = OutboxRow { id, log, hash, draft: bytes, genesis, queued, state: OutboxState::Waiting };
+        self.done.changes.push(Change::Outgoing { peer, once: (author_of(&draft), draft.n), row: row.clone() });
+        self.rows.insert(once, row.clone());
         Ok(row)
     }
 
-    /// Counts one more draft for `peer`, unless too much waits for it already.
-    fn has_place(&mut self, peer: &ServerName, bytes: u64) -> Result<(), Refusal> {
+    /// Counts one more draft for `peer`, unless too much waits for it already: of everybody's, or of its author's. Nobody may
+    /// have more there than they leave to others, so there is always a place for who has nothing there.
+    fn has_place(&mut self, peer: &ServerName, author: &UserName, bytes: u64) -> Result<(), Refusal> {
         let (most, most_bytes) = (u64::from(self.view.limits.outbox_entries), self.view.limits.outbox_bytes);
         let queue = self.queues.entry(peer.clone()).or_default();
-        let full = |limit: String| {
-            let text = format!("{peer} does not answer, and {limit} wait for it already: no more are kept");
-            Err(Refusal::new(Code::Full, text).retry_after(FULL_AGAIN))
-        };
+        let share = self.shares.entry((peer.clone(), author.clone())).or_default();
+        let full = |text: String| Err(Refusal::new(Code::Full, format!("{peer} does not answer, and {text}")).retry_after(FULL_AGAIN));
         if queue.entries >= most {
-            return full(format!("{most} messages"));
+            return full(format!("{most} messages wait for it already: no more are kept"));
         }
         if queue.bytes + bytes > most_bytes {
-            return full(format!("messages of {} bytes, of {most_bytes},", queue.bytes));
+            return full(format!("messages of {} bytes, of {most_bytes}, wait for it already: no more are kept", queue.bytes));
         }
-        queue.entries += 1;
-        queue.bytes += bytes;
+        if share.entries >= most - queue.entries || share.bytes + bytes > most_bytes - queue.bytes {
+            let (entries, bytes) = (share.entries, share.bytes);
+            return full(format!("{entries} messages of yours, of {bytes} bytes, wait for it already: what is left is for others"));
+        }
+        for counted in [queue, share] {
+            counted.entries += 1;
+            counted.bytes += bytes;
+        }
         Ok(())
     }
 

@@ -1,21 +1,17 @@
 //! The readers' half: tables into what the trait speaks of.
 
-use super::failed;
 use super::schema::SEQ_BITS;
-use crate::store::{
-    AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, OutboxRow, OutboxState, Page, People, Questions, Queue, Range,
-    StoreError, Stored,
-};
+use super::{failed, outbox};
+use crate::store::{AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, Page, People, Questions, Range, StoreError, Stored};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName, cbor};
+use tidings_proto::{Genesis, Hash, UserName};
 
 const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
-const OUTBOX_COLUMNS: &str = "id, log, draft, genesis, state, seq, hash, refusal, queued";
 const CODE_COLUMNS: &str = "hash, user, uses, expires, reset";
 
 pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
@@ -101,11 +97,12 @@ pub fn look_up(connection: &Connection, questions: &Questions) -> Result<Answers
     let lasts = questions.lasts.iter().map(|(log, device)| last(connection, *log, device)).collect::<Result<_, _>>()?;
     let placed = questions.placed.iter().map(|(log, device, n)| placed(connection, *log, device, *n)).collect::<Result<_, _>>()?;
     let codes = questions.codes.iter().map(|hash| code(connection, hash)).collect::<Result<_, _>>()?;
-    let outgoing = questions.outgoing.iter().map(|(log, device, n)| outgoing(connection, log, device, *n)).collect::<Result<_, _>>()?;
-    let queues = questions.queues.iter().map(|peer| queue(connection, peer)).collect::<Result<_, _>>()?;
+    let outgoing = questions.outgoing.iter().map(|(log, device, n)| outbox::of(connection, log, device, *n)).collect::<Result<_, _>>()?;
+    let queues = questions.queues.iter().map(|peer| outbox::queue(connection, peer)).collect::<Result<_, _>>()?;
+    let shares = questions.shares.iter().map(|(peer, user)| outbox::share(connection, peer, user)).collect::<Result<_, _>>()?;
     let accounts = questions.accounts.iter().map(|user| account(connection, user)).collect::<Result<_, _>>()?;
     let entries = questions.entries.iter().map(|(log, seq)| entry(connection, *log, *seq)).collect::<Result<_, _>>()?;
-    Ok(Answers { lasts, placed, codes, outgoing, queues, accounts, entries })
+    Ok(Answers { lasts, placed, codes, outgoing, queues, shares, accounts, entries })
 }
 
 fn last(connection: &Connection, log: u64, author: &Author) -> Result<u64, StoreError> {
@@ -156,34 +153,6 @@ pub fn codes(connection: &Connection) -> Result<Vec<NewCode>, StoreError> {
     Ok(out)
 }
 
-pub fn queue(connection: &Connection, peer: &ServerName) -> Result<Queue, StoreError> {
-    let sql =
-        "SELECT entries, bytes, (SELECT queued FROM outbox WHERE peer = ?1 AND state = 0 ORDER BY id LIMIT 1) FROM queues WHERE peer = ?1";
-    let mut query = connection.prepare_cached(sql).map_err(failed)?;
-    let mut rows = query.query([peer.as_str()]).map_err(failed)?;
-    let Some(row) = rows.next().map_err(failed)? else { return Ok(Queue::default()) };
-    let oldest = get::<Option<i64>>(row, 2)?.map(|at| at as u64);
-    Ok(Queue { entries: get::<i64>(row, 0)? as u64, bytes: get::<i64>(row, 1)? as u64, oldest })
-}
-
-fn outgoing(connection: &Connection, log: &LogName, device: &DeviceKey, n: u64) -> Result<Option<OutboxRow>, StoreError> {
-    let sql = format!("SELECT {OUTBOX_COLUMNS} FROM outbox WHERE log = ?1 AND device = ?2 AND n = ?3");
-    let mut query = connection.prepare_cached(&sql).map_err(failed)?;
-    let mut rows = query.query(params![log.to_string(), device.as_bytes(), n as i64]).map_err(failed)?;
-    rows.next().map_err(failed)?.map(outbox_row).transpose()
-}
-
-pub fn outbox(connection: &Connection, peer: &ServerName, after: i64, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
-    let sql = format!("SELECT {OUTBOX_COLUMNS} FROM outbox WHERE peer = ?1 AND id > ?2 AND state = 0 ORDER BY id LIMIT ?3");
-    let mut query = connection.prepare_cached(&sql).map_err(failed)?;
-    let mut rows = query.query(params![peer.as_str(), after, limit as i64]).map_err(failed)?;
-    let mut out = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        out.push(outbox_row(row)?);
-    }
-    Ok(out)
-}
-
 pub fn account(connection: &Connection, user: &UserName) -> Result<Option<AccountRecord>, StoreError> {
     let sql = "SELECT password, recovery, vault, vault_version FROM accounts WHERE user = (SELECT id FROM users WHERE name = ?1)";
     let mut query = connection.prepare_cached(sql).map_err(failed)?;
@@ -222,20 +191,6 @@ fn code_row(row: &Row<'_>) -> Result<NewCode, StoreError> {
     Ok(NewCode { hash: hash(row, 0)?, user, uses: get(row, 2)?, expires: get::<i64>(row, 3)? as u64, reset: get(row, 4)? })
 }
 
-fn outbox_row(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
-    let genesis = get::<Option<Vec<u8>>>(row, 3)?.map(|bytes| Genesis::read(&bytes)).transpose().map_err(damaged)?;
-    let state = match get::<i64>(row, 4)? {
-        0 => OutboxState::Waiting,
-        1 => OutboxState::Accepted { seq: get::<i64>(row, 5)? as u64, hash: hash(row, 6)? },
-        _ => {
-            let why: Vec<u8> = get(row, 7)?;
-            OutboxState::Refused(cbor::decode::<Refusal>(&why, usize::MAX).map_err(damaged)?)
-        }
-    };
-    let queued = get::<i64>(row, 8)? as u64;
-    Ok(OutboxRow { id: get(row, 0)?, log: parsed(&get::<String>(row, 1)?)?, draft: bytes(row, 2)?, genesis, queued, state })
-}
-
 fn tip_at(connection: &Connection, id: i64) -> Result<Option<Hash>, StoreError> {
     let mut query = connection.prepare_cached("SELECT hash FROM entries WHERE id = ?1").map_err(failed)?;
     query.query_row([id], |row| row.get::<_, Vec<u8>>(0)).optional().map_err(failed)?.map(|bytes| as_hash(&bytes)).transpose()
@@ -245,15 +200,15 @@ fn number(connection: &Connection, sql: &str) -> Result<i64, StoreError> {
     connection.query_row(sql, [], |row| row.get(0)).map_err(failed)
 }
 
-fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
+pub fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> Result<T, StoreError> {
     row.get(column).map_err(failed)
 }
 
-fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes, StoreError> {
+pub fn bytes(row: &Row<'_>, column: usize) -> Result<Bytes, StoreError> {
     get::<Vec<u8>>(row, column).map(Bytes::from)
 }
 
-fn hash(row: &Row<'_>, column: usize) -> Result<Hash, StoreError> {
+pub fn hash(row: &Row<'_>, column: usize) -> Result<Hash, StoreError> {
     as_hash(&get::<Vec<u8>>(row, column)?)
 }
 
@@ -261,11 +216,11 @@ fn as_hash(bytes: &[u8]) -> Result<Hash, StoreError> {
     Hash::from_slice(bytes).ok_or_else(|| StoreError::Damaged("a hash has another length".into()))
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, StoreError> {
+pub fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(damaged)
 }
 
-fn damaged(error: impl std::fmt::Display) -> StoreError {
+pub fn damaged(error: impl std::fmt::Display) -> StoreError {
     StoreError::Damaged(error.to_string())
 }
 

@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// The steps from an empty file to the newest version: each makes the version of its place, counted from 1.
-const STEPS: &[&str] = &[TABLES, QUEUES, GROUPS];
+const STEPS: &[&str] = &[TABLES, QUEUES, GROUPS, SHARES];
 
 /// The version of the schema that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
@@ -114,6 +114,23 @@ ALTER TABLE logs ADD COLUMN people BLOB;
 ALTER TABLE logs ADD COLUMN followed INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE codes ADD COLUMN reset INTEGER NOT NULL DEFAULT 0;
 DROP TABLE members;
+";
+
+/// Version 4: whose the drafts for peers are, how much of a queue is whose, and what is known of a draft that is forgotten.
+const SHARES: &str = "
+ALTER TABLE outbox ADD COLUMN author TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN draft_hash BLOB;
+DROP INDEX outbox_waiting;
+CREATE INDEX outbox_waiting ON outbox (peer, id, author, device, log) WHERE state = 0;
+
+CREATE TABLE shares (
+    peer    TEXT NOT NULL,
+    author  TEXT NOT NULL,
+    entries INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,
+    PRIMARY KEY (peer, author)
+) STRICT, WITHOUT ROWID;
+INSERT INTO shares SELECT peer, author, count(*), sum(length(draft)) FROM outbox WHERE state = 0 GROUP BY peer, author;
 ";
 
 /// Makes the tables in an empty file, brings an older file to the newest version; refuses a file of a newer program.

@@ -1,13 +1,13 @@
 //! The writer's half: changes into tables.
 
-use super::failed;
 use super::schema::SEQ_BITS;
-use crate::store::{AccountRecord, Author, Change, LogRow, NewCode, NewEntry, OutboxRow, OutboxState, Settled, StoreError};
+use super::{failed, outbox};
+use crate::store::{AccountRecord, Author, Change, LogRow, NewCode, NewEntry, StoreError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
+use tidings_proto::UserName;
 use tidings_proto::chain::Tip;
-use tidings_proto::{DeviceKey, Hash, ServerName, UserName, cbor};
 
 /// The writer's connection, and the counter that every change of a log takes one step of.
 pub struct Tables {
@@ -106,8 +106,8 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
                 let sql = "DELETE FROM codes WHERE uses = 0 OR ((user IS NULL OR reset) AND expires <= ?1)";
                 connection.prepare_cached(sql)?.execute([*at as i64])?;
             }
-            Change::Outgoing { peer, once, row } => outgoing(connection, peer, once, row)?,
-            Change::Settle { id, settled, at } => settle(connection, *id, settled, *at)?,
+            Change::Outgoing { peer, once, row } => outbox::put(connection, peer, once, row)?,
+            Change::Settle { id, settled, at } => outbox::settle(connection, *id, settled, *at)?,
             Change::ForgetSettled { before } => {
                 connection.prepare_cached("DELETE FROM outbox WHERE settled < ?1")?.execute([*before as i64])?;
             }
@@ -190,64 +190,6 @@ fn code(connection: &Connection, new: &NewCode) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn outgoing(connection: &Connection, peer: &ServerName, once: &(DeviceKey, u64), row: &OutboxRow) -> rusqlite::Result<()> {
-    connection.prepare_cached("DELETE FROM outbox WHERE log = ?1 AND device = ?2 AND n = ?3 AND state = 2")?.execute(params![
-        row.log.to_string(),
-        once.0.as_bytes(),
-        once.1 as i64
-    ])?;
-    connection
-        .prepare_cached(
-            "INSERT INTO outbox (id, peer, log, device, n, draft, genesis, queued, state) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)",
-        )?
-        .execute(params![
-            row.id,
-            peer.as_str(),
-            row.log.to_string(),
-            once.0.as_bytes(),
-            once.1 as i64,
-            &row.draft[..],
-            row.genesis.as_ref().map(|genesis| genesis.encode().to_vec()),
-            row.queued as i64
-        ])?;
-    queue(connection, peer.as_str(), 1, row.draft.len() as i64)?;
-    match &row.state {
-        OutboxState::Waiting => Ok(()),
-        OutboxState::Accepted { seq, hash } => settle(connection, row.id, &Settled::Accepted { seq: *seq, hash: *hash }, 0),
-        OutboxState::Refused(why) => settle(connection, row.id, &Settled::Refused(why.clone()), 0),
-    }
-}
-
-fn settle(connection: &Connection, id: i64, settled: &Settled, at: u64) -> rusqlite::Result<()> {
-    let (state, seq, hash, refusal): (i64, Option<i64>, Option<&Hash>, Option<Vec<u8>>) = match settled {
-        Settled::Accepted { seq, hash } => (1, Some(*seq as i64), Some(hash), None),
-        Settled::Refused(why) => (2, None, None, Some(cbor::encode(why))),
-    };
-    // A row that was answered before stays as it is, and is counted once.
-    let answered: Option<(String, i64)> = connection
-        .prepare_cached(
-            "UPDATE outbox SET state = ?2, seq = ?3, hash = ?4, refusal = ?5, settled = ?6 WHERE id = ?1 AND state = 0
-             RETURNING peer, length(draft)",
-        )?
-        .query_row(params![id, state, seq, hash.map(Hash::as_bytes), refusal, at as i64], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    match answered {
-        Some((peer, bytes)) => queue(connection, &peer, -1, -bytes),
-        None => Ok(()),
-    }
-}
-
-/// What waits for `peer` is so much more.
-fn queue(connection: &Connection, peer: &str, entries: i64, bytes: i64) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO queues (peer, entries, bytes) VALUES (?1, ?2, ?3)
-             ON CONFLICT (peer) DO UPDATE SET entries = entries + ?2, bytes = bytes + ?3",
-        )?
-        .execute(params![peer, entries, bytes])?;
-    Ok(())
-}
-
 fn author_id(connection: &Connection, author: &Author) -> rusqlite::Result<i64> {
     let user = user_id(connection, &author.user)?;
     let by = params![user, author.device.as_bytes()];
@@ -272,6 +214,7 @@ fn user_id(connection: &Connection, user: &UserName) -> rusqlite::Result<i64> {
 mod tests {
     use super::*;
     use crate::store::sqlite::{connect, schema};
+    use tidings_proto::Hash;
 
     fn entry_of(size: usize, seq: u64) -> Vec<Change> {
         let tip = Tip { seq, hash: Hash::ZERO };

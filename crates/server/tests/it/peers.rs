@@ -1,0 +1,236 @@
+//! How a server behaves towards another one: what it sends, how often, and what it makes of the answers.
+
+use crate::hub::{Link, host, submit};
+use crate::support::{Home, Person, SOON, config, direct, keys, open_on, public, server};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tidings_proto::frame::{Accepted, Entries, Item, LogRef, Named, Ping, Queued};
+use tidings_proto::{Code, DeviceKey, Frame, Genesis, LogName, Refusal, UserName};
+use tidings_server::bus::local::LocalBus;
+use tidings_server::federation::Outgoing;
+use tidings_server::identity::Identity;
+use tidings_server::link::dial::{Dial, dial};
+use tidings_server::{Config, Peer, Registration, Server, Transport};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+/// What one person's drafts wait in when this world begins.
+const LANES: usize = 8;
+const IN_EACH: u64 = 400;
+
+/// s1, of which zach and yves are, and s0, which orders the rooms that they have with its people.
+async fn world(people: usize) -> (Home, Home, Person, Person, Vec<Person>) {
+    let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
+    let (zach, yves) = (home.person("zach").await, home.person("yves").await);
+    let mut others = Vec::new();
+    for i in 0..people {
+        others.push(hub.person(&format!("a{i}")).await);
+    }
+    home.knows(&hub).await;
+    home.copy(&hub, &keys("s0")).await;
+    (home, hub, zach, yves, others)
+}
+
+async fn put(home: &Home, author: &Person, genesis: &Genesis, n: u64) {
+    let (draft, log) = (author.sealed(n, b"text").bytes().clone(), genesis.log());
+    let outgoing = Outgoing { user: author.name.clone(), device: author.device(), log, draft, genesis: Some(genesis.clone()) };
+    home.logs.enqueue(genesis.hub(), outgoing).await.unwrap();
+}
+
+/// What a hub has taken: each draft once, in order.
+#[derive(Default)]
+struct Taken(HashMap<(LogName, DeviceKey), u64>);
+
+impl Taken {
+    async fn next(&mut self, link: &mut Link) -> (UserName, bool) {
+        let (submit, draft) = link.submitted().await;
+        let last = self.0.entry((submit.log, draft.device)).or_default();
+        let fits = draft.n == *last + 1;
+        if fits {
+            *last += 1;
+            link.accept(submit.req, draft.n + 1).await;
+        } else {
+            assert!(draft.n > *last, "taken before, and sent again");
+            link.refuse(submit.req, Refusal::from(Code::Gap).last(*last)).await;
+        }
+        (draft.author.clone(), fits)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_persons_thousands_of_drafts_delay_nobody_elses() {
+    let (home, hub, zach, yves, others) = world(LANES).await;
+    for other in &others {
+        let genesis = direct(&zach, other);
+        futures_util::future::join_all((1..=IN_EACH).map(|n| put(&home, &zach, &genesis, n))).await;
+    }
+    let room = direct(&yves, &others[0]);
+    put(&home, &yves, &room, 1).await;
+
+    // The hub answers nothing: not even then is there no place for the other one.
+    let host = host(&home, &home.logs, &hub);
+    let mut link = Link::to(&host, &hub).await;
+    let mut unanswered = Vec::new();
+    loop {
+        let (submit, draft) = link.submitted().await;
+        if draft.author == yves.name {
+            link.accept(submit.req, 2).await;
+            break;
+        }
+        unanswered.push((submit, draft));
+        assert!(unanswered.len() <= 50, "half of what may be under way, and the other's is not among it");
+    }
+
+    // Now it takes nothing of zach's, for one reason or the other. What yves writes meanwhile is the next thing but what was on
+    // its way before; and zach's lanes are tried by one draft each, after one second and after two more.
+    let mut sent = unanswered.len();
+    let first = |log: &LogName| if *log == direct(&zach, &others[0]).log() { Code::TooFast } else { Code::NotYet };
+    let why = |log: &LogName, n: u64| match n {
+        1 => Refusal::from(first(log)).retry_after(1),
+        _ => Refusal::from(Code::Gap).last(0),
+    };
+    for (submit, draft) in unanswered {
+        link.refuse(submit.req, why(&submit.log, draft.n)).await;
+    }
+    let start = Instant::now();
+    let (second, _late) = submit(&host, "s0", &yves, (room.log(), &yves.sealed(2, b"text"), Some(&room)));
+    let (mut answered, mut probes) = (false, 0);
+    while let Some((submit, draft)) = link.submitted_within(Duration::from_millis(3500).saturating_sub(start.elapsed())).await {
+        if draft.author == yves.name {
+            assert!(start.elapsed() < Duration::from_millis(900), "{:?}", start.elapsed());
+            link.accept(submit.req, 3).await;
+            answered = true;
+            continue;
+        }
+        sent += 1;
+        probes += u32::from(draft.n == 1);
+        link.refuse(submit.req, why(&submit.log, draft.n)).await;
+    }
+    assert!(answered);
+    assert!(matches!(second.await.unwrap(), Ok(Frame::Accepted(Accepted { seq: 3, .. }))));
+    assert!(sent <= LANES * (16 + 2), "{sent} frames for what is not taken");
+    assert!(probes >= LANES as u32, "each lane is tried again: {probes}");
+
+    // From now on it takes what comes in order. All of it comes, once, and hardly anything in vain.
+    let (mut taken, mut frames) = (Taken::default(), 0);
+    let all = LANES as u64 * IN_EACH;
+    while taken.0.values().sum::<u64>() < all {
+        let (author, _) = taken.next(&mut link).await;
+        assert_eq!(author, zach.name);
+        frames += 1;
+    }
+    assert!(frames <= all + 16 * LANES as u64, "{frames} frames for {all} drafts");
+    while !home.logs.outbox(&server("s0"), 0, 1).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(link.submitted_within(Duration::from_millis(200)).await.is_none(), "nothing goes out twice");
+    host.stopping.cancel();
+}
+
+/// The peer's answer is here, and its link ends before that is durable. It would not be heard again: the row is settled.
+#[tokio::test]
+async fn an_answer_that_becomes_durable_after_its_link_ended_is_told() {
+    let (home, hub, zach, _, others) = world(1).await;
+    home.logs.close().await;
+    let (store, logs) = open_on(home.folder.path(), "s1", Arc::new(LocalBus::default())).await;
+    logs.know_peer(&hub.name, &hub.key).await.unwrap();
+    let (host, genesis) = (host(&home, &logs, &hub), direct(&zach, &others[0]));
+    let mut link = Link::to(&host, &hub).await;
+    let (placing, mut late) = submit(&host, "s0", &zach, (genesis.log(), &zach.sealed(1, b"text"), Some(&genesis)));
+    let (submitted, _) = link.submitted().await;
+    store.hold_commits(true);
+    link.accept(submitted.req, 9).await;
+    link.say(Ping { req: 5 }).await;
+    while !matches!(link.next().await, Frame::Pong(pong) if pong.req == 5) {}
+    drop(link);
+    assert!(matches!(placing.await.unwrap(), Ok(Frame::Queued(Queued { .. }))), "the link is gone, and nothing durable yet");
+    store.hold_commits(false);
+    let told = tokio::time::timeout(SOON, late.recv()).await.expect("the answer, once it is durable");
+    assert!(matches!(told, Some(Frame::Accepted(Accepted { seq: 9, .. }))), "{told:?}");
+    host.stopping.cancel();
+    logs.close().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_dials_in_is_dialled_at_once() {
+    let (folder, hub) = (tempfile::tempdir().unwrap(), Home::new("s0").await);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let peers = vec![Peer { name: hub.name.clone(), address, key: Some(hub.key) }];
+    let running = Server::start(Config { peers, ..config(folder.path(), Registration::Open) }).await.unwrap();
+    // It is dialled in vain, until the next attempt is at least two seconds away.
+    for _ in 0..5 {
+        drop(tokio::time::timeout(SOON, listener.accept()).await.expect("it is dialled"));
+    }
+    let failed = Instant::now();
+    let identity = Identity::load_or_create(hub.folder.path(), &hub.name).unwrap();
+    let (name, address) = (running.name().clone(), running.address().to_string());
+    let to = Dial {
+        me: &hub.name,
+        identity: &identity,
+        name: &name,
+        key: &running.key(),
+        address: &address,
+        transport: Transport::PlainLoopback,
+    };
+    let _wire = dial(to, tidings_tls::client().unwrap()).await.unwrap();
+    tokio::time::timeout(SOON, listener.accept()).await.expect("it is dialled again").unwrap();
+    assert!(failed.elapsed() < Duration::from_millis(1500), "{:?}", failed.elapsed());
+    running.stop().await;
+}
+
+/// The next time that the server follows a log.
+async fn followed(link: &mut Link, log: &LogName, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    while let Some(frame) = link.next_within(until.saturating_duration_since(Instant::now())).await {
+        if let Frame::Follow(follow) = frame
+            && follow.logs.iter().any(|(which, _)| *which == LogRef::Name(log.clone()))
+        {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn a_replica_that_waits_for_keys_asks_seldom_and_goes_on_when_they_are_here() {
+    let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
+    let aaron = hub.person("aaron").await;
+    hub.append(&aaron, &public("s0"), &aaron.post(1, "hello")).await.unwrap();
+    home.knows(&hub).await;
+    let host = host(&home, &home.logs, &hub);
+    let mut link = Link::to(&host, &hub).await;
+    assert!(followed(&mut link, &public("s0"), SOON).await);
+    let pages = [(1, public("s0")), (2, keys("s0"))];
+    let mut entries = Vec::new();
+    for (number, log) in &pages {
+        link.say(Named { number: *number, log: log.clone() }).await;
+        let (prev, items) = hub.read(log).await;
+        let items: Vec<Item> = items.into_iter().map(|entry| Item { entry, got: None }).collect();
+        entries.push(Entries { log: *number, prev, items });
+    }
+    let start = Instant::now();
+    for waits in [1, 2] {
+        let asked = Instant::now();
+        link.say(entries[0].clone()).await;
+        assert!(followed(&mut link, &public("s0"), SOON).await);
+        assert!(asked.elapsed() >= Duration::from_secs(waits), "{:?}", asked.elapsed());
+    }
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    // Four seconds to go; but the keys come.
+    let asked = Instant::now();
+    link.say(entries[0].clone()).await;
+    assert!(!followed(&mut link, &public("s0"), Duration::from_millis(300)).await);
+    link.say(entries[1].clone()).await;
+    assert!(followed(&mut link, &public("s0"), SOON).await);
+    assert!(asked.elapsed() < Duration::from_secs(3), "{:?}", asked.elapsed());
+    link.say(entries[0].clone()).await;
+    let here = async {
+        while home.logs.tip(&public("s0")).is_none_or(|tip| tip.seq == 0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, here).await.expect("the post");
+    host.stopping.cancel();
+}
