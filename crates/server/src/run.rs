@@ -8,8 +8,8 @@ use crate::identity::{Identity, IdentityError};
 use crate::link::{accept, tls};
 use crate::logs::{Keeper, Logs};
 use crate::operator::{self, Answer, Ask};
-use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
+use crate::store::{Store, StoreError};
 use crate::{federation, setup};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -92,6 +92,15 @@ impl Server {
 
     /// The same on another bus.
     pub async fn start_on(config: Config, bus: Arc<dyn Bus>) -> Result<Running, StartError> {
+        Server::start_with(config, bus, |path| Ok(Arc::new(SqliteStore::open(path)?))).await
+    }
+
+    /// The same on another store too; it is opened once the folder is this server's, at the path of the database in it.
+    pub async fn start_with(
+        config: Config,
+        bus: Arc<dyn Bus>,
+        open: impl FnOnce(&Path) -> Result<Arc<dyn Store>, StoreError>,
+    ) -> Result<Running, StartError> {
         if config.transport == Transport::PlainLoopback && !config.listen.ip().is_loopback() {
             return Err(StartError::PlainInPublic(config.listen));
         }
@@ -105,9 +114,9 @@ impl Server {
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let store = SqliteStore::open(&config.data.join("tidings.db"))?;
+        let store = open(&config.data.join("tidings.db"))?;
         let keeper = Keeper { name: config.name.clone(), identity: identity.clone(), limits: config.limits.clone() };
-        let logs = Logs::open(Arc::new(store), bus, keeper).await?;
+        let logs = Logs::open(store, bus, keeper).await?;
         for (name, key) in config.peers.iter().filter_map(|peer| Some((&peer.name, peer.key.as_ref()?))) {
             logs.know_peer(name, key).await?;
         }

@@ -3,9 +3,11 @@
 //! Stories read as stories: `world.person("alice@s1")`, `alice.says(&bob, "hello")`, `bob.sees("hello")`,
 //! `world.cut("s1", "s2")`. Nothing here sleeps and hopes: every wait is for a condition, with a deadline.
 
+pub mod crash;
 pub mod history;
 pub mod panics;
 pub mod person;
+pub mod process;
 pub mod raw;
 pub mod wire;
 pub mod world;

@@ -26,49 +26,68 @@ pub struct RawLink {
 impl RawLink {
     /// Dials `path` at a server.
     pub async fn dial(server: SocketAddr, path: &str) -> RawLink {
-        let tcp = TcpStream::connect(server).await.expect("a connection");
+        RawLink::try_dial(server, path).await.expect("a link")
+    }
+
+    async fn try_dial(server: SocketAddr, path: &str) -> Result<RawLink, LinkError> {
+        let failed = |error: std::io::Error| LinkError::Socket(error.to_string());
+        let tcp = TcpStream::connect(server).await.map_err(failed)?;
         let name = rustls::pki_types::ServerName::try_from("test").expect("a name");
         let connector = tokio_rustls::TlsConnector::from(tidings_tls::client().expect("TLS"));
-        let stream = connector.connect(name, tcp).await.expect("TLS");
+        let stream = connector.connect(name, tcp).await.map_err(failed)?;
         let exporter = tidings_tls::exporter(stream.get_ref().1).expect("an exporter");
         let io: Io = Box::new(stream);
-        let (socket, _) = tokio_tungstenite::client_async(format!("ws://test{path}"), io).await.expect("an upgrade");
-        RawLink { socket, exporter, transcript: None }
+        let (socket, _) = tokio_tungstenite::client_async(format!("ws://test{path}"), io).await?;
+        Ok(RawLink { socket, exporter, transcript: None })
     }
 
     /// Says hello as a device, proves it, and reads up to `Ready`; the link is then a guest's or the device's.
     pub async fn device(server: SocketAddr, user: &UserName, device: &DeviceSecret) -> RawLink {
-        let mut link = RawLink::dial(server, "/client").await;
+        RawLink::try_device(server, user, device).await.expect("a link")
+    }
+
+    /// The same where the server may be away, or the wire cut at any moment.
+    pub async fn try_device(server: SocketAddr, user: &UserName, device: &DeviceSecret) -> Result<RawLink, LinkError> {
+        let mut link = RawLink::try_dial(server, "/client").await?;
         let party = Party::Device { user: user.clone(), key: device.public() };
-        link.prove(party, device).await;
-        link
+        link.prove(party, device).await?;
+        Ok(link)
     }
 
     /// The same as a server; `key` is both its secret and what the other one has pinned.
     pub async fn peer(server: SocketAddr, name: &ServerName, key: &DeviceSecret) -> RawLink {
         let mut link = RawLink::dial(server, "/federation").await;
         let party = Party::Peer { name: name.clone(), key: tidings_proto::ServerKey(key.public().0) };
-        link.prove(party, key).await;
+        link.prove(party, key).await.expect("a link");
         link
     }
 
-    async fn prove(&mut self, party: Party, key: &DeviceSecret) {
-        let (proof, _) = self.greet(party).await;
+    async fn prove(&mut self, party: Party, key: &DeviceSecret) -> Result<(), LinkError> {
+        let (proof, _) = self.try_greet(party).await?;
         self.send(Proof { sig: key.sign(&proof) }).await;
-        assert!(matches!(self.next().await, Frame::Ready(_)));
+        match self.receive().await? {
+            Frame::Ready(_) => Ok(()),
+            _ => Err(LinkError::PeerMisbehaved("something else where it should be ready")),
+        }
     }
 
     /// Says hello, reads the server's hello and proof; gives what `party` has to sign, and the server's hello.
     pub async fn greet(&mut self, party: Party) -> (Vec<u8>, Hello) {
+        self.try_greet(party).await.expect("a greeting")
+    }
+
+    async fn try_greet(&mut self, party: Party) -> Result<(Vec<u8>, Hello), LinkError> {
         let hello = self.hello(party.clone());
         let ours = Frame::from(hello).encode();
         self.send_bytes(ours.clone()).await;
-        let theirs = self.next_bytes().await.expect("the server's hello");
-        let Ok(Frame::Hello(hello)) = Frame::read(&theirs, limits::GUEST_FRAME) else { panic!("the server says no hello") };
-        assert!(matches!(self.next().await, Frame::Proof(_)));
+        let theirs = self.receive_bytes().await?;
+        let Ok(Frame::Hello(hello)) = Frame::read(&theirs, limits::GUEST_FRAME) else {
+            return Err(LinkError::PeerMisbehaved("no hello"));
+        };
+        let Frame::Proof(_) = self.receive().await? else { return Err(LinkError::PeerMisbehaved("no proof")) };
         let transcript = transcript(&ours, &theirs);
         self.transcript = Some(transcript);
-        (proof_bytes(&party, &transcript), hello)
+        Ok((proof_bytes(&party, &transcript), hello))
     }
 
     /// A correct hello for this link.
@@ -115,18 +134,25 @@ impl RawLink {
 
     /// The next frame's bytes, or how the link ended; `Closed` only after a goodbye.
     pub async fn next_bytes(&mut self) -> Result<Bytes, LinkError> {
-        let reading = async {
-            loop {
-                match self.socket.next().await {
-                    Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
-                    Some(Ok(Message::Close(_))) | None => return Err(LinkError::Closed),
-                    Some(Ok(Message::Text(_))) => return Err(LinkError::PeerMisbehaved("text where frames are binary")),
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return Err(error.into()),
-                }
+        tokio::time::timeout(PATIENCE, self.receive_bytes()).await.expect("an answer or an end in time")
+    }
+
+    /// The next frame, however long it takes. Cancel-safe.
+    pub async fn receive(&mut self) -> Result<Frame, LinkError> {
+        let bytes = self.receive_bytes().await?;
+        Ok(Frame::read(&bytes, limits::PEER_FRAME)?)
+    }
+
+    async fn receive_bytes(&mut self) -> Result<Bytes, LinkError> {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Binary(bytes))) => return Ok(bytes),
+                Some(Ok(Message::Close(_))) | None => return Err(LinkError::Closed),
+                Some(Ok(Message::Text(_))) => return Err(LinkError::PeerMisbehaved("text where frames are binary")),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error.into()),
             }
-        };
-        tokio::time::timeout(PATIENCE, reading).await.expect("an answer or an end in time")
+        }
     }
 }
 

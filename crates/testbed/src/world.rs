@@ -2,6 +2,7 @@
 
 use crate::PATIENCE;
 use crate::person::Person;
+use crate::process::{Process, Program};
 use crate::wire::Wire;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -9,16 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::{ServerKey, ServerName, UserName};
-use tidings_server::bus::Bus;
 use tidings_server::bus::deaf::DeafBus;
 use tidings_server::bus::local::LocalBus;
 use tidings_server::identity::Identity;
 use tidings_server::operator::{Answer, Ask, PeerRow, ask};
+use tidings_server::store::{Store, StoreError};
 use tidings_server::{Config, Limits, Peer, Registration, Running, Server, Transport};
 
 /// Several servers and their people. The folders are removed with the world.
 pub struct World {
     folder: tempfile::TempDir,
+    how: How,
     sites: BTreeMap<ServerName, Site>,
     /// From whom to whom servers dial.
     wires: BTreeMap<(ServerName, ServerName), Wire>,
@@ -27,8 +29,30 @@ pub struct World {
 struct Site {
     config: Config,
     key: ServerKey,
-    running: Option<Running>,
-    deaf: bool,
+    life: Option<Life>,
+}
+
+/// A server that runs.
+enum Life {
+    /// In this process.
+    Inside(Running),
+    /// In one of its own.
+    Process(Process),
+}
+
+/// Opens a server's store, at a path.
+pub type MakeStore = Box<dyn Fn(&ServerName, &Path) -> Result<Arc<dyn Store>, StoreError> + Send + Sync>;
+
+/// How a world's servers run.
+pub enum How {
+    /// In this process.
+    Inside,
+    /// In this process, on a bus that drops every wake.
+    Deaf,
+    /// In this process, each on a store that is made for it.
+    OnStores(MakeStore),
+    /// Each in a process of its own.
+    Processes(Program),
 }
 
 impl World {
@@ -44,6 +68,11 @@ impl World {
 
     /// The same, each server with a change of its configuration.
     pub async fn configured(names: &[&str], deaf: bool, change: impl Fn(&mut Config)) -> World {
+        World::made(names, if deaf { How::Deaf } else { How::Inside }, change).await
+    }
+
+    /// The same, with servers that run in a way of their own.
+    pub async fn made(names: &[&str], how: How, change: impl Fn(&mut Config)) -> World {
         let folder = tempfile::tempdir().expect("a folder for the world");
         let mut sites = BTreeMap::new();
         for name in names {
@@ -62,9 +91,9 @@ impl World {
                 limits: Limits::default(),
             };
             change(&mut config);
-            sites.insert(name, Site { config, key, running: None, deaf });
+            sites.insert(name, Site { config, key, life: None });
         }
-        let mut world = World { folder, sites, wires: BTreeMap::new() };
+        let mut world = World { folder, how, sites, wires: BTreeMap::new() };
         let names: Vec<ServerName> = world.sites.keys().cloned().collect();
         for from in &names {
             for to in names.iter().filter(|to| *to != from) {
@@ -94,16 +123,50 @@ impl World {
 
     /// Starts a server that is not running.
     pub async fn start(&mut self, name: &str) {
-        let site = self.site_mut(name);
-        assert!(site.running.is_none(), "{name} is running");
-        let bus: Arc<dyn Bus> = if site.deaf { Arc::new(DeafBus) } else { Arc::new(LocalBus::default()) };
-        let started = Server::start_on(site.config.clone(), bus).await;
-        site.running = Some(started.expect("a server that starts"));
+        let site = self.site(name);
+        assert!(site.life.is_none(), "{name} is running");
+        let config = site.config.clone();
+        let bus = || Arc::new(LocalBus::default());
+        let started = match &self.how {
+            How::Inside => Server::start_on(config, bus()).await.map(Life::Inside),
+            How::Deaf => Server::start_on(config, Arc::new(DeafBus)).await.map(Life::Inside),
+            How::OnStores(open) => {
+                let (open, name) = (open.as_ref(), config.name.clone());
+                Server::start_with(config, bus(), |path| open(&name, path)).await.map(Life::Inside)
+            }
+            How::Processes(program) => Ok(Life::Process(program.start(&config, self.folder.path()).await)),
+        };
+        self.site_mut(name).life = Some(started.expect("a server that starts"));
     }
 
-    /// Stops a server.
+    /// Stops a server in good order.
     pub async fn stop(&mut self, name: &str) {
-        self.site_mut(name).running.take().expect("a running server").stop().await;
+        match self.site_mut(name).life.take().expect("a running server") {
+            Life::Inside(running) => running.stop().await,
+            Life::Process(process) => process.stop().await,
+        }
+    }
+
+    /// kill -9 of a server's process.
+    pub async fn kill(&mut self, name: &str) {
+        match self.site_mut(name).life.take().expect("a running server") {
+            Life::Process(process) => process.kill().await,
+            Life::Inside(_) => panic!("{name} is in this process, which would go with it"),
+        }
+    }
+
+    /// Whether a server's process still runs, as far as this world has not ended it.
+    pub fn check_alive(&mut self) {
+        for (name, site) in &mut self.sites {
+            if let Some(Life::Process(process)) = &mut site.life {
+                process.check_alive(name.as_str());
+            }
+        }
+    }
+
+    /// The servers' names.
+    pub fn names(&self) -> Vec<String> {
+        self.sites.keys().map(ToString::to_string).collect()
     }
 
     /// Where a server listens.

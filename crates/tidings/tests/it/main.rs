@@ -2,6 +2,7 @@
 
 mod commands;
 mod config;
+mod crash;
 mod demo;
 mod files;
 mod full_disk;
