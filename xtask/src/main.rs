@@ -1,9 +1,13 @@
-//! What a developer runs: `cargo xtask demo`, `test`, `man` and `completions`. Not part of the product, and depends on none of it.
+//! What a developer runs: `cargo xtask demo`, `test`, `campaign`, `man` and `completions`. Not part of the product, and depends on
+//! none of it.
 
+mod evidence;
+mod fuzz;
 mod python;
 mod suite;
 
 use anyhow::{Context, bail};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "cargo xtask <command>
@@ -11,6 +15,8 @@ const USAGE: &str = "cargo xtask <command>
   demo [--keep]  build Tidings and show it: two servers, alice and bob, a server killed and back again.
                  --keep leaves the servers running and prints how to go on by hand.
   test           formatting, lints, house rules and every test. The last line is the sum.
+  campaign fuzz [--for 10m] [TARGET]…
+                 every decoder under libFuzzer; what was seen adds up in evidence/fuzz.json
   man            man pages, one a command, in target/man
   completions    completions for bash, zsh, fish, elvish and PowerShell, in target/completions
 
@@ -21,6 +27,7 @@ fn main() -> ExitCode {
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["demo", ref more @ ..] if more.iter().all(|flag| *flag == "--keep") => demo(more),
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
+        ["campaign", "fuzz", ref more @ ..] => need_c_compiler().and_then(|()| campaign(more)),
         ["man"] => pages("man"),
         ["completions"] => pages("completions"),
         ["help" | "--help" | "-h"] => {
@@ -48,6 +55,14 @@ fn demo(flags: &[&str]) -> anyhow::Result<bool> {
     Ok(shown.success())
 }
 
+/// `[--for SPAN] [NAME]…`
+fn campaign(arguments: &[&str]) -> anyhow::Result<bool> {
+    match arguments {
+        ["--for", span, targets @ ..] => fuzz::campaign(evidence::span(span)?, targets),
+        targets => fuzz::campaign(std::time::Duration::from_secs(600), targets),
+    }
+}
+
 /// Only the binary knows its own command line, so it writes these itself.
 fn pages(what: &str) -> anyhow::Result<bool> {
     build()?;
@@ -72,8 +87,13 @@ fn build() -> anyhow::Result<()> {
 /// The cargo that runs this program, in the workspace's folder.
 fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    cargo.current_dir(root());
     cargo
+}
+
+/// The workspace's folder.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// SQLite and aws-lc are compiled from C: better said now than after a screen of a build script's output.
