@@ -50,7 +50,7 @@ impl Evidence {
 }
 
 /// The commit of the work tree, `+` where it was changed since.
-fn commit() -> String {
+pub fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").current_dir(crate::root()).args(arguments).output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

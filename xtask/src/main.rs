@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask demo`, `test`, `campaign`, `man` and `completions`. Not part of the product, and depends on
+//! What a developer runs: `cargo xtask demo`, `test`, `bench`, `campaign`, `man` and `completions`. Not part of the product, and depends on
 //! none of it.
 
 mod evidence;
@@ -7,7 +7,7 @@ mod python;
 mod suite;
 
 use anyhow::{Context, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "cargo xtask <command>
@@ -15,6 +15,8 @@ const USAGE: &str = "cargo xtask <command>
   demo [--keep]  build Tidings and show it: two servers, alice and bob, a server killed and back again.
                  --keep leaves the servers running and prints how to go on by hand.
   test           formatting, lints, house rules and every test. The last line is the sum.
+  bench [WHAT]   measure a release build: what connections, messages and logins cost a server on one core. A table, or with
+                 --json one object. WHAT is one or more of what `cargo xtask bench --help` lists. Takes minutes.
   campaign fuzz [--for 10m] [TARGET]…
                  every decoder under libFuzzer; what was seen adds up in evidence/fuzz.json
   man            man pages, one a command, in target/man
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["demo", ref more @ ..] if more.iter().all(|flag| *flag == "--keep") => demo(more),
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
         ["campaign", "fuzz", ref more @ ..] => need_c_compiler().and_then(|()| campaign(more)),
+        ["bench", ref more @ ..] => bench(more),
         ["man"] => pages("man"),
         ["completions"] => pages("completions"),
         ["help" | "--help" | "-h"] => {
@@ -63,6 +66,18 @@ fn campaign(arguments: &[&str]) -> anyhow::Result<bool> {
     }
 }
 
+/// Both programs in one build: a package alone would be built with other features, and not be the program that is shipped.
+fn bench(arguments: &[&str]) -> anyhow::Result<bool> {
+    need_c_compiler()?;
+    eprintln!("Building tidings as it is released (the first time this takes many minutes) …");
+    let built = cargo().args(["build", "--quiet", "--release", "--package", "tidings", "--package", "tidings-bench"]).status()?;
+    if !built.success() {
+        bail!("the build failed");
+    }
+    let mut program = Command::new(target().join("release/tidings-bench"));
+    Ok(program.arg("--commit").arg(evidence::commit()).args(arguments).current_dir(root()).status()?.success())
+}
+
 /// Only the binary knows its own command line, so it writes these itself.
 fn pages(what: &str) -> anyhow::Result<bool> {
     build()?;
@@ -94,6 +109,11 @@ fn cargo() -> Command {
 /// The workspace's folder.
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Where cargo puts what it builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// SQLite and aws-lc are compiled from C: better said now than after a screen of a build script's output.

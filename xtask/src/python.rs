@@ -1,5 +1,6 @@
 //! A python with jwcrypto, in a virtual environment under `target/`: made once, from pinned hashes. Not a python for anything else.
 
+use crate::{root, target};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -13,11 +14,9 @@ pub enum Missing {
 
 /// The python, installed on the first call; later ones need no network.
 pub fn with_jwcrypto() -> Result<PathBuf, Missing> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let requirements = root.join("crates/e2ee/tests/jwcrypto/requirements.txt");
+    let requirements = root().join("crates/e2ee/tests/jwcrypto/requirements.txt");
     let pinned = std::fs::read(&requirements).map_err(|error| Missing::Here(format!("{}: {error}", requirements.display())))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let venv = std::path::absolute(target.join("jwcrypto")).map_err(|error| Missing::Here(error.to_string()))?;
+    let venv = std::path::absolute(target().join("jwcrypto")).map_err(|error| Missing::Here(error.to_string()))?;
     let python = venv.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     // Written when everything is installed, so a half-made environment is made anew.
     let installed = venv.join("installed.txt");

@@ -1,0 +1,267 @@
+//! The load itself: messages that are due at fixed times, whatever the server does, or as many as it takes; and who listens.
+
+use crate::link::{Link, Reader, Writer};
+use crate::process::Server;
+use crate::table::percentile;
+use crate::talk::{Author, Heard, hear, lateness};
+use anyhow::{Result, anyhow, bail};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// What all listeners of a run have heard.
+pub struct Tally {
+    /// The run's clock: due times are counted from here.
+    pub clock: Instant,
+    /// Entries that came to a listener.
+    pub delivered: AtomicU64,
+    /// Bytes of WebSocket that came to a listener.
+    pub bytes: AtomicU64,
+    /// Whether entries are timed, or counted only: reading them whole costs the load more than the server paid.
+    timed: AtomicBool,
+    late: Mutex<Vec<u64>>,
+    /// Frames of entries by their beginning, to see that everybody is sent the same bytes.
+    same: Mutex<HashMap<Bytes, Bytes>>,
+    failed: Mutex<Option<String>>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tally {
+    /// Nothing has been heard yet.
+    pub fn new() -> Arc<Tally> {
+        Arc::new(Tally {
+            clock: Instant::now(),
+            delivered: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            timed: AtomicBool::new(false),
+            late: Mutex::default(),
+            same: Mutex::default(),
+            failed: Mutex::default(),
+        })
+    }
+
+    /// From now on each entry is timed, or is not.
+    pub fn time(&self, timed: bool) {
+        self.timed.store(timed, Ordering::Relaxed);
+    }
+
+    /// Entries so far.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// What went wrong on any link, if anything did.
+    pub fn check(&self) -> Result<()> {
+        locked(&self.failed).clone().map_or(Ok(()), |why| Err(anyhow!(why)))
+    }
+
+    /// Waits until so many entries have come.
+    pub async fn wait_for(&self, delivered: u64, within: Duration) -> Result<()> {
+        let until = Instant::now() + within;
+        while self.delivered() < delivered {
+            self.check()?;
+            if Instant::now() > until {
+                bail!("{} of {delivered} entries have come", self.delivered());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    /// How late everything was that has been timed since the last call, in microseconds: the median and the 99th percentile.
+    pub fn percentiles(&self) -> (f64, f64) {
+        let mut late = std::mem::take(&mut *locked(&self.late));
+        late.sort_unstable();
+        (percentile(&late, 0.5) as f64 / 1e3, percentile(&late, 0.99) as f64 / 1e3)
+    }
+
+    fn heard(&self, frame: &Bytes) -> Result<()> {
+        let Heard::Entries(count) = hear(frame)? else { return Ok(()) };
+        if self.timed.load(Ordering::Relaxed) {
+            lateness(frame, self.clock, &mut locked(&self.late))?;
+            self.is_the_same(frame)?;
+        }
+        self.delivered.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A frame that begins with the same log and hash has the same rest, whoever it is for.
+    fn is_the_same(&self, frame: &Bytes) -> Result<()> {
+        let mut same = locked(&self.same);
+        if same.len() > 10_000 {
+            same.clear();
+        }
+        let begins = frame.slice(..frame.len().min(48));
+        let first = same.entry(begins).or_insert_with(|| frame.clone());
+        let shorter = first.len().min(frame.len());
+        // How many entries share a frame depends on how far behind a listener is; all after the count of them is the same.
+        if first.len() == frame.len() && first[..shorter] != frame[..shorter] {
+            bail!("two listeners were sent different bytes");
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: &anyhow::Error) {
+        locked(&self.failed).get_or_insert(format!("{error:#}"));
+    }
+}
+
+/// Reads a link to its end. What comes is counted where `counts`.
+pub fn listen(mut reader: Reader, tally: &Arc<Tally>, counts: bool) -> JoinHandle<()> {
+    let tally = tally.clone();
+    tokio::spawn(async move {
+        let mut before = reader.received;
+        loop {
+            let heard = match reader.next().await {
+                Ok(frame) if counts => tally.heard(&frame),
+                Ok(frame) => hear(&frame).map(|_| ()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = heard {
+                return tally.fail(&error);
+            }
+            if counts {
+                tally.bytes.fetch_add(reader.received - before, Ordering::Relaxed);
+                before = reader.received;
+            }
+        }
+    })
+}
+
+/// Somebody who writes.
+pub struct Voice {
+    /// What is written.
+    pub author: Author,
+    /// And where.
+    pub writer: Writer,
+}
+
+/// Writes `count` messages in turn, each at its time, `rate` a second. A server that is slow is given the next ones all the same, and
+/// what they then wait is counted. `measured` ones carry when they were due.
+pub async fn paced(voices: &mut [Voice], rate: f64, count: usize, clock: Instant, measured: bool) -> Result<()> {
+    let start = clock.elapsed() + Duration::from_millis(1);
+    for which in 0..count {
+        let due = start + Duration::from_secs_f64(which as f64 / rate);
+        until(clock + due).await;
+        let voice = &mut voices[which % voices.len()];
+        let frame = voice.author.submit(if measured { due.as_nanos() as u64 } else { 0 });
+        voice.writer.send(&frame).await?;
+    }
+    Ok(())
+}
+
+/// tokio's timer counts milliseconds, which is more than a message takes: the last two are spent asking whether anything has come.
+async fn until(due: Instant) {
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        } else if left > Duration::from_millis(3) {
+            tokio::time::sleep(left - Duration::from_millis(2)).await;
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What a paced run came to.
+pub struct Paced {
+    /// Microseconds of server CPU, of all servers together, for one message.
+    pub cpu_us: f64,
+    /// Median and 99th percentile of the time from when a message was due, in microseconds.
+    pub late_us: (f64, f64),
+    /// Bytes that came to listeners for each entry.
+    pub bytes: f64,
+}
+
+/// A run: messages as in [`paced`], warm-up first, each of which comes to `each` listeners.
+pub async fn run(servers: &[&Server], voices: &mut [Voice], tally: &Tally, (rate, time): (f64, Duration), each: u64) -> Result<Paced> {
+    const PATIENCE: Duration = Duration::from_secs(15);
+    let count = ((rate * time.as_secs_f64()) as usize).max(10);
+    let warm = count / 4;
+    let begun = tally.delivered();
+    paced(voices, rate, warm, tally.clock, false).await?;
+    tally.wait_for(begun + warm as u64 * each, PATIENCE).await?;
+    tally.time(true);
+    let (cpu, bytes) = (cpu_of(servers)?, tally.bytes.load(Ordering::Relaxed));
+    paced(voices, rate, count, tally.clock, true).await?;
+    tally.wait_for(begun + (warm + count) as u64 * each, PATIENCE).await?;
+    let cpu = cpu_of(servers)? - cpu;
+    tally.time(false);
+    let bytes = (tally.bytes.load(Ordering::Relaxed) - bytes) as f64 / (count as u64 * each) as f64;
+    Ok(Paced { cpu_us: cpu.as_secs_f64() * 1e6 / count as f64, late_us: tally.percentiles(), bytes })
+}
+
+fn cpu_of(servers: &[&Server]) -> Result<Duration> {
+    servers.iter().map(|server| server.meter.cpu()).sum()
+}
+
+/// What a run at saturation came to.
+pub struct Saturated {
+    /// Entries that came to listeners in a second.
+    pub delivered: f64,
+    /// Drafts that were taken in a second.
+    pub accepted: f64,
+    /// The share of its core that the server used: well below 1, and it was the load or the disk that could do no more.
+    pub busy: f64,
+}
+
+/// As many messages as the server takes, of each author at most `window` unanswered.
+pub async fn saturate(
+    server: &Server,
+    authors: Vec<(Author, Link)>,
+    tally: &Arc<Tally>,
+    window: usize,
+    time: Duration,
+) -> Result<Saturated> {
+    let accepted = Arc::new(AtomicU64::new(0));
+    let stop = Instant::now() + time + time / 4;
+    let mut writing = JoinSet::new();
+    for (author, link) in authors {
+        writing.spawn(write_on(author, link, window, stop, accepted.clone()));
+    }
+    tokio::time::sleep(time / 4).await;
+    let look = || Ok::<_, anyhow::Error>((tally.delivered(), accepted.load(Ordering::Relaxed), server.meter.cpu()?, Instant::now()));
+    let before = look()?;
+    tokio::time::sleep_until((stop - Duration::from_millis(20)).into()).await;
+    let after = look()?;
+    while let Some(done) = writing.join_next().await {
+        done??;
+    }
+    tally.check()?;
+    let took = (after.3 - before.3).as_secs_f64();
+    Ok(Saturated {
+        delivered: (after.0 - before.0) as f64 / took,
+        accepted: (after.1 - before.1) as f64 / took,
+        busy: (after.2 - before.2).as_secs_f64() / took,
+    })
+}
+
+async fn write_on(mut author: Author, mut link: Link, window: usize, stop: Instant, accepted: Arc<AtomicU64>) -> Result<()> {
+    let mut unanswered = 0;
+    loop {
+        let goes_on = Instant::now() < stop;
+        if !goes_on && unanswered == 0 {
+            return Ok(());
+        }
+        while goes_on && unanswered < window {
+            link.writer.put(&author.submit(0));
+            unanswered += 1;
+        }
+        link.writer.flush().await?;
+        let mut frame = Some(link.reader.next().await?);
+        while let Some(bytes) = frame {
+            if let Heard::Accepted = hear(&bytes)? {
+                unanswered -= 1;
+                accepted.fetch_add(1, Ordering::Relaxed);
+            }
+            frame = link.reader.take()?;
+        }
+    }
+}

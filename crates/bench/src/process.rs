@@ -1,0 +1,210 @@
+//! Servers to measure: processes of the release binary, on a core of their own, on real files.
+
+use crate::link::{self, Target};
+use crate::machine::{self, Cores, Meter};
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+use tidings_proto::ServerName;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether links are encrypted. The command line offers TLS alone; plain links on loopback are served by the same library in a
+/// process of this program, and are measured to tell what of a figure is TLS's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// `tidings server`.
+    Tls,
+    /// `tidings-bench plain-server`.
+    Plain,
+}
+
+/// What all scenarios share.
+pub struct Stage {
+    /// The `tidings` program.
+    pub program: PathBuf,
+    /// Where servers have their folders: on a real disk, since what is measured syncs.
+    pub folder: PathBuf,
+    /// Who runs where.
+    pub cores: Cores,
+    /// How links are made where a scenario does not say.
+    pub transport: Transport,
+    /// A hundredth of everything, to see that it works.
+    pub tiny: bool,
+}
+
+impl Stage {
+    /// `whole`, or a small part of it.
+    pub fn scaled(&self, whole: usize, tiny: usize) -> usize {
+        if self.tiny { tiny } else { whole }
+    }
+
+    /// How long something is measured.
+    pub fn time(&self, whole: Duration) -> Duration {
+        if self.tiny { whole / 20 } else { whole }
+    }
+}
+
+/// A server's folder.
+pub struct Home {
+    folder: TempDir,
+    name: ServerName,
+    transport: Transport,
+    port: u16,
+}
+
+/// A server that runs. Killed when dropped.
+pub struct Server {
+    /// Where it is.
+    pub target: Target,
+    /// Its CPU.
+    pub meter: Meter,
+    /// From the start of the process to the first answer on its port.
+    pub ready: Duration,
+    child: Child,
+}
+
+impl Home {
+    /// An empty folder for a server called `name`.
+    pub fn new(stage: &Stage, name: &str, transport: Transport) -> Result<Home> {
+        std::fs::create_dir_all(&stage.folder)?;
+        let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&stage.folder)?;
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let home = Home { folder, name: name.parse()?, transport, port };
+        home.knows(&json!({}))?;
+        Ok(home)
+    }
+
+    /// Writes the `setup.json`: as an operator would for a benchmark, with every limit on how much one person may ask for lifted. Nothing
+    /// else differs from a server in use.
+    pub fn knows(&self, mailing_address: &Value) -> Result<()> {
+        const MANY: u32 = 1_000_000;
+        let limits = json!({
+            "messages_per_second": MANY, "message_burst": MANY, "invitation_burst": MANY, "guests_per_address": MANY, "guests": MANY,
+            "login_burst": MANY, "registration_burst": MANY, "registrations_per_minute": MANY, "outbox_entries": 10 * MANY,
+        });
+        let setup = json!({
+            "server_name": self.name.as_str(), "listen": format!("127.0.0.1:{}", self.port), "registration": "open", "limits": limits,
+            "mailing_address": mailing_address,
+        });
+        Ok(std::fs::write(self.setup(), serde_json::to_string_pretty(&setup)?)?)
+    }
+
+    fn setup(&self) -> PathBuf {
+        self.folder.path().join("setup.json")
+    }
+
+    /// Where its database is.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The line by which another server knows this one.
+    pub async fn peer(&self, stage: &Stage) -> Result<Value> {
+        let mut command = Command::new(&stage.program);
+        command.args(["peer", "show", "--json", "--setup"]).arg(self.setup()).arg("--data").arg(self.data());
+        let output = command.output().await?;
+        let shown: Value = serde_json::from_slice(&output.stdout).context("peer show")?;
+        Ok(json!({ "address": format!("127.0.0.1:{}", self.port), "key": shown["key"] }))
+    }
+
+    fn command(&self, program: &Path) -> Result<Command> {
+        let mut command = match self.transport {
+            Transport::Tls => {
+                let mut command = Command::new(program);
+                command.args(["server", "--json", "--setup"]).arg(self.setup()).arg("--data").arg(self.data());
+                command
+            }
+            Transport::Plain => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.arg("plain-server").arg(self.setup()).arg(self.data());
+                command
+            }
+        };
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log"))?;
+        command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// Starts a server on the servers' core and waits until it is ready.
+    pub async fn start(&self, stage: &Stage) -> Result<Server> {
+        let mut command = self.command(&stage.program)?;
+        let address = (Ipv4Addr::LOCALHOST, self.port).into();
+        // A process starts on the core of the thread that starts it, and so its runtime has one worker.
+        machine::pin(stage.cores.server)?;
+        let begun = Instant::now();
+        let child = command.spawn().with_context(|| format!("{} cannot be started", stage.program.display()));
+        machine::pin(stage.cores.load)?;
+        let mut child = child?;
+        let pid = child.id().context("the server has ended at once")?;
+        let tls = if self.transport == Transport::Tls { Some(link::tls()?) } else { None };
+        let target = Target { name: self.name.clone(), address, tls };
+        let stdout = child.stdout.take().context("the server's output")?;
+        let mut line = String::new();
+        timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await.map_err(|_| anyhow!("the server does not start"))??;
+        let served: Value = serde_json::from_str(&line).with_context(|| format!("the server did not start: {}", self.log()))?;
+        ensure!(served["type"] == "server", "the server did not start: {line}");
+        // It listens before it says so; TCP alone shows that somebody is there.
+        TcpStream::connect(address).await.context("the server is not there")?;
+        let ready = begun.elapsed();
+        Ok(Server { target, meter: Meter::new(pid), ready, child })
+    }
+
+    /// The last lines of the server's log.
+    pub fn log(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n")
+    }
+}
+
+impl Server {
+    /// Its process.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the server has ended")
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn rss(&self) -> Result<u64> {
+        machine::rss(self.pid()?)
+    }
+
+    /// Stops it in good order.
+    pub async fn stop(mut self) -> Result<()> {
+        let pid = rustix::process::Pid::from_raw(self.pid()? as i32).context("the server's process")?;
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let ended = timeout(PATIENCE, self.child.wait()).await.map_err(|_| anyhow!("the server does not stop"))?;
+        ensure!(ended?.success(), "the server did not stop in good order");
+        Ok(())
+    }
+}
+
+/// Serves plain links on loopback, until the process is told to stop.
+pub async fn plain_server(setup: &Path, data: &Path) -> Result<()> {
+    let setup = tidings_server::setup::load(setup).map_err(|problems| anyhow!("{problems}"))?;
+    let config = tidings_server::Config {
+        data: data.to_owned(),
+        name: setup.name,
+        listen: setup.listen,
+        advertise: setup.advertise,
+        transport: tidings_server::Transport::PlainLoopback,
+        registration: setup.registration,
+        reserved: setup.reserved,
+        peers: setup.peers,
+        limits: setup.limits,
+    };
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let running = tidings_server::Server::start(config).await?;
+    println!("{}", json!({ "type": "server", "name": running.name().as_str() }));
+    term.recv().await;
+    running.stop().await;
+    Ok(())
+}
