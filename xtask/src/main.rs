@@ -1,6 +1,7 @@
 //! What a developer runs: `cargo xtask demo`, `test`, `bench`, `campaign`, `man` and `completions`. Not part of the product, and depends on
 //! none of it.
 
+mod autobahn;
 mod evidence;
 mod fuzz;
 mod python;
@@ -19,6 +20,8 @@ const USAGE: &str = "cargo xtask <command>
                  --json one object. WHAT is one or more of what `cargo xtask bench --help` lists. Takes minutes.
   campaign fuzz [--for 10m] [TARGET]…
                  every decoder under libFuzzer; what was seen adds up in evidence/fuzz.json
+  campaign autobahn
+                 the WebSocket, as server and as client, against the Autobahn test suite (needs Python 2.7)
   man            man pages, one a command, in target/man
   completions    completions for bash, zsh, fish, elvish and PowerShell, in target/completions
 
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
         ["campaign", "fuzz", ref more @ ..] => need_c_compiler().and_then(|()| campaign(more)),
         ["bench", ref more @ ..] => bench(more),
+        ["campaign", "autobahn"] => need_c_compiler().and_then(|()| autobahn::campaign()),
         ["man"] => pages("man"),
         ["completions"] => pages("completions"),
         ["help" | "--help" | "-h"] => {

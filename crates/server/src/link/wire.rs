@@ -149,19 +149,23 @@ pub struct Writer {
     flushing_since: Option<tokio::time::Instant>,
 }
 
+/// How every link's WebSocket is set up. `max` is the largest frame it will ever take, in bytes.
+pub fn config(max: usize) -> WebSocketConfig {
+    // The defaults allocate a 128 KiB read buffer for each connection, allow 64 MiB messages and queue writes without end.
+    WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(16 * 1024)
+        .max_write_buffer_size(max + 256 * 1024)
+        .max_message_size(Some(max))
+        .max_frame_size(Some(max))
+}
+
 impl Wire {
     /// Wraps a stream on which the WebSocket's HTTP upgrade is done. `max` is the largest frame this link will ever take.
     pub async fn new(io: Io, role: Role, max: usize) -> Wire {
         let allowance = Allowance::new();
         let gate = Gate { inner: io, left: allowance.clone() };
-        // The defaults allocate a 128 KiB read buffer for each connection, allow 64 MiB messages and queue writes without end.
-        let config = WebSocketConfig::default()
-            .read_buffer_size(4 * 1024)
-            .write_buffer_size(16 * 1024)
-            .max_write_buffer_size(max + 256 * 1024)
-            .max_message_size(Some(max))
-            .max_frame_size(Some(max));
-        let (writer, reader) = WebSocketStream::from_raw_socket(gate, role, Some(config)).await.split();
+        let (writer, reader) = WebSocketStream::from_raw_socket(gate, role, Some(config(max))).await.split();
         Wire { reader: Reader(reader), writer: Writer { sink: writer, flushing_since: None }, allowance }
     }
 }
