@@ -15,12 +15,15 @@ mod shared;
 
 pub use faults::Tally;
 
-use crate::history::{History, Reading, Verdict, check};
+use crate::history::{Reading, Verdict, check};
 use crate::process::Program;
+use crate::wire::Wire;
 use crate::world::{How, World};
 use cast::Cast;
+use device::Device;
 use dice::Dice;
-use faults::{Faults, Stalled};
+use faults::Faults;
+use people::Somebody;
 use shared::{Phase, Shared};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,11 +32,6 @@ use std::time::{Duration, Instant};
 use tidings_proto::LogName;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-
-/// A run that has no new answer for so long has stalled.
-const STALLED: Duration = Duration::from_secs(60);
-/// In the end everything that is there has reached everybody by then.
-const CATCH_UP: Duration = Duration::from_secs(60);
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -52,6 +50,8 @@ pub struct Course {
     pub kills: usize,
     /// How often wires are cut, and answers lost.
     pub cuts: usize,
+    /// With no new answer for so long a run has stalled; and by then everything has reached everybody in the end.
+    pub patience: Duration,
 }
 
 /// What a run came to.
@@ -93,94 +93,161 @@ pub fn limits() -> Vec<(&'static str, u64)> {
 
 /// Runs a course with servers in processes of their own.
 pub async fn run(course: Course, program: &Program) -> Report {
-    let begun = Instant::now();
-    let names: Vec<String> = (1..=course.servers).map(|n| format!("s{n}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut world = World::made(&names, How::Processes(program.clone()), |_| {}).await;
-    let mut dice = Dice::of(course.seed);
-    let shared = Shared::begin();
-    let mut cast = Cast::gather(&course, &world, Some(program), (&shared, &mut dice)).await;
-
-    let devices: Vec<_> = cast.devices.drain(..).map(|device| tokio::spawn(device.live())).collect();
-    let people: Vec<_> = cast.people.drain(..).map(|person| tokio::spawn(person.live(shared.clone(), dice.fork()))).collect();
-    let mut complaints = Vec::new();
-    let mut faults = Faults::plan(&course, &cast, &mut dice);
-    let worked = faults.work(&mut world, &shared).await;
-    complaints.extend(worked.err().map(|stalled: Stalled| stalled.to_string()));
-    if !shared.reaches(course.messages, STALLED).await {
-        complaints.push(format!("stalled with {} of {} messages answered, all faults over", shared.count(), course.messages));
-    }
-    shared.set(Phase::Settling);
-    cast.people = joined(people).await;
-    // Whatever was acknowledged is on disk, so nobody misses anything after this.
-    for name in &names {
-        world.kill(name).await;
-        faults.tally.kills += 1;
-        world.start(name).await;
-    }
-    let history = read_back(&world, &mut cast, devices, (&shared, &mut complaints)).await;
-    faults.tally.commands = cast.people.iter().map(|person| person.killed).sum();
-    let verdict = check(&history);
-    Report { course, tally: faults.tally, verdict, complaints, took: begun.elapsed() }
+    let mut run = Run::begin(course, How::Processes(program.clone()), Some(program)).await;
+    run.suffer().await;
+    run.finish().await
 }
 
-/// Reads everything back from every server and every device.
-async fn read_back(
-    world: &World,
-    cast: &mut Cast,
-    devices: Vec<JoinHandle<device::Device>>,
-    (shared, complaints): (&Arc<Shared>, &mut Vec<String>),
-) -> History {
-    let mut readings = Vec::new();
-    let mut lengths: BTreeMap<LogName, u64> = BTreeMap::new();
-    // Hubs first: how long a log is decides when everybody else has all of it.
-    for hubs in [true, false] {
-        for copy in cast.copies.iter().filter(|copy| copy.is_hub == hubs) {
-            let wanted = lengths.get(&copy.name).copied().unwrap_or(0) as usize;
-            let mut link = read::Reading::at(world.address(&copy.server), &copy.user, &copy.device).await;
-            let items = link.all(&copy.name, &cast.names, wanted).await;
-            if hubs {
-                lengths.insert(copy.name.clone(), items.len() as u64);
-            }
-            readings.push(Reading { reader: copy.reader, log: copy.log, at: None, first: 1, items });
-        }
-    }
-    shared.set(Phase::Reading(Arc::new(lengths)));
-    let waiting = tokio::spawn({
-        let shared = shared.clone();
-        async move {
-            tokio::time::sleep(CATCH_UP).await;
-            shared.set(Phase::Over);
-        }
-    });
-    for mut device in joined(devices).await {
-        for (log, items) in device.take_copies() {
-            readings.push(Reading { reader: device.reader, log: cast.logs[&log], at: None, first: 1, items });
-        }
-        readings.append(&mut device.readings);
-        complaints.append(&mut device.complaints);
-        cast.wrote(device.streams.into_iter().map(|stream| (stream.writer, stream.ops)));
-    }
-    waiting.abort();
-    for person in &mut cast.people {
-        match person.reads(&cast.names).await {
-            Ok(logs) => {
-                let known = logs.into_iter().filter_map(|(log, items)| Some((*cast.logs.get(&log.parse().ok()?)?, items)));
-                readings.extend(known.map(|(log, items)| Reading { reader: person.reader, log, at: None, first: 1, items }));
-            }
-            Err(complaint) => complaints.push(complaint),
-        }
-    }
-    let talks = cast.people.iter_mut().flat_map(|person| person.talks.drain(..)).map(|talk| (talk.writer, talk.ops)).collect::<Vec<_>>();
-    cast.wrote(talks.into_iter());
-    cast.history(readings)
+/// A run under way.
+pub struct Run {
+    /// Its servers.
+    pub world: World,
+    course: Course,
+    begun: Instant,
+    shared: Arc<Shared>,
+    cast: Cast,
+    faults: Faults,
+    devices: Vec<JoinHandle<Device>>,
+    people: Vec<JoinHandle<Somebody>>,
+    complaints: Vec<String>,
 }
 
-async fn joined<T: Send + 'static>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
+impl Run {
+    /// Starts the servers, gathers everybody, and lets them write. Without a program there are no people who use it.
+    pub async fn begin(course: Course, how: How, program: Option<&Program>) -> Run {
+        let begun = Instant::now();
+        let names: Vec<String> = (1..=course.servers).map(|n| format!("s{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let generous = |config: &mut tidings_server::Config| config.limits = inside();
+        let world = World::made(&names, how, generous).await;
+        let mut dice = Dice::of(course.seed);
+        let shared = Shared::begin();
+        let mut cast = Cast::gather(&course, &world, program, (&shared, &mut dice)).await;
+        let devices = cast.devices.drain(..).map(|device| tokio::spawn(device.live())).collect();
+        let people = cast.people.drain(..).map(|person| tokio::spawn(person.live(shared.clone(), dice.fork()))).collect();
+        let faults = Faults::plan(&course, &cast, &mut dice);
+        Run { world, course, begun, shared, cast, faults, devices, people, complaints: Vec::new() }
+    }
+
+    /// Does everything to it that its course says.
+    pub async fn suffer(&mut self) {
+        let worked = self.faults.work(&mut self.world, &self.shared, self.course.patience).await;
+        self.complaints.extend(worked.err());
+    }
+
+    /// Waits until so many messages have their answer.
+    pub async fn answered(&self, count: u64) -> bool {
+        self.shared.reaches(count, self.course.patience).await
+    }
+
+    /// The wires by which devices and people reach their servers.
+    pub fn wires(&self) -> &[Arc<Wire>] {
+        &self.cast.wires
+    }
+
+    /// Waits for the last answers, kills everything once more, reads everything back, and judges.
+    pub async fn finish(mut self) -> Report {
+        if !self.answered(self.course.messages).await {
+            let (count, all) = (self.shared.count(), self.course.messages);
+            self.complaints.push(format!("stalled with {count} of {all} messages answered, all faults over"));
+        }
+        self.shared.set(Phase::Settling);
+        self.cast.people = joined(std::mem::take(&mut self.people), self.course.patience).await;
+        // Whatever was acknowledged is on disk, so nobody misses anything after this.
+        for name in self.world.names() {
+            self.world.kill(&name).await;
+            self.faults.tally.kills += 1;
+            self.world.start(&name).await;
+        }
+        // In a run that has stalled things may still move.
+        self.cast.asked(self.shared.now());
+        let mut readings = self.servers_copies().await;
+        readings.extend(self.devices_copies().await);
+        readings.extend(self.peoples_copies().await);
+        let verdict = check(&self.cast.history(readings));
+        Report { course: self.course, tally: self.faults.tally, verdict, complaints: self.complaints, took: self.begun.elapsed() }
+    }
+
+    /// What the servers hand out. From here on the devices know how much there is.
+    async fn servers_copies(&self) -> Vec<Reading> {
+        let deadline = Instant::now() + self.course.patience;
+        let mut readings = Vec::new();
+        let mut lengths: BTreeMap<LogName, u64> = BTreeMap::new();
+        // Hubs first: how long a log is decides when everybody else has all of it.
+        for hubs in [true, false] {
+            for copy in self.cast.copies.iter().filter(|copy| copy.is_hub == hubs) {
+                let wanted = lengths.get(&copy.name).copied().unwrap_or(0) as usize;
+                let mut link = read::Reading::at(self.world.address(&copy.server), &copy.user, &copy.device).await;
+                let items = link.all(&copy.name, &self.cast.names, (wanted, deadline.into())).await;
+                if hubs {
+                    lengths.insert(copy.name.clone(), items.len() as u64);
+                }
+                readings.push(Reading { reader: copy.reader, log: copy.log, at: None, first: 1, items });
+            }
+        }
+        self.shared.set(Phase::Reading(Arc::new(lengths)));
+        readings
+    }
+
+    /// What devices have followed, and what they read while they wrote.
+    async fn devices_copies(&mut self) -> Vec<Reading> {
+        let waiting = tokio::spawn({
+            let (shared, patience) = (self.shared.clone(), self.course.patience);
+            async move {
+                tokio::time::sleep(patience).await;
+                shared.set(Phase::Over);
+            }
+        });
+        let mut readings = Vec::new();
+        for mut device in joined(std::mem::take(&mut self.devices), self.course.patience).await {
+            for (log, items) in device.take_copies() {
+                readings.push(Reading { reader: device.reader, log: self.cast.logs[&log], at: None, first: 1, items });
+            }
+            readings.append(&mut device.readings);
+            self.complaints.append(&mut device.complaints);
+            self.cast.wrote(device.streams.into_iter().map(|stream| (stream.writer, stream.ops)));
+        }
+        waiting.abort();
+        readings
+    }
+
+    /// What people are shown.
+    async fn peoples_copies(&mut self) -> Vec<Reading> {
+        let mut readings = Vec::new();
+        for person in std::mem::take(&mut self.cast.people) {
+            match person.reads(&self.cast.names).await {
+                Ok(logs) => {
+                    let known = logs.into_iter().filter_map(|(log, items)| Some((*self.cast.logs.get(&log.parse().ok()?)?, items)));
+                    readings.extend(known.map(|(log, items)| Reading { reader: person.reader, log, at: None, first: 1, items }));
+                }
+                Err(complaint) => self.complaints.push(complaint),
+            }
+            self.faults.tally.commands += person.killed;
+            self.cast.wrote(person.talks.into_iter().map(|talk| (talk.writer, talk.ops)));
+        }
+        readings
+    }
+}
+
+async fn joined<T: Send + 'static>(tasks: Vec<JoinHandle<T>>, patience: Duration) -> Vec<T> {
     let mut done = Vec::new();
     for task in tasks {
-        let ended = timeout(CATCH_UP * 3, task).await.expect("everybody comes to an end");
+        let ended = timeout(patience * 3, task).await.expect("everybody comes to an end");
         done.push(ended.expect("nobody panics"));
     }
     done
+}
+
+/// The same as [`limits`] for servers in this process.
+fn inside() -> tidings_server::Limits {
+    let most = 1_000_000;
+    tidings_server::Limits {
+        messages_per_second: most,
+        message_burst: most,
+        registration_burst: most,
+        registrations_per_minute: most,
+        guests_per_address: most,
+        login_burst: most,
+        ..tidings_server::Limits::default()
+    }
 }

@@ -4,6 +4,7 @@
 //! `world.cut("s1", "s2")`. Nothing here sleeps and hopes: every wait is for a condition, with a deadline.
 
 pub mod crash;
+pub mod faulty;
 pub mod history;
 pub mod panics;
 pub mod person;

@@ -147,11 +147,11 @@ impl World {
         }
     }
 
-    /// kill -9 of a server's process.
+    /// kill -9 of a server's process. One in this process is stopped: what is left of it then its store decides.
     pub async fn kill(&mut self, name: &str) {
         match self.site_mut(name).life.take().expect("a running server") {
             Life::Process(process) => process.kill().await,
-            Life::Inside(_) => panic!("{name} is in this process, which would go with it"),
+            Life::Inside(running) => running.stop().await,
         }
     }
 

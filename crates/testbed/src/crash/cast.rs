@@ -7,7 +7,7 @@ use super::dice::Dice;
 use super::names::Names;
 use super::people::{Somebody, Talk};
 use super::shared::Shared;
-use crate::history::{History, Log, Op, Reader, Reading, Writer};
+use crate::history::{History, Log, Op, Outcome, Reader, Reading, Time, Writer};
 use crate::process::Program;
 use crate::wire::Wire;
 use crate::world::World;
@@ -54,6 +54,7 @@ pub struct Cast {
     /// What is to be read back from the servers.
     pub copies: Vec<Served>,
     history: History,
+    asked: Time,
 }
 
 /// Somebody with one lean device, before anything is decided about them.
@@ -76,6 +77,7 @@ impl Cast {
             names: Arc::default(),
             copies: Vec::new(),
             history: History::default(),
+            asked: Time::MAX,
             servers,
         };
         for server in cast.servers.clone() {
@@ -216,9 +218,17 @@ impl Cast {
             .collect();
     }
 
-    /// What has become of what these writers wrote.
+    /// From now on hubs are asked for what they have.
+    pub fn asked(&mut self, at: Time) {
+        self.asked = at;
+    }
+
+    /// What has become of what these writers wrote. What was answered after the hubs were asked need not be in what they said.
     pub fn wrote(&mut self, written: impl Iterator<Item = (u32, Vec<Op>)>) {
-        for (writer, ops) in written {
+        for (writer, mut ops) in written {
+            for late in ops.iter_mut().filter(|op| op.ended > self.asked) {
+                late.outcome = Outcome::Unknown;
+            }
             self.history.writers[writer as usize].ops = ops;
         }
     }

@@ -1,9 +1,9 @@
 //! Which server dies when, and what is cut: planned by seed, paced by how many messages have been answered.
 
+use super::Course;
 use super::cast::Cast;
 use super::dice::Dice;
 use super::shared::Shared;
-use super::{Course, STALLED};
 use crate::wire::Wire;
 use crate::world::World;
 use std::fmt;
@@ -28,16 +28,6 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Tally { kills, cuts, lost_answers, commands } = self;
         write!(f, "{kills} kills of servers and {commands} of commands, {cuts} cuts, {lost_answers} times answers lost")
-    }
-}
-
-/// Nothing is answered any more.
-#[derive(Debug)]
-pub struct Stalled(String);
-
-impl fmt::Display for Stalled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -89,10 +79,13 @@ impl Faults {
     }
 
     /// Does all of it, one after the other, and leaves everything whole.
-    pub async fn work(&mut self, world: &mut World, shared: &Shared) -> Result<(), Stalled> {
+    ///
+    /// # Errors
+    /// That nothing was answered any more for as long as `patience`.
+    pub async fn work(&mut self, world: &mut World, shared: &Shared, patience: Duration) -> Result<(), String> {
         for (after, then, fault) in std::mem::take(&mut self.plan) {
-            if !shared.reaches(after, STALLED).await {
-                return Err(Stalled(format!("stalled with {} messages answered, before {fault:?}", shared.count())));
+            if !shared.reaches(after, patience).await {
+                return Err(format!("stalled with {} messages answered, before {fault:?}", shared.count()));
             }
             world.check_alive();
             sleep(then).await;

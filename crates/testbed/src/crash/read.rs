@@ -1,7 +1,6 @@
 //! What a server hands out of a log, page by page, to one of its devices that may read it.
 
 use super::names::Names;
-use crate::PATIENCE;
 use crate::history::Item;
 use crate::raw::RawLink;
 use std::net::SocketAddr;
@@ -20,9 +19,8 @@ impl Reading {
         Reading(RawLink::device(server, user, device).await)
     }
 
-    /// Everything that the server has of a log. It is given some time to have `wanted` entries: a replica may still be catching up.
-    pub async fn all(&mut self, log: &LogName, names: &Names, wanted: usize) -> Vec<Item> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Everything that the server has of a log. It has until the deadline to have `wanted` entries: a replica may still be catching up.
+    pub async fn all(&mut self, log: &LogName, names: &Names, (wanted, deadline): (usize, Instant)) -> Vec<Item> {
         let mut all = Vec::new();
         loop {
             let page = self.page(log, all.len() as u64).await;

@@ -5,6 +5,7 @@ mod chat;
 mod faults;
 mod frames;
 mod groups;
+mod history;
 mod keys;
 mod login;
 mod mesh;

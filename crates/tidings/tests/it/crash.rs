@@ -1,6 +1,7 @@
 //! Servers are killed while people write, and the history checker finds nothing: nothing acknowledged is lost, nothing is there
 //! twice, nothing is invented, and everybody has one order.
 
+use crate::home::PATIENCE;
 use tidings_testbed::crash::{Course, Report, limits, run};
 use tidings_testbed::process::Program;
 
@@ -19,14 +20,14 @@ async fn crash(course: Course) -> Report {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_that_is_killed_loses_nothing_that_it_acknowledged() {
-    let course = Course { seed: seed(1), servers: 1, devices: 4, people: 1, messages: 2_000, kills: 4, cuts: 4 };
+    let course = Course { seed: seed(1), servers: 1, devices: 4, people: 1, messages: 2_000, kills: 4, cuts: 4, patience: PATIENCE };
     let report = crash(course).await;
     assert!(report.verdict.acknowledged >= 2_000 && report.tally.kills >= 4, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_thousand_messages_over_two_servers_survive_twenty_kills() {
-    let course = Course { seed: seed(2), servers: 2, devices: 4, people: 1, messages: 20_000, kills: 20, cuts: 20 };
+    let course = Course { seed: seed(2), servers: 2, devices: 4, people: 1, messages: 20_000, kills: 20, cuts: 20, patience: PATIENCE };
     let report = crash(course).await;
     assert!(report.verdict.acknowledged >= 20_000 && report.tally.kills >= 20, "{report}");
 }
