@@ -6,7 +6,9 @@
 mod followed;
 mod judge;
 mod keys;
+mod late;
 mod needs;
+mod removals;
 mod sending;
 mod sync;
 
@@ -18,6 +20,7 @@ use crate::store::{NewRoom, OutboxRow, Store};
 use crate::{ClientError, view};
 use followed::{Followed, RoomState, Vouched};
 use keys::Keys;
+use removals::Removals;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -27,8 +30,6 @@ use tokio::sync::watch;
 
 /// Logs in one `Follow`: well below the frame's limit at the longest names there are.
 const FOLLOW_AT_ONCE: usize = 400;
-/// Why a room is stopped whose chain is not the one that an invitation vouches for.
-const ANOTHER_STORY: &str = "its server tells another story than it told whoever asked you in";
 /// A log that could not be followed is asked for again after this.
 const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
@@ -113,10 +114,10 @@ pub struct Engine {
     outbox: Outbox,
     unsealed: BTreeMap<i64, OutboxRow>,
     last_row: i64,
-    /// Whom this device is about to put out of which room, because the account is not theirs any more.
-    removing: HashSet<(LogName, UserName)>,
-    /// Who may be lost to groups: looked at before the next draft is sealed.
-    maybe_lost: HashSet<UserName>,
+    /// Whom this device is about to put out of groups.
+    removals: Removals,
+    /// Whose keys something waits for that could not be opened.
+    late_for: HashSet<UserName>,
     /// What groups are called, as far as this link needs it.
     titles: HashMap<LogName, String>,
     // how far the first sync has come
@@ -140,13 +141,14 @@ impl Engine {
             outbox: Outbox::default(),
             unsealed: BTreeMap::new(),
             last_row: 0,
-            removing: HashSet::new(),
-            maybe_lost: HashSet::new(),
+            removals: Removals::default(),
+            late_for: HashSet::new(),
             titles: HashMap::new(),
             people_known: false,
             caught_up: false,
         };
-        let (logs, rooms) = engine.core.stored(|store| Ok((store.logs()?, store.rooms()?))).await?;
+        let (logs, rooms, late_for) = engine.core.stored(|store| Ok((store.logs()?, store.rooms()?, store.waited_for()?))).await?;
+        engine.late_for = late_for;
         for stored in logs {
             engine.logs.insert(stored.log.clone(), Followed::from(stored));
         }
@@ -169,6 +171,7 @@ impl Engine {
         }
         engine.follow(logs);
         // The whole histories of those one talks to are asked for each time: the server must still tell the same story.
+        partners.extend(engine.late_for.iter().cloned());
         partners.sort();
         partners.dedup();
         for user in partners {
@@ -206,7 +209,7 @@ impl Engine {
     /// When [`Engine::tick`] has something to do.
     pub fn wake_at(&self) -> Option<Instant> {
         let follow = self.follow_again.iter().map(|(at, _)| *at).min();
-        [self.outbox.wake_at(), self.keys.wake_at(), follow].into_iter().flatten().min()
+        [self.outbox.wake_at(), self.keys.wake_at(), self.removals.wake_at(), follow].into_iter().flatten().min()
     }
 
     /// Does what has become due.
@@ -352,13 +355,10 @@ impl Engine {
         let kept = rooms.clone();
         self.core.stored(move |store| store.learn_rooms(&kept)).await?;
         let mut logs = Vec::new();
-        for NewRoom { genesis, invited_by, vouched, stopped, .. } in rooms {
+        for NewRoom { genesis, invited_by, vouched, .. } in rooms {
             let log = genesis.log();
             let vouched = invited_by.zip(vouched).map(|(by, (seq, hash))| Vouched { by, seq, hash });
             let followed = self.logs.entry(log.clone()).or_default();
-            if let Some(why) = stopped {
-                followed.stop(why);
-            }
             if let Some(known) = &mut followed.room {
                 known.withdrawn = false;
                 known.vouched = vouched.or(known.vouched.take());
@@ -373,23 +373,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Those of the rooms of which something is said that is not known; and where what is vouched for is not what is here, why
-    /// they go no further.
+    /// Those of the rooms of which something is said that is not known; and whether what a member has vouched for is not what is here.
     async fn news(&self, rooms: Vec<NewRoom>) -> Result<Vec<NewRoom>, ClientError> {
-        let rooms: Vec<NewRoom> = rooms.into_iter().filter(|room| self.is_news(room)).collect();
-        let check = move |store: &Store| {
-            let checked = rooms.into_iter().map(|mut room| {
-                let log = room.genesis.log();
-                if let Some((seq, hash)) = room.vouched
-                    && store.hash_at(&log, seq)?.is_some_and(|here| here != hash)
-                {
-                    room.stopped = Some(ANOTHER_STORY.into());
-                }
-                Ok(room)
-            });
-            checked.collect()
-        };
-        self.core.stored(check).await
+        let mut rooms: Vec<NewRoom> = rooms.into_iter().filter(|room| self.is_news(room)).collect();
+        for room in &mut rooms {
+            let log = room.genesis.log();
+            let known = self.logs.get(&log).and_then(|followed| followed.room.as_ref());
+            let Some((by, (seq, hash))) = room.invited_by.clone().zip(room.vouched) else { continue };
+            let vouched = Vouched { by, seq, hash };
+            if known.and_then(|known| known.members.as_deref()).is_some_and(|members| vouched.counts(members)) {
+                let here = self.core.stored(move |store| store.hash_at(&log, seq)).await?;
+                room.contradicts = here.filter(|here| *here != hash).map(|_| vouched.contradiction());
+            }
+        }
+        Ok(rooms)
     }
 
     fn is_news(&self, room: &NewRoom) -> bool {
@@ -441,7 +438,7 @@ impl Engine {
     async fn refused(&mut self, refused: Refused, now: Instant) -> Result<(), ClientError> {
         let Refused { req, why, log } = refused;
         if let Some(verdict) = self.outbox.refused(req, &why, now) {
-            return self.not_sent(verdict, why).await;
+            return self.not_sent(verdict, why, now).await;
         }
         match (self.asked.remove(&req), log) {
             (Some(Asked::Chain(user)), _) => self.no_chain(user, &why, now).await,

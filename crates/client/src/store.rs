@@ -2,12 +2,14 @@
 //!
 //! Not here: what anything means. The store neither verifies nor opens; it keeps, and it never logs what it keeps.
 
+mod late;
 mod outbox;
 mod people;
 mod sync;
 mod timeline;
 mod trust;
 
+pub use late::{Judged, Late, StoredLate};
 pub use outbox::{OutboxRow, Sealed};
 pub use sync::{Author, Batch, Erased, Heard, NewRoom, NewRow, OwnSent, StoredLog, StoredRoom};
 pub use timeline::{StoredMessage, Written};
@@ -22,8 +24,9 @@ use tidings_e2ee::suite::Change;
 use tidings_proto::{Hash, LogName, ServerKey, UserName};
 use zeroize::Zeroizing;
 
-const SCHEMA: &str = include_str!("store/schema.sql");
-const SCHEMA_VERSION: i64 = 1;
+/// What each version of the schema has added to the one before.
+const SCHEMAS: [&str; 2] = [include_str!("store/schema.sql"), include_str!("store/schema_2.sql")];
+const SCHEMA_VERSION: i64 = SCHEMAS.len() as i64;
 
 /// How far an account has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,13 +178,11 @@ impl Store {
 fn migrate(db: &mut Connection) -> Result<(), ClientError> {
     let tx = db.transaction()?;
     let found: i64 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        0 => {
-            tx.execute_batch(SCHEMA)?;
-            tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        SCHEMA_VERSION => {}
-        _ => return Err(ClientError::NewerSchema { found, known: SCHEMA_VERSION }),
+    let known = usize::try_from(found).ok().filter(|known| *known <= SCHEMAS.len());
+    let known = known.ok_or(ClientError::NewerSchema { found, known: SCHEMA_VERSION })?;
+    if known < SCHEMAS.len() {
+        SCHEMAS[known..].iter().try_for_each(|schema| tx.execute_batch(schema))?;
+        tx.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     Ok(tx.commit()?)
 }

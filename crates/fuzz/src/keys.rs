@@ -85,7 +85,7 @@ fn step_of(what: u8, prev: Hash, whom: &Person) -> (Kind, Vec<u8>) {
         }
         1 => (Kind::Join, cbor::encode(&Join { prev })),
         2 => (Kind::Leave, cbor::encode(&Leave { prev })),
-        3 => (Kind::Remove, cbor::encode(&Remove { prev, user })),
+        3 => (Kind::Remove, cbor::encode(&Remove { prev, user, lost_by: (what > 127).then_some(u64::from(what % 4)) })),
         _ => (Kind::SetRole, cbor::encode(&SetRole { prev, user, role })),
     }
 }

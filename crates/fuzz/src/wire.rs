@@ -135,7 +135,7 @@ pub fn bodies() -> Vec<Vec<u8>> {
         codec::encode(&Invite { prev, user: user.clone(), identity: prev, role: Role::Admin }),
         codec::encode(&Join { prev }),
         codec::encode(&Leave { prev }),
-        codec::encode(&Remove { prev, user: user.clone() }),
+        codec::encode(&Remove { prev, user: user.clone(), lost_by: Some(2) }),
         codec::encode(&SetRole { prev, user, role: Role::Owner }),
         codec::encode(&Invitation { room: room.clone(), sealed: b"sealed".as_slice().into() }),
         codec::encode(&Erase { seq: 3, draft: prev }),

@@ -69,6 +69,10 @@ pub struct Remove {
     /// Whom.
     #[n(1)]
     pub user: UserName,
+    /// By which version of that person's key history the account is not theirs any more, as the author knows it; none where it is,
+    /// or nothing is known. Who knows less of that history cannot say yet that it is not so.
+    #[n(2)]
+    pub lost_by: Option<u64>,
 }
 
 /// Gives somebody another role.

@@ -5,9 +5,9 @@ use crate::failure::Failure;
 use crate::look::{self, Look};
 use crate::out::{Out, To};
 use crate::profile;
+use crate::rotate::another;
 use serde_json::json;
 use std::path::Path;
-use std::time::Duration;
 use tidings_client::setup::show_server_key;
 use tidings_client::{Client, Login, LoginSecret, RecoveryCode};
 
@@ -58,11 +58,10 @@ pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Fail
 }
 
 /// The account's own. One that was begun anew has to ask for its history first; where that takes too long, `people` shows it later.
+/// Only that is waited for: all that the account has missed may take longer.
 async fn fingerprint(client: &Client) -> Result<Option<String>, Failure> {
-    const PATIENCE: Duration = Duration::from_secs(5);
     if client.my_fingerprint().await?.is_none() {
         client.connect();
-        let _ = client.linked(PATIENCE).await;
     }
-    Ok(client.my_fingerprint().await?)
+    another(client, None).await
 }

@@ -29,8 +29,8 @@ pub async fn answer(client: &Client, password: Secret, out: &mut Out) -> Result<
     Ok(0)
 }
 
-/// The new fingerprint, once the new list has come back. None where that takes too long.
-async fn another(client: &Client, before: Option<String>) -> Result<Option<String>, Failure> {
+/// The fingerprint of another identity than `before`, once its list has come. None where that takes too long.
+pub async fn another(client: &Client, before: Option<String>) -> Result<Option<String>, Failure> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let mut changes = client.changes();
     let deadline = Instant::now() + PATIENCE;

@@ -147,9 +147,9 @@ impl Tail {
     }
 }
 
-/// What has been printed: each message once, and again only when it turns out not to be sent.
+/// What has been printed: each message once, and again only when it turns out not to be sent, or to be readable after all.
 #[derive(Default)]
-struct Seen(HashMap<(Target, MessageId), bool>);
+struct Seen(HashMap<(Target, MessageId), Status>);
 
 impl Seen {
     /// Messages not printed yet, in the order in which this profile got them; at most `most`, the newest.
@@ -161,7 +161,7 @@ impl Seen {
         }
         fresh.sort_by_key(|(_, message)| message.id);
         for (target, message) in &fresh {
-            self.0.insert((target.clone(), message.id), is_failure(message));
+            self.0.insert((target.clone(), message.id), message.status.clone());
         }
         Ok(fresh.split_off(fresh.len().saturating_sub(most)))
     }
@@ -183,11 +183,15 @@ impl Seen {
         match self.0.get(&(target.clone(), message.id)) {
             // One's own message appears once a server has it.
             None => message.status != Status::Pending,
-            Some(was_failure) => is_failure(message) && !was_failure,
+            Some(before) => is_told_again(before, &message.status),
         }
     }
 }
 
-fn is_failure(message: &Message) -> bool {
-    matches!(message.status, Status::Failed { .. })
+fn is_told_again(before: &Status, now: &Status) -> bool {
+    match now {
+        Status::Failed { .. } => !matches!(before, Status::Failed { .. }),
+        Status::Received => matches!(before, Status::Unreadable { .. }),
+        _ => false,
+    }
 }

@@ -199,7 +199,7 @@ impl Members {
             Change::Invite(invite) => next.invite(self.acting(draft, author)?, invite, keys, seq)?,
             Change::Join(_) => next.join(draft, author, seq)?,
             Change::Leave(_) => next.leave(draft, seq)?,
-            Change::Remove(remove) => next.remove(self.acting(draft, author)?, &remove.user, keys, seq)?,
+            Change::Remove(remove) => next.remove(self.acting(draft, author)?, &remove, keys, seq)?,
             Change::SetRole(set) => next.set_role(self.acting(draft, author)?, &set)?,
         }
         next.settle_owner();
@@ -285,7 +285,7 @@ impl Members {
     fn remove(
         &mut self,
         role: Role,
-        user: &UserName,
+        Remove { user, lost_by, .. }: &Remove,
         keys: impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
         seq: u64,
     ) -> Result<(), MembersError> {
@@ -296,7 +296,9 @@ impl Members {
             (Role::Admin | Role::Member, _) => is_lost(person, user, &keys)?,
         };
         if !may {
-            return Err(MembersError::StillThere(user.clone()));
+            // What the author has seen of that account may still be on its way here.
+            let has_seen_it = lost_by.is_none_or(|version| keys(user).is_some_and(|state| state.version() >= version));
+            return Err(if has_seen_it { MembersError::StillThere(user.clone()) } else { MembersError::NotYet(user.clone()) });
         }
         self.put_out(user, seq)
     }

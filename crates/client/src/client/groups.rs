@@ -6,7 +6,7 @@ use crate::view::{self, Member, MessageId, Part, Role, Target};
 use std::time::Duration;
 use tidings_proto::draft::Erase;
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
-use tidings_proto::{Content, Hash, Kind, LogName, UserName, cbor, content};
+use tidings_proto::{Code, Content, Hash, Kind, LogName, Refusal, UserName, cbor, content};
 
 impl Client {
     /// Makes a group. On return it is durable here, and on screen.
@@ -60,7 +60,7 @@ impl Client {
 
     /// Puts somebody out of a group, or takes an invitation back.
     pub async fn remove(&self, group: &Target, user: &UserName) -> Result<MessageId, ClientError> {
-        self.change(group, Kind::Remove, cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() })).await
+        self.change(group, Kind::Remove, cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone(), lost_by: None })).await
     }
 
     /// Gives somebody in a group another role.
@@ -177,7 +177,7 @@ impl Client {
                 Part::Invited { .. } => "this invitation has to be accepted first",
                 Part::In | Part::Arriving => "you are in this group already",
             };
-            return Err(ClientError::Usage(why.into()));
+            return Err(Refusal::new(Code::Forbidden, why).into());
         }
         let (target, me) = (group.clone(), self.me());
         let Target::Group { id } = target else { return Err(not_a_group()) };

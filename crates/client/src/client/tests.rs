@@ -38,10 +38,10 @@ async fn a_profile_without_a_finished_account_is_not_opened() {
     assert_eq!(error.exit_code(), 3);
 }
 
-/// What was refused with exit code 2, by its words; and nothing is kept of it.
-async fn refused<T: std::fmt::Debug>(client: &Client, group: &Target, result: Result<T, ClientError>, words: &str) {
+/// What was refused with this exit code, by its words; and nothing is kept of it.
+async fn refused<T: std::fmt::Debug>(client: &Client, group: &Target, result: Result<T, ClientError>, (code, words): (u8, &str)) {
     let error = result.unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    assert_eq!(error.exit_code(), code, "{error}");
     assert!(error.to_string().contains(words), "{error}");
     let pending = client.timeline(group, 100).await.unwrap().into_iter().filter(|line| !line.status.is_final()).count();
     assert_eq!(pending, 0, "nothing is kept of what was refused");
@@ -59,15 +59,15 @@ async fn what_ones_part_in_a_group_does_not_allow_is_refused_in_words() {
     let [asked, there, gone] = [&asked, &there, &gone].map(target);
     let part = async |group: &Target| client.rooms().await.unwrap().into_iter().find(|room| room.target == *group).unwrap().part;
     assert_eq!((part(&asked).await, part(&there).await, part(&gone).await), (Part::Invited { by: None }, Part::In, Part::Gone));
-    refused(&client, &asked, client.invite(&asked, &bob, Role::Member).await, "accepted first").await;
-    refused(&client, &asked, client.remove(&asked, &bob).await, "accepted first").await;
-    refused(&client, &there, client.join(&there).await, "already").await;
+    refused(&client, &asked, client.invite(&asked, &bob, Role::Member).await, (6, "accepted first")).await;
+    refused(&client, &asked, client.remove(&asked, &bob).await, (6, "accepted first")).await;
+    refused(&client, &there, client.join(&there).await, (6, "already")).await;
     for result in [client.join(&gone).await, client.leave(&gone).await, client.remove(&gone, &bob).await] {
-        refused(&client, &gone, result, "not in this group any more").await;
+        refused(&client, &gone, result, (6, "not in this group any more")).await;
     }
     let direct = Target::from(&bob);
     for result in [client.join(&direct).await, client.leave(&Target::Public).await, client.set_role(&direct, &bob, Role::Admin).await] {
-        refused(&client, &direct, result, "groups only").await;
+        refused(&client, &direct, result, (2, "groups only")).await;
     }
     let nowhere = target(&group(&bob, 9));
     assert_eq!(client.leave(&nowhere).await.unwrap_err().exit_code(), 5);
@@ -138,7 +138,7 @@ async fn only_a_message_that_is_in_its_log_is_erased() {
     let (_folder, client) = bench.opened();
     let lines = client.timeline(&group, 100).await.unwrap();
     let event = lines.iter().find(|line| line.event == Some(Event::Joined)).unwrap();
-    refused(&client, &group, client.erase(event.id).await, "cannot be erased").await;
+    refused(&client, &group, client.erase(event.id).await, (2, "cannot be erased")).await;
     let pending = client.send(&group, "not sent").await.unwrap();
     let error = client.erase(pending).await.unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("in its log"), "{error}");

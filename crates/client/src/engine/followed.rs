@@ -49,12 +49,24 @@ pub struct RoomState {
 /// An entry and the chain's hash there, as somebody has seen it.
 #[derive(Clone)]
 pub struct Vouched {
-    /// Who says so. Of those who never were there it means nothing.
+    /// Who says so.
     pub by: UserName,
     /// The entry.
     pub seq: u64,
     /// The hash.
     pub hash: Hash,
+}
+
+impl Vouched {
+    /// Whether whoever says so was in by then. Of those who were not, it means nothing.
+    pub fn counts(&self, members: &Members) -> bool {
+        members.reads(&self.by).is_some_and(|reads| reads.covers(self.seq))
+    }
+
+    /// What is said where it is not what is here. It may be the server's lie, or that person's: nobody here can tell.
+    pub fn contradiction(&self) -> String {
+        format!("{}, who has asked you in, has seen another story of this group than its server tells here", self.by)
+    }
 }
 
 impl RoomState {
@@ -122,11 +134,6 @@ impl Followed {
     /// Why it is not followed any further.
     pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
-    }
-
-    /// It goes no further.
-    pub fn stop(&mut self, why: String) {
-        self.stopped = Some(why);
     }
 
     /// Whether nothing of it is held back.

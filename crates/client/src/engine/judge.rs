@@ -38,6 +38,8 @@ pub(super) enum Found {
     Unreadable(String),
     /// Somebody's keys are not here in the version that it needs; and what is to be said if they do not come.
     Lacks(UserName, String),
+    /// The same of what is sealed, once these have been asked for: whose, and the version that is here.
+    Late(UserName, u64),
     /// The log is not what it should be.
     Stop(String),
 }
@@ -69,7 +71,7 @@ impl Judge {
 
     /// Entry order bounds what a device may still write once its author has named a list without it.
     fn in_order(&mut self, draft: &Draft, author: &KeyState) -> Result<(), DraftError> {
-        let highest = self.highest.get(&draft.author).copied().unwrap_or(0);
+        let highest = self.highest(&draft.author);
         check_in_order(draft, author, highest)?;
         // What a sealed draft says of itself is its server's word until it is opened; then it counts.
         if draft.kind != Kind::Sealed && draft.list > highest {
@@ -83,10 +85,15 @@ impl Judge {
         self.room.as_ref()?.members.as_deref()
     }
 
-    /// Whether the chain's hash at the last entry, `seq`, is not the one that one of the members has vouched for.
-    pub fn is_another_story(&self, seq: u64, hash: Hash) -> bool {
-        let vouched = self.room.as_ref().and_then(|room| room.vouched.as_ref()).filter(|vouched| vouched.seq == seq);
-        vouched.is_some_and(|vouched| vouched.hash != hash && self.members().is_some_and(|members| members.person(&vouched.by).is_some()))
+    /// What is to be said if the chain's hash at the last entry, `seq`, is not the one that a member has vouched for.
+    pub fn contradiction(&self, seq: u64, hash: Hash) -> Option<String> {
+        let vouched = self.room.as_ref()?.vouched.as_ref().filter(|vouched| vouched.seq == seq && vouched.hash != hash)?;
+        vouched.counts(self.members()?).then(|| vouched.contradiction())
+    }
+
+    /// The highest device list that `author` has named before the last entry.
+    pub fn highest(&self, author: &UserName) -> u64 {
+        self.highest.get(author).copied().unwrap_or(0)
     }
 
     /// The members, if the last entry has changed them.
@@ -166,9 +173,7 @@ impl Judge {
             Ok(()) => {}
             Err(DraftError::NotYet) => return lacks(&draft.author),
             Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
-            Err(_) => {
-                return Found::Unreadable(format!("it was written on a device that {} had taken off the list by then", draft.author));
-            }
+            Err(_) => return Found::Unreadable(taken_off(&draft.author)),
         }
         match (&self.log, draft.kind) {
             (LogName::Public(server), Kind::Post | Kind::Erase) if draft.author.server() != server => {
@@ -255,6 +260,14 @@ impl Judge {
         let invite: Invite = (draft.kind == Kind::Invite).then(|| cbor::decode(&draft.body, limits::DRAFT).ok())??;
         Some((self.room.as_ref()?.genesis.clone(), invite.user))
     }
+}
+
+/// What is said of a message whose author has seen another chain than this device.
+pub(super) const ANOTHER_STORY: &str = "its author has seen another story of this conversation than its server tells here";
+
+/// What is said of a message from a device that was removed.
+pub(super) fn taken_off(author: &UserName) -> String {
+    format!("it was written on a device that {author} had taken off the list by then")
 }
 
 /// It needs keys of somebody's that are not here.

@@ -149,7 +149,8 @@ impl Engine {
         }
         self.ask_more_keys();
         self.look_for_lost(&user);
-        self.unblock(&user).await
+        self.unblock(&user).await?;
+        self.judge_late(&user).await
     }
 
     /// Those who were not known are asked about again, as long as something waits for them.

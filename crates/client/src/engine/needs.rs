@@ -2,7 +2,6 @@
 //! moment in which it is sealed, and of a later one if the room has changed meanwhile.
 
 use super::Engine;
-use super::followed::Followed;
 use crate::ClientError;
 use crate::crypto::{Histories, Readers, What};
 use crate::store::OutboxRow;
@@ -14,7 +13,7 @@ use tidings_proto::membership::{BODY_LIMIT, Invite, Join, Leave, Remove, SetRole
 use tidings_proto::{Code, Genesis, Hash, Kind, LogName, UserName, cbor};
 use tidings_trust::members::Standing;
 use tidings_trust::roster::RosterError;
-use tidings_trust::{KeyState, Members, Roster};
+use tidings_trust::{Members, Roster};
 
 /// What keeps a row from being sealed.
 pub(super) enum Hindrance {
@@ -65,6 +64,9 @@ impl Engine {
     }
 
     fn message(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
+        if let Some(why) = self.waits_in_vain(&row.log) {
+            return Err(Hindrance::Never(why, KEY_CHANGED));
+        }
         let Room { genesis, members, tip } = self.room_of(row)?;
         let me = self.me().clone();
         match members.person(&me).map(|person| person.standing) {
@@ -83,7 +85,7 @@ impl Engine {
             Err(RosterError::NotYet(_)) => Err(Hindrance::Later),
             // Whoever the account belongs to now never came into this group; the first who notices puts the name out.
             Err(RosterError::Lost(user)) => {
-                self.maybe_lost.insert(user);
+                self.removals.look_at(user);
                 Err(Hindrance::Later)
             }
             Err(error) => Err(Hindrance::Never(error.to_string(), Code::Conflict.name())),
@@ -155,7 +157,7 @@ impl Engine {
                 if !members.people().any(|(user, _)| *user == wanted.user) {
                     return Err(forbidden(&format!("{} is not in this group any more", wanted.user)));
                 }
-                cbor::encode(&Remove { prev, ..wanted })
+                cbor::encode(&Remove { prev, lost_by: self.lost_by(&members, &wanted.user), ..wanted })
             }
             _ => cbor::encode(&SetRole { prev, ..read(&row.body)? }),
         };
@@ -191,41 +193,6 @@ impl Engine {
         let room = RoomRef { hub: genesis.hub().clone(), genesis };
         Ok(What::Invitation(room, Box::new(note), key))
     }
-
-    /// Somebody's keys were answered for: perhaps the account is not the person's any more who came into a group.
-    pub(super) fn look_for_lost(&mut self, user: &UserName) {
-        let state = self.core.people().state(user);
-        if state.is_some_and(|state| state.closed || state.newest().person > 1) {
-            self.maybe_lost.insert(user.clone());
-        }
-    }
-
-    /// Puts out of this user's groups whom they have lost. Everybody there does: who is not the first has nothing to show for it.
-    pub(super) async fn put_out_lost(&mut self) -> Result<(), ClientError> {
-        for user in std::mem::take(&mut self.maybe_lost) {
-            let state = self.core.people().state(&user);
-            let keys = |about: &UserName| state.clone().filter(|_| *about == user);
-            let rooms: Vec<LogName> = self
-                .logs
-                .iter()
-                .filter(|(_, followed)| is_lost_to(followed, self.me(), &user, &keys))
-                .map(|(log, _)| log.clone())
-                .collect();
-            for log in rooms {
-                if self.removing.insert((log.clone(), user.clone())) {
-                    let remove = cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() });
-                    self.core.stored(move |store| store.to_send(&log, Kind::Remove, &remove)).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether this user is in a group that has lost `user`.
-fn is_lost_to(followed: &Followed, me: &UserName, user: &UserName, keys: &dyn Fn(&UserName) -> Option<Arc<KeyState>>) -> bool {
-    let members = followed.room.as_ref().and_then(|room| room.members.as_ref());
-    members.is_some_and(|members| members.has(me) && user != me && members.lost(keys).any(|lost| lost == user))
 }
 
 fn read<'b, T: minicbor::Decode<'b, ()>>(body: &'b [u8]) -> Result<T, Hindrance> {

@@ -30,10 +30,10 @@ impl Engine {
                 followed.changing = false;
             }
         }
-        self.put_out_lost().await?;
+        self.put_out_lost(now).await?;
         self.load_new_rows(now).await?;
         // A message that cannot be sealed fails alone; what it has held back is taken up in another round.
-        while !self.seal().await? {}
+        while !self.seal(now).await? {}
         let mut req = self.next_req;
         let submits = self.outbox.submits(now, || {
             let this = req;
@@ -82,7 +82,7 @@ impl Engine {
 
     /// Seals rows in order, as many per log as may be unanswered; those behind one that must wait wait with it. False: there
     /// may be more to seal.
-    async fn seal(&mut self) -> Result<bool, ClientError> {
+    async fn seal(&mut self, now: Instant) -> Result<bool, ClientError> {
         let mut jobs: Vec<SealJob> = Vec::new();
         let mut per_log: BTreeMap<LogName, (u64, usize)> = BTreeMap::new();
         let mut blocked: HashSet<LogName> = HashSet::new();
@@ -128,6 +128,9 @@ impl Engine {
         }
         for (row, reason, code) in never {
             self.unsealed.remove(&row.id);
+            if row.kind == Kind::Remove {
+                self.removals.refused(&row.log, now);
+            }
             self.core.stored(move |store| store.failed(row.id, &reason, Some(code))).await?;
         }
         if jobs.is_empty() { Ok(true) } else { self.seal_now(jobs).await }
@@ -175,12 +178,15 @@ impl Engine {
     }
 
     /// A refusal, dealt with.
-    pub(super) async fn not_sent(&mut self, verdict: Verdict, why: Refusal) -> Result<(), ClientError> {
+    pub(super) async fn not_sent(&mut self, verdict: Verdict, why: Refusal, now: Instant) -> Result<(), ClientError> {
         let Verdict::Failed { row, log, kind } = verdict else { return Ok(()) };
         tracing::debug!(%log, code = why.code.name(), "a draft was refused for good");
         let inbox = log.clone();
         if let Some(followed) = self.logs.get_mut(&log).filter(|_| kind.is_membership()) {
             followed.changing = false;
+        }
+        if kind == Kind::Remove {
+            self.removals.refused(&log, now);
         }
         let (reason, code) = (why.text.clone(), why.code.name());
         self.core.stored(move |store| store.failed(row, &reason, Some(code))).await?;

@@ -3,13 +3,13 @@
 //! What does not continue a log's chain stops that log, and is shown; what continues it but cannot be opened or verified is a
 //! row that says so; what lacks keys waits for them, and only its log does. What an entry is, `judge` says.
 
+use super::Engine;
 use super::followed::Followed;
-use super::judge::{Found, Judge, lacks};
-use super::{ANOTHER_STORY, Engine};
+use super::judge::{ANOTHER_STORY, Found, Judge, lacks};
 use crate::ClientError;
 use crate::crypto::{Invited, Kept, OpenJob, Opening};
 use crate::platform;
-use crate::store::{Author, Batch, Heard, NewRoom, NewRow, OwnSent};
+use crate::store::{Author, Batch, Heard, Late, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
 use std::collections::HashMap;
 use tidings_proto::chain::{self, Tip};
@@ -92,9 +92,13 @@ impl Engine {
         if let Some((title, tag)) = &batch.title {
             self.titled(&log, title, *tag);
         }
+        self.late_for.extend(batch.rows.iter().filter_map(|row| Some(row.late.as_ref()?.waits_for.clone())));
         if let Some(followed) = self.logs.get_mut(&log) {
             followed.took(&batch);
             new_people.extend(batch.members.iter().flat_map(|members| members.people()).map(|(user, _)| user.clone()));
+        }
+        if batch.members.is_some() {
+            self.settle_removals(&log);
         }
         new_people.retain(|user| self.core.people().version(user) == 0);
         self.ask_newest(new_people);
@@ -161,7 +165,7 @@ impl Engine {
         let mut wait = None;
         for (placed, (found, judge)) in placed.iter().zip(found) {
             let seq = placed.entry.seq;
-            let found = match (found, opened.remove(&seq)) {
+            let mut found = match (found, opened.remove(&seq)) {
                 (Found::Opens(_), Some(Opening::NotYet(user))) => lacks(&user),
                 (Found::Opens(_), Some(Opening::Locked)) => {
                     wait = Some(Wait::Unlocking);
@@ -171,13 +175,19 @@ impl Engine {
                 (found, _) => found,
             };
             if let Found::Lacks(user, _) = &found {
-                let version = self.core.people().version(user) + 1;
-                if !self.keys.has_answered(user, version) {
-                    wait = Some(Wait::Keys(user.clone(), version));
+                let version = self.core.people().version(user);
+                if !self.keys.has_answered(user, version + 1) {
+                    wait = Some(Wait::Keys(user.clone(), version + 1));
                     break;
                 }
+                if placed.entry.draft().is_some_and(|draft| draft.kind == Kind::Sealed) {
+                    found = Found::Late(user.clone(), version);
+                }
             }
-            let story = self.another_story(log, seq, &found, &record.batch).await?;
+            let story = match &found {
+                Found::Opened(Opening::Message(kept)) => self.another_story(log, seq, kept.opened.seen, &record.batch.hashes).await?,
+                _ => false,
+            };
             if let Some(why) = record.add(placed, found, story, &judge, &own) {
                 record.batch.stopped = Some(why);
                 break;
@@ -255,13 +265,17 @@ impl Engine {
     }
 
     /// Whether the author of a message has seen another chain than this device.
-    async fn another_story(&self, log: &LogName, seq: u64, found: &Found, batch: &Batch) -> Result<bool, ClientError> {
-        let Found::Opened(Opening::Message(kept)) = found else { return Ok(false) };
-        let (at, hash) = kept.opened.seen;
+    pub(super) async fn another_story(
+        &self,
+        log: &LogName,
+        seq: u64,
+        (at, hash): (u64, Hash),
+        recent: &[(u64, Hash)],
+    ) -> Result<bool, ClientError> {
         let here = match at {
             0 => Some(Hash::ZERO),
             at if at >= seq => None,
-            at => match batch.hashes.iter().find(|(seq, _)| *seq == at) {
+            at => match recent.iter().find(|(seq, _)| *seq == at) {
                 Some((_, hash)) => Some(*hash),
                 None => {
                     let log = log.clone();
@@ -305,8 +319,9 @@ impl Record {
     /// Adds one entry. Some: the log stops before it, and why.
     fn add(&mut self, placed: &Placed, found: Found, story: bool, judge: &Judge, own: &OwnDrafts) -> Option<String> {
         let draft = placed.entry.draft();
-        if judge.is_another_story(placed.entry.seq, placed.hash) {
-            return Some(ANOTHER_STORY.into());
+        if let Some(why) = judge.contradiction(placed.entry.seq, placed.hash) {
+            let row = self.row(placed, None, Kind::Sealed, Err(why));
+            self.batch.rows.push(NewRow { seq: None, ..row });
         }
         if let Payload::Stub(_) = placed.entry.payload {
             self.batch.stubs += 1;
@@ -322,8 +337,7 @@ impl Record {
                 return None;
             }
             (Found::Own, Some(draft)) => {
-                self.batch.title = own.get(&draft.hash()).cloned().flatten().or(self.batch.title.take());
-                self.own(placed, draft, judge);
+                self.own(placed, draft, judge, own);
                 return None;
             }
             (Found::Opened(Opening::Invited(Invited { genesis, title, vouched })), Some(draft)) => {
@@ -332,7 +346,7 @@ impl Record {
                     invited_by: Some(draft.author.clone()),
                     title: Some(title),
                     vouched: Some(vouched),
-                    stopped: None,
+                    contradicts: None,
                 });
                 return None;
             }
@@ -341,14 +355,20 @@ impl Record {
                 return None;
             }
             (Found::Unreadable(why) | Found::Lacks(_, why), _) => return self.unreadable(placed, why),
+            (Found::Late(user, version), Some(draft)) => {
+                self.late(placed, draft, user, version, judge);
+                return None;
+            }
             (Found::Opened(Opening::Failed(why)), _) => {
+                // It may be the one that will be missing before its author's next: that is not said twice.
+                self.batch.stubs += 1;
                 // Nobody may put what cannot be read onto this screen by way of the inbox.
                 return if let LogName::Inbox(_) = self.batch.log { None } else { self.unreadable(placed, why) };
             }
             (Found::Opened(Opening::Message(_)), Some(draft)) if story => {
                 // It is its author's, who may lie about what was seen: that stops nothing.
                 self.count(draft);
-                return self.unreadable(placed, "its author has seen another story of this conversation than its server tells here".into());
+                return self.unreadable(placed, ANOTHER_STORY.into());
             }
             (Found::Opened(Opening::Message(kept)), Some(_)) => {
                 let Kept { opened, at_rest, changes } = *kept;
@@ -397,7 +417,30 @@ impl Record {
         self.batch.rows.push(NewRow { draft: Some((draft.device, draft.n, draft.hash())), ..row });
     }
 
-    fn own(&mut self, placed: &Placed, draft: &Encoded<Draft>, judge: &Judge) {
+    /// What cannot be opened yet: shown as such, and kept to be judged again.
+    fn late(&mut self, placed: &Placed, draft: &Encoded<Draft>, user: UserName, version: u64, judge: &Judge) {
+        self.batch.stubs += 1;
+        let why = format!("the keys of {user} that it needs are not here yet; it is shown when they come");
+        let row = self.row(placed, None, Kind::Sealed, Err(why));
+        let late = judge.members().map(|members| Late {
+            waits_for: user,
+            version,
+            highest: judge.highest(&draft.author),
+            stubs: self.batch.stubs,
+            draft: draft.clone(),
+            members: members.clone(),
+        });
+        self.batch.rows.push(NewRow { late: late.map(Box::new), ..row });
+    }
+
+    fn own(&mut self, placed: &Placed, draft: &Encoded<Draft>, judge: &Judge, own: &OwnDrafts) {
+        let heard = self.counted.get(&(draft.author.clone(), draft.device));
+        if heard.is_some_and(|heard| draft.n <= heard.n) {
+            // This device gives each number once, so it is its server that has put it there again.
+            self.unreadable(placed, format!("its server repeats, or re-orders, what {} has written", draft.author));
+            return;
+        }
+        self.batch.title = own.get(&draft.hash()).cloned().flatten().or(self.batch.title.take());
         let (seq, place, at) = (placed.entry.seq, placed.place, placed.entry.at);
         self.batch.sent.push(OwnSent { n: draft.n, draft: draft.hash(), seq, place, at });
         self.count(draft);
@@ -433,6 +476,7 @@ impl Record {
             place: placed.place,
             at: placed.entry.at,
             content,
+            late: None,
         }
     }
 }

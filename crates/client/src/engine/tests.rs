@@ -6,6 +6,7 @@ pub mod bench;
 mod changes;
 mod groups;
 mod interleavings;
+mod late;
 mod people;
 mod receiving;
 mod sending;

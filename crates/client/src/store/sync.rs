@@ -1,8 +1,10 @@
 //! What arrives: entries with the cursor, the counters and the suites' changes they belong to, in one commit.
 
+use super::late::{self, Late};
 use super::timeline::{StoredStatus, kind_number};
 use super::{Store, apply_changes, corrupt, hash_of, log_of};
 use crate::ClientError;
+use crate::platform::now;
 use crate::view::Target;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::HashMap;
@@ -30,6 +32,8 @@ pub struct NewRow {
     pub at: u64,
     /// The content as it is kept, and the place in which it is sealed, if it is; or why there is none.
     pub content: Result<(Vec<u8>, Option<u64>), String>,
+    /// Where keys are missing that may come: what is needed to judge it again.
+    pub late: Option<Box<Late>>,
 }
 
 /// A draft of this device that has come back in its log.
@@ -85,13 +89,13 @@ pub struct NewRoom {
     pub title: Option<(Vec<u8>, u64)>,
     /// An entry and the chain's hash there, as whoever asks in has seen it.
     pub vouched: Option<(u64, Hash)>,
-    /// Why its log is not followed any further, if that is known already.
-    pub stopped: Option<String>,
+    /// That what whoever asks in has seen is not what is here, if so: a sentence for the timeline.
+    pub contradicts: Option<String>,
 }
 
 impl From<Genesis> for NewRoom {
     fn from(genesis: Genesis) -> NewRoom {
-        NewRoom { genesis, invited_by: None, title: None, vouched: None, stopped: None }
+        NewRoom { genesis, invited_by: None, title: None, vouched: None, contradicts: None }
     }
 }
 
@@ -277,9 +281,10 @@ impl Store {
             }
             for erased in &batch.erased {
                 let by = erased.by.to_string();
-                tx.execute(
+                let changed = tx.execute(
                     "UPDATE messages SET content = NULL, tag = NULL, draft = NULL, status = ?3, reason = ?4
-                     WHERE log = ?1 AND seq = ?2 AND (author IS NULL OR author = ?5 OR ?6) AND (draft IS NULL OR draft = ?7)",
+                     WHERE log = ?1 AND seq = ?2 AND (author IS NULL OR author = ?5 OR ?6) AND (draft IS NULL OR draft = ?7)
+                     AND NOT EXISTS (SELECT 1 FROM late WHERE message = messages.id AND author != ?5 AND NOT ?6)",
                     params![
                         log,
                         erased.seq as i64,
@@ -290,6 +295,9 @@ impl Store {
                         erased.draft.as_bytes()
                     ],
                 )?;
+                if changed > 0 {
+                    late::forget(tx, &log, erased.seq)?;
+                }
             }
             if let Some(members) = &batch.members {
                 tx.execute("UPDATE rooms SET members = ?2 WHERE log = ?1", params![log, members.to_bytes()])?;
@@ -338,7 +346,27 @@ fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientErr
             kind_number(row.kind)
         ],
     )?;
-    Ok(())
+    row.late.as_ref().map_or(Ok(()), |late| late::keep(tx, tx.last_insert_rowid(), late))
+}
+
+/// Something that the timeline says at a place of a group's log, and only once.
+fn say_once(tx: &Transaction<'_>, room: &NewRoom, log: &str, place: u64, why: &str) -> Result<(), ClientError> {
+    let said = "SELECT EXISTS (SELECT 1 FROM messages WHERE log = ?1 AND place = ?2 AND seq IS NULL AND reason = ?3)";
+    if tx.query_row(said, params![log, place as i64, why], |row| row.get(0))? {
+        return Ok(());
+    }
+    let row = NewRow {
+        target: Target::Group { id: room.genesis.room() },
+        author: None,
+        kind: Kind::Sealed,
+        draft: None,
+        seq: None,
+        place,
+        at: now(),
+        content: Err(why.into()),
+        late: None,
+    };
+    insert(tx, log, &row)
 }
 
 fn learn_rooms(tx: &Transaction<'_>, rooms: &[NewRoom]) -> Result<(), ClientError> {
@@ -355,8 +383,8 @@ fn learn_rooms(tx: &Transaction<'_>, rooms: &[NewRoom]) -> Result<(), ClientErro
                 params![log, by.to_string(), title, tag, vouched, hash],
             )?;
         }
-        if let Some(why) = &room.stopped {
-            tx.execute("UPDATE logs SET stopped = ?2 WHERE log = ?1", params![log, why])?;
+        if let (Some(why), Some((seq, _))) = (&room.contradicts, room.vouched) {
+            say_once(tx, room, &log, seq, why)?;
         }
     }
     Ok(())

@@ -112,6 +112,7 @@ fn received(n: u64, text: &str) -> NewRow {
         place: n,
         at: 1,
         content: Ok((text.as_bytes().to_vec(), None)),
+        late: None,
     }
 }
 
@@ -159,7 +160,7 @@ fn settings_of_the_database_are_what_durability_needs() {
 /// A change of the schema is a new version with a migration: whoever changes one line here has to think of profiles that
 /// exist already.
 #[test]
-fn the_schema_of_version_1_never_changes() {
+fn the_schema_of_version_2_never_changes() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let columns: Vec<String> = store
@@ -182,6 +183,8 @@ fn the_schema_of_version_1_never_changes() {
              stubs INTEGER NOT NULL",
             "devices: device BLOB NOT NULL PK1, name TEXT NOT NULL",
             "hashes: log TEXT NOT NULL PK1, seq INTEGER NOT NULL PK2, hash BLOB NOT NULL",
+            "late: message INTEGER PK1, waits_for TEXT NOT NULL, version INTEGER NOT NULL, highest INTEGER NOT NULL, stubs INTEGER NOT NULL, \
+             draft BLOB NOT NULL, members BLOB NOT NULL, author TEXT NOT NULL",
             "logs: log TEXT NOT NULL PK1, seq INTEGER NOT NULL, hash BLOB NOT NULL, stubs INTEGER NOT NULL, stopped TEXT",
             "messages: id INTEGER PK1, conversation TEXT NOT NULL, log TEXT NOT NULL, author TEXT, device BLOB, n INTEGER, draft BLOB, \
              seq INTEGER, kind INTEGER NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT, code TEXT, content BLOB, tag INTEGER",
@@ -198,13 +201,25 @@ fn the_schema_of_version_1_never_changes() {
 }
 
 #[test]
+fn a_profile_of_version_1_is_brought_to_this_one_with_what_is_in_it() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    store.write(|tx| Ok(tx.execute_batch("DROP TABLE late; PRAGMA user_version = 1; INSERT INTO own VALUES ('public@s1', 7)")?)).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let store = Store::open(folder.path()).unwrap();
+        assert_eq!((store.own_count(&public()).unwrap(), store.waited_for().unwrap().len()), (7, 0));
+    }
+}
+
+#[test]
 fn a_profile_of_a_newer_program_is_left_alone() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     store.write(|tx| Ok(tx.pragma_update(None, "user_version", SCHEMA_VERSION + 1)?)).unwrap();
     drop(store);
     let newer = Store::open(folder.path()).err().unwrap();
-    assert!(matches!(newer, ClientError::NewerSchema { found: 2, known: 1 }), "{newer}");
+    assert!(matches!(newer, ClientError::NewerSchema { found: 3, known: 2 }), "{newer}");
     assert_eq!(newer.exit_code(), 3);
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::membership::{self, Invitation, Invite};
+use tidings_proto::membership::{self, Invitation, Invite, Remove};
 use tidings_proto::{Code, Content, DecodeError, Direct, Draft, Encoded, Genesis, Kind, LogName, Refusal, UserName, cbor, draft, limits};
 use tidings_trust::device_list::{DeviceList, LIST_LIMIT, SIGNED_LIMIT, SignedList, VaultRef};
 use tidings_trust::drafts::{DraftError, check_listed, check_open};
@@ -192,6 +192,7 @@ impl View {
                 return Ok(Some(RoomRef { hub: genesis.hub().clone(), genesis }));
             }
             Kind::Invite => self.is_reachable(&read_body::<Invite>(draft)?.user)?,
+            Kind::Remove => self.has_seen_all(read_body(draft)?)?,
             Kind::Erase => {
                 read_body::<Erase>(draft)?;
             }
@@ -220,6 +221,13 @@ impl View {
         }
         let was = self.directory.state(user).is_some();
         Err(if was { Code::Closed } else { Code::NotFound }.into())
+    }
+
+    /// Nothing more is on its way here of an own user's keys: whoever says they have seen more has not.
+    fn has_seen_all(&self, Remove { user, lost_by, .. }: Remove) -> Result<(), Refusal> {
+        let seen = || self.directory.state(&user).map_or(0, |state| state.version());
+        let is_made_up = user.server() == &self.me && lost_by.is_some_and(|version| version > seen());
+        if is_made_up { Err(members_refused(MembersError::StillThere(user))) } else { Ok(()) }
     }
 
     fn takes_part(&self, server: &tidings_proto::ServerName) -> Result<(), Refusal> {

@@ -25,6 +25,8 @@ pub enum Act<'a> {
     Join,
     Leave,
     Remove(&'a UserName),
+    /// Of whom it is said that the account is not theirs any more by this version of its history.
+    RemoveLost(&'a UserName, u64),
     Role(&'a UserName, Role),
     Say(&'a [u8]),
     Erase(u64, Hash),
@@ -56,6 +58,7 @@ impl Group {
     pub fn draft(&self, by: &Person, act: &Act<'_>) -> Encoded<Draft> {
         let n = self.counts.get(&(by.name.clone(), by.device())).copied().unwrap_or(0) + 1;
         let prev = self.last;
+        let remove = |user: &UserName, lost_by| (Kind::Remove, cbor::encode(&Remove { prev, user: user.clone(), lost_by }).into());
         let (kind, body): (Kind, Bytes) = match act {
             Act::Begin => (Kind::Genesis, self.genesis.encode()),
             Act::Invite(user, identity, role) => {
@@ -63,7 +66,8 @@ impl Group {
             }
             Act::Join => (Kind::Join, cbor::encode(&Join { prev }).into()),
             Act::Leave => (Kind::Leave, cbor::encode(&Leave { prev }).into()),
-            Act::Remove(user) => (Kind::Remove, cbor::encode(&Remove { prev, user: (*user).clone() }).into()),
+            Act::Remove(user) => remove(user, None),
+            Act::RemoveLost(user, version) => remove(user, Some(*version)),
             Act::Role(user, role) => (Kind::SetRole, cbor::encode(&SetRole { prev, user: (*user).clone(), role: *role }).into()),
             Act::Say(text) => (Kind::Sealed, Bytes::copy_from_slice(text)),
             Act::Erase(seq, draft) => (Kind::Erase, cbor::encode(&Erase { seq: *seq, draft: *draft }).into()),

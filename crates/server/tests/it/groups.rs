@@ -223,6 +223,31 @@ async fn who_has_gone_writes_nothing_more_and_still_hears_what_was_answered() {
     assert_eq!(group.offer(&home, &bob, &left).await, Ok(gone));
 }
 
+/// A server that shows one the end of an account, and not yet the other, must not make the two contradict each other for good.
+#[tokio::test]
+async fn a_removal_that_rests_on_keys_of_elsewhere_waits_for_them_and_one_without_a_reason_is_refused() {
+    let (home, other) = (Home::new("s1").await, Home::new("s0").await);
+    let (alice, bob, zoe) = (home.person("alice").await, home.person("bob").await, other.person("zoe").await);
+    home.knows(&other).await;
+    home.copy(&other, &keys("s0")).await;
+    let group = Group::begun(&home, &alice, 1, &[&bob, &zoe]).await;
+    for (what, act, expected) in [
+        ("no reason", Act::Remove(&zoe.name), Code::Forbidden),
+        ("one that is known here", Act::RemoveLost(&zoe.name, 1), Code::Forbidden),
+        ("one that may be on its way", Act::RemoveLost(&zoe.name, 2), Code::NotYet),
+        ("one that cannot be: of its own people a server knows all", Act::RemoveLost(&alice.name, 2), Code::Forbidden),
+    ] {
+        let why = group.offer(&home, &bob, &group.draft(&bob, &act)).await.unwrap_err();
+        assert_eq!((why.code, why.retry_after.is_some()), (expected, expected == Code::NotYet), "{what}");
+    }
+    let draft = group.draft(&bob, &Act::RemoveLost(&zoe.name, 2));
+    assert_eq!(code(group.offer(&home, &bob, &draft).await), Code::NotYet);
+    other.logs.close_account(&zoe.name).await.unwrap();
+    home.copy(&other, &keys("s0")).await;
+    group.offer(&home, &bob, &draft).await.unwrap();
+    assert_eq!(people(&home, &group).len(), 2, "the same draft is good now");
+}
+
 /// Both are in line at once: the list that takes the device off comes first.
 #[tokio::test]
 async fn a_device_that_is_taken_off_in_the_same_batch_changes_nothing() {

@@ -4,6 +4,7 @@ use super::judge::Said;
 use super::{PATIENCE, Show, deadline_passed};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ impl Stage {
     /// This program, without what the caller's environment would tell it.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        for variable in ["TIDINGS_PROFILE", "TIDINGS_SETUP", "TIDINGS_DATA", "TIDINGS_LISTEN", crate::secret::VARIABLE] {
+        for (variable, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
             command.env_remove(variable);
         }
         command.current_dir(self.folder.path()).stdin(Stdio::null());
@@ -421,6 +422,11 @@ impl Person {
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
+}
+
+/// Whether a variable of the environment is one of this program's.
+fn is_ours(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b"TIDINGS_")
 }
 
 fn collect(from: impl AsyncRead + Unpin + Send + 'static, screen: Arc<Mutex<Vec<String>>>) {

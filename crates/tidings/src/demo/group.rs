@@ -119,7 +119,7 @@ pub async fn removal(stage: &Stage, show: &mut Show, talk: &mut Talk, alice: &Pe
     let deadline = Instant::now() + super::PATIENCE;
     loop {
         let (code, answer) = carol.attempt(stage, &["send", TITLE, "-", "--wait", "5"], Some("let me in")).await?;
-        if code == 6 || code == 2 {
+        if code == 6 {
             tell!("   {} {}", show.prompt(carol, &format!("send {TITLE} 'let me in'")), show.look.paint(DIM, answer.trim()));
             break;
         }

@@ -16,6 +16,8 @@ pub enum Act {
     Join,
     Leave,
     Remove(UserName),
+    /// Puts a user out whose account is not theirs any more by this version of its history.
+    RemoveLost(UserName, u64),
     SetRole(UserName, Role),
 }
 
@@ -74,7 +76,8 @@ impl Room {
             Act::Invite(user, role) => (Kind::Invite, cbor::encode(&Invite { prev, identity: identity_of(&user), user, role })),
             Act::Join => (Kind::Join, cbor::encode(&Join { prev })),
             Act::Leave => (Kind::Leave, cbor::encode(&Leave { prev })),
-            Act::Remove(user) => (Kind::Remove, cbor::encode(&Remove { prev, user })),
+            Act::Remove(user) => (Kind::Remove, cbor::encode(&Remove { prev, user, lost_by: None })),
+            Act::RemoveLost(user, version) => (Kind::Remove, cbor::encode(&Remove { prev, user, lost_by: Some(version) })),
             Act::SetRole(user, role) => (Kind::SetRole, cbor::encode(&SetRole { prev, user, role })),
         };
         let state = &self.keys[&name(author)];

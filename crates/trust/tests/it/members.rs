@@ -293,6 +293,28 @@ fn an_account_that_is_not_the_persons_any_more_is_removed_by_anybody() {
     assert!(unknown.judge(&unknown.draft(ALICE, &remove(BOB))).is_ok(), "an owner needs no reason");
 }
 
+/// Whoever knows less of an account than the author says to have seen cannot say no yet; whoever knows as much can.
+#[test]
+fn a_removal_that_rests_on_keys_that_are_not_here_yet_is_not_refused_for_good() {
+    let lost = |version| Act::RemoveLost(bob(), version);
+    let room = usual();
+    assert_eq!(room.refused(CAROL, &lost(2)), MembersError::NotYet(bob()), "one version more than is known");
+    assert_eq!(room.refused(CAROL, &lost(1)), MembersError::StillThere(bob()), "the version that is known");
+    assert_eq!(room.refused(CAROL, &remove(BOB)), MembersError::StillThere(bob()), "no reason");
+    let mut later = usual();
+    later.learn(begun_anew(&room.keys[&bob()], [&E, &LARGE], 52));
+    later.act(CAROL, lost(2)).unwrap();
+    // A history that went on without a new person.
+    let mut later = usual();
+    later.learn(Submission::rotation(&room.keys[&bob()], [&A, &B], &[51]).apply(Some(&room.keys[&bob()]), 30).unwrap());
+    assert_eq!(later.refused(CAROL, &lost(2)), MembersError::StillThere(bob()));
+    assert_eq!(later.refused(CAROL, &lost(3)), MembersError::NotYet(bob()));
+    // The closing of an account is a version too.
+    let mut later = usual();
+    later.learn(closed(&room.keys[&bob()]));
+    later.act(CAROL, lost(2)).unwrap();
+}
+
 /// A rotation loses nobody.
 #[test]
 fn who_goes_on_under_another_identity_stays_in() {

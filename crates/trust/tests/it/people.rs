@@ -180,7 +180,7 @@ impl Plain {
             }
             Act::Join => part(author).is_some_and(|part| part.0 == Standing::Invited) && !is_lost(author),
             Act::Leave => part(author).is_some(),
-            Act::Remove(user) => {
+            Act::Remove(user) | Act::RemoveLost(user, _) => {
                 let theirs = part(index(user));
                 let lost = is_lost(index(user));
                 theirs.is_some_and(|theirs| match acts_as {
@@ -203,7 +203,7 @@ impl Plain {
                 (part.0, part.3) = (Standing::In, seq);
             }
             Act::Leave => self.0.get_mut(&author).unwrap().0 = Standing::Gone,
-            Act::Remove(user) => self.0.get_mut(&index(user)).unwrap().0 = Standing::Gone,
+            Act::Remove(user) | Act::RemoveLost(user, _) => self.0.get_mut(&index(user)).unwrap().0 = Standing::Gone,
             Act::SetRole(user, role) => self.0.get_mut(&index(user)).unwrap().1 = *role,
         }
         let inside = || self.0.iter().filter(|(_, part)| part.0 == Standing::In);

@@ -2,8 +2,10 @@
 //! device that was taken off may still say.
 
 use super::bench::{Act, Bench, Person, Sealing, reads, secrets, target};
+use crate::engine::removals::PATIENCE;
 use crate::view::{Event, Role, Status, Target};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tidings_e2ee::AccountSecrets;
 use tidings_proto::{Code, Content, Genesis, Hash, Kind, LogName, cbor};
 
@@ -86,6 +88,78 @@ async fn whom_another_member_has_put_out_first_is_put_out_once() {
     let removals = removals(&bench, &group);
     assert!(removals.iter().all(|status| *status == Status::Received), "{removals:?}");
     assert_eq!(bench.lines(&target(&group))[5..], ["* carol@s2 puts bob@s2 out", "alice@s1: well"]);
+}
+
+/// Bob's server shows to alice's what it does not show to the group's hub.
+#[tokio::test]
+async fn a_reset_that_a_groups_hub_has_not_seen_holds_messages_up_only_so_long() {
+    let mut bench = Bench::new().await;
+    let (group, _) = with_carol(&mut bench).await;
+    let mut bob = bob(&bench);
+    let seen_by_hub = bench.hub.keys.clone();
+    bob.begins_anew(0, 4).await;
+    bench.hears_of(&bob).await;
+    bench.hub.keys = seen_by_hub;
+    let id = bench.writes(&target(&group), "anybody there?").await;
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        let submits = bench.taken();
+        assert_eq!(submits.len(), 1, "the removal, and nothing else");
+        let draft = tidings_proto::draft::read(submits[0].draft.clone()).unwrap();
+        let why = bench.hub.offer(&submits[0].log, &draft, None).unwrap_err();
+        assert_eq!((draft.kind, why.code), (Kind::Remove, Code::NotYet));
+        let before = Instant::now();
+        bench.refuses(&submits[0], why).await;
+        pauses.push((bench.engine.wake_at().unwrap() - before).as_millis());
+        bench.wakes().await;
+    }
+    assert!(pauses.last().unwrap() > &4000, "less and less often: {pauses:?}");
+    bench.engine.tick(Instant::now() + PATIENCE - Duration::from_secs(60)).await.unwrap();
+    assert_eq!(bench.status(id), Status::Pending, "a hub that is only slow has its time");
+    bench.engine.tick(Instant::now() + PATIENCE).await.unwrap();
+    bench.answer().await;
+    let status = bench.status(id);
+    let Status::Failed { reason, code } = &status else { panic!("{status:?}") };
+    assert!(reason.contains("bob@s2") && reason.contains("ask an owner"), "{reason}");
+    assert_eq!((code.as_deref(), status.exit_code()), (Some("KeyChanged"), 8));
+    let next = bench.writes(&target(&group), "still nobody?").await;
+    assert!(matches!(bench.status(next), Status::Failed { .. }), "what is written then is not kept waiting again");
+    // The hub sees it after all.
+    bench.hub.knows(&bob);
+    bench.settles().await;
+    let id = bench.writes(&target(&group), "at last").await;
+    bench.settles().await;
+    assert!(matches!(bench.status(id), Status::Sent { .. }));
+    assert_eq!((removals(&bench, &group).len(), bench.engine.wake_at()), (1, None));
+}
+
+#[tokio::test]
+async fn a_removal_that_is_refused_is_tried_again_less_and_less_often_until_somebody_else_has_done_it() {
+    let mut bench = Bench::new().await;
+    let (group, carol) = with_carol(&mut bench).await;
+    let mut bob = bob(&bench);
+    bob.begins_anew(0, 4).await;
+    bench.hears_of(&bob).await;
+    let id = bench.writes(&target(&group), "who was that?").await;
+    let mut pauses = Vec::new();
+    for _ in 0..4 {
+        let refused = bench.taken();
+        assert_eq!(refused.len(), 1, "one removal at a time");
+        bench.refuses(&refused[0], Code::Forbidden).await;
+        assert!(bench.taken().is_empty(), "not at once");
+        let (before, at) = (Instant::now(), bench.engine.wake_at().unwrap());
+        pauses.push(at.saturating_duration_since(before).as_millis());
+        bench.wakes().await;
+    }
+    assert!(pauses.windows(2).all(|two| two[1] > two[0] * 3 / 2), "{pauses:?}");
+    assert_eq!(bench.status(id), Status::Pending);
+    let tip = bench.hub.does(&group, &carol, Act::Remove(&bob.user));
+    let mine = bench.taken().remove(0);
+    bench.refuses(&mine, Code::Stale).await;
+    bench.news(&group.log(), tip.seq).await;
+    bench.settles().await;
+    assert!(matches!(bench.status(id), Status::Sent { .. }));
+    assert_eq!((removals(&bench, &group).len(), bench.engine.wake_at()), (1, None), "nothing is left to be done");
 }
 
 /// The keys by which a member's word is right may come after it.

@@ -83,7 +83,7 @@ impl Bench {
 
     /// Alice puts somebody out.
     pub async fn removes(&mut self, genesis: &Genesis, user: &UserName) -> i64 {
-        self.does(genesis, Kind::Remove, cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone() })).await
+        self.does(genesis, Kind::Remove, cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone(), lost_by: None })).await
     }
 
     /// Alice gives somebody another role.

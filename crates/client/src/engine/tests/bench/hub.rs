@@ -97,6 +97,7 @@ impl Hub {
             };
             judged.map_err(|error| match error {
                 MembersError::Stale => Refusal::from(Code::Stale),
+                MembersError::NotYet(_) => Refusal::from(Code::NotYet).retry_after(1),
                 other => Refusal::new(Code::Forbidden, other.to_string()),
             })?;
         }
@@ -169,7 +170,7 @@ impl Hub {
             }
             Act::Join => (Kind::Join, cbor::encode(&Join { prev })),
             Act::Leave => (Kind::Leave, cbor::encode(&Leave { prev })),
-            Act::Remove(user) => (Kind::Remove, cbor::encode(&Remove { prev, user: user.clone() })),
+            Act::Remove(user) => (Kind::Remove, cbor::encode(&Remove { prev, user: user.clone(), lost_by: None })),
             Act::SetRole(user, role) => (Kind::SetRole, cbor::encode(&SetRole { prev, user: user.clone(), role })),
         };
         let n = self.next_n(&genesis.log(), &by.device.public());
