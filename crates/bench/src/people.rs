@@ -11,7 +11,7 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use tidings_e2ee::DeviceSecret;
 use tidings_e2ee::opaque::{Login, Registration};
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
-use tidings_proto::frame::{LoginFinish, LoginStart, RegisterFinish, RegisterStart, Secret};
+use tidings_proto::frame::{LoginFinish, LoginStart, RegisterFinish, RegisterStart, SealedVault, Secret};
 use tidings_proto::{Draft, Frame, Hash, Kind, LogName, SuiteName, UserName, cbor};
 use tidings_trust::device_list::{Device as Listed, DeviceList, SignedList, VaultRef, signed_bytes};
 use tidings_trust::login::opaque_context;
@@ -117,7 +117,7 @@ impl Registrar {
             (None, None) => anyhow::bail!("nothing to register with"),
         };
         let draft = self.first_list(person).await?;
-        let vault = Bytes::from_static(&VAULT);
+        let vault = SealedVault { version: 1, keys: Bytes::from_static(&VAULT), book: Bytes::new() };
         let finish = RegisterFinish { req: 2, password: record.clone(), recovery: record.clone(), vault, draft };
         link.ask(finish, |frame| matches!(frame, Frame::Accepted(_)).then_some(())).await?;
         Ok((request, record))

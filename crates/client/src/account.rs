@@ -234,7 +234,7 @@ async fn unlock(link: &mut Link, user: &UserName, secret: Secret, text: Zeroizin
     let Frame::Vault(vault) = link.ask(LoginFinish { req: 2, ke3: ke3.into() }).await? else {
         return Err(misbehaved("something else where the vault should be"));
     };
-    let unlocked = account::unlock(user, &vault.vault, vault.version, secret, &key).map_err(of_account)?;
+    let unlocked = account::unlock(user, &vault.vault, secret, &key).map_err(of_account)?;
     Ok((unlocked, key))
 }
 
@@ -393,7 +393,9 @@ fn of_opaque(error: OpaqueError) -> ClientError {
 
 fn of_account(error: AccountError) -> ClientError {
     match error {
-        AccountError::Vault(_) | AccountError::NotOurKeys | AccountError::RolledBack => ClientError::WrongServer(error.to_string()),
+        AccountError::Vault(_) | AccountError::BadBook | AccountError::NotOurKeys | AccountError::RolledBack => {
+            ClientError::WrongServer(error.to_string())
+        }
         AccountError::Locked | AccountError::NoSuchDevice | AccountError::OwnDevice | AccountError::LongName => {
             ClientError::Usage(error.to_string())
         }

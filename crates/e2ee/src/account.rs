@@ -15,7 +15,7 @@ use bytes::Bytes;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 use std::fmt;
-use tidings_proto::frame::{Grant, Secret};
+use tidings_proto::frame::{Grant, SealedVault, Secret};
 use tidings_proto::{Draft, Encoded, Hash, Kind, LogName, SuiteName, UserName, cbor, limits};
 use tidings_trust::device_list::{rotation_bytes, signed_bytes};
 use tidings_trust::{Device, DeviceList, SignedList, VaultRef};
@@ -31,7 +31,7 @@ pub struct AccountSecrets {
     pub encryption: Vec<Pkcs8>,
     /// The key of what was opened.
     pub history: HistoryKey,
-    /// Opens the vault's body.
+    /// Opens the vault's body and book.
     master: Key,
 }
 
@@ -40,7 +40,7 @@ pub struct NewAccount {
     /// Stays here.
     pub secrets: AccountSecrets,
     /// The sealed vault.
-    pub vault: Bytes,
+    pub vault: SealedVault,
     /// The draft of kind `First` or `Reset`, with n = 1.
     pub draft: Encoded<Draft>,
     /// What everybody will make of that draft, if it becomes entry `seq`; the caller knows the number later.
@@ -62,9 +62,12 @@ pub enum AccountError {
     /// The server's key history for this account is not its own: another identity or encryption key.
     #[error("the server shows other keys for this account than the account has")]
     NotOurKeys,
-    /// The server sent an older vault than the newest device list names.
-    #[error("the server sent an older vault than the account's newest one")]
+    /// The server sent another vault than the newest device list names.
+    #[error("the server sent another vault than the account's newest device list names")]
     RolledBack,
+    /// The book is not one that this account's devices have written.
+    #[error("the names and comparisons that the account keeps cannot be read: the server sent others, or they are damaged")]
+    BadBook,
     /// No further device fits.
     #[error("the account has {} devices, and no more are possible; remove one first", limits::DEVICES)]
     TooManyDevices,
@@ -78,7 +81,10 @@ pub enum AccountError {
     #[error("a device's name is at most {NAME_LIMIT} characters long")]
     LongName,
     /// No more fits into the vault.
-    #[error("the account's vault is full: {} bytes are the most; remove names of devices and people first", limits::VAULT)]
+    #[error(
+        "the account's vault is full: its book and its keys have {} bytes each; remove names of devices and people first",
+        limits::VAULT
+    )]
     Full,
 }
 
@@ -118,12 +124,12 @@ async fn begin<K: RsaKeys>(
     let encryption = keys.generate().await?;
     let (_, encryption_public) = keys.decrypting(&encryption).await?;
     let (signing, identity_public) = keys.signing(&identity).await?;
-    let contents = Contents { encryption: vec![encryption], history: random_key(), book: VaultBook::default() };
+    let contents = Contents { encryption: vec![encryption], history: random_key() };
     let keyring = Keyring::generate();
     let mut vault = Vault::new(user, &keyring, &identity);
     vault.wrap(user, &keyring, Secret::Password, password);
     vault.wrap(user, &keyring, Secret::Recovery, recovery);
-    let vault = vault.next(user, vault_version, &keyring.master, &contents);
+    let vault = vault.next(user, vault_version, &keyring.master, &contents, &VaultBook::default());
     let list = DeviceList {
         user: user.clone(),
         version: grant.map_or(1, |grant| grant.version),
@@ -131,7 +137,7 @@ async fn begin<K: RsaKeys>(
         identity: identity_public,
         encryption: encryption_public,
         devices: vec![listed(device)],
-        vault: VaultRef { version: vault_version, hash: Hash::of(&vault) },
+        vault: VaultRef { version: vault_version, hash: Hash::of(&vault.keys) },
     };
     let because = grant.map_or(Because::First, Because::Granted);
     let draft = sign_list(keys, &signing, &list, because, (device, 1)).await?;
@@ -139,8 +145,8 @@ async fn begin<K: RsaKeys>(
 }
 
 /// Opens an account's vault with the export key of one of its secrets.
-pub fn unlock(user: &UserName, vault: &[u8], version: u64, secret: Secret, export: &ExportKey) -> Result<Unlocked, AccountError> {
-    Ok(Unlocked::open(user, vault, version, secret, export)?)
+pub fn unlock(user: &UserName, vault: &SealedVault, secret: Secret, export: &ExportKey) -> Result<Unlocked, AccountError> {
+    Ok(Unlocked::open(user, vault, secret, export)?)
 }
 
 fn listed(device: &DeviceSecret) -> Device {

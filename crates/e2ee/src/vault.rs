@@ -3,11 +3,15 @@
 //! ```text
 //! password's export key ─┐
 //!                        ├─→ keyring ─┬─→ identity key       (opened only to change the device list)
-//! recovery's export key ─┘            └─→ body: encryption keys, history key, names of devices, whom its owner has verified
+//! recovery's export key ─┘            ├─→ body: encryption keys, history key
+//!                                     └─→ book: names of devices, whom its owner has verified
 //! ```
-//! Either secret opens the keyring, two random keys. Devices keep the one that opens the body, and write it. Everything is
-//! bound to the user, the body also to its version and to the other parts; that an old vault is not slipped in whole is seen
-//! by its hash in the device list.
+//! Either secret opens the keyring, two random keys. Devices keep the one that opens body and book. The server keeps two
+//! parts (`SealedVault`): the keys, which are all but the book and change with the device list only, and the book, which every
+//! listed device writes: whoever has such a device can spoil the book, and nothing that the account is lost without.
+//!
+//! Everything is bound to the user, the body also to its version and to the other keys, the book to the vault's version and to
+//! the keys; that old keys are not slipped in whole is seen by their hash in the device list.
 
 use crate::account::VaultBook;
 use crate::aead;
@@ -20,7 +24,7 @@ use minicbor::{Decode, Encode};
 use rand_core::{OsRng, RngCore};
 use sha2::Sha256;
 use tidings_proto::cbor::{self, raw};
-use tidings_proto::frame::Secret;
+use tidings_proto::frame::{SealedVault, Secret};
 use tidings_proto::{Hash, UserName, label, limits};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -70,14 +74,13 @@ pub(crate) struct Contents {
     pub encryption: Vec<Pkcs8>,
     /// The history key.
     pub history: Key,
-    /// What its owner has written down.
-    pub book: VaultBook,
 }
 
-/// A vault as the server keeps it.
+/// The keys of a vault, as the server keeps them.
 #[derive(Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct Vault {
+    /// The version of the vault that they were written with.
     #[n(0)]
     pub version: u64,
     #[cbor(n(1), with = "raw")]
@@ -97,8 +100,6 @@ struct Body {
     encryption: Vec<ByteVec>,
     #[n(1)]
     history: ByteVec,
-    #[n(2)]
-    book: VaultBook,
 }
 
 impl Drop for Body {
@@ -116,10 +117,10 @@ impl Vault {
         Vault { version: 0, password: Bytes::new(), recovery: Bytes::new(), identity, body: Bytes::new() }
     }
 
-    /// Reads what the server sent as version `version`.
-    pub(crate) fn read(version: u64, vault: &[u8]) -> Result<Vault, BadVault> {
-        let vault: Vault = cbor::decode(vault, limits::VAULT).map_err(|_| BadVault)?;
-        if vault.version == version { Ok(vault) } else { Err(BadVault) }
+    /// Reads the keys of what the server sent. The book may have been changed since they were written.
+    pub(crate) fn read(sealed: &SealedVault) -> Result<Vault, BadVault> {
+        let vault: Vault = cbor::decode(&sealed.keys, limits::VAULT).map_err(|_| BadVault)?;
+        if vault.version <= sealed.version { Ok(vault) } else { Err(BadVault) }
     }
 
     /// Puts the keyring under a secret.
@@ -151,19 +152,19 @@ impl Vault {
         let body = aead::open(master, &self.body_bound(user), &self.body).map_err(|_| BadVault)?;
         let body: Body = cbor::decode(&body, limits::VAULT).map_err(|_| BadVault)?;
         let encryption = body.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
-        Ok(Contents { encryption, history: key_of(&body.history)?, book: body.book.clone() })
+        Ok(Contents { encryption, history: key_of(&body.history)? })
     }
 
-    /// The next version, with another body, as the server is to keep it.
-    pub(crate) fn next(mut self, user: &UserName, version: u64, master: &Key, contents: &Contents) -> Bytes {
+    /// The next version, with another body and this book, as the server is to keep it.
+    pub(crate) fn next(mut self, user: &UserName, version: u64, master: &Key, contents: &Contents, book: &VaultBook) -> SealedVault {
         let body = Body {
             encryption: contents.encryption.iter().map(|key| key.to_vec().into()).collect(),
             history: contents.history.to_vec().into(),
-            book: contents.book.clone(),
         };
         self.version = version;
         self.body = aead::seal(master, &self.body_bound(user), &Zeroizing::new(cbor::encode(&body))).into();
-        cbor::encode(&self).into()
+        let keys = cbor::encode(&self).into();
+        with_book(user, version, master, keys, book)
     }
 
     /// The body is bound to its version and to the parts beside it: no part can be an older one.
@@ -173,6 +174,25 @@ impl Vault {
         out.extend_from_slice(Hash::of(&cbor::encode(&(password, recovery, identity))).as_bytes());
         out
     }
+}
+
+/// The vault of version `version`, with these keys and this book.
+pub(crate) fn with_book(user: &UserName, version: u64, master: &Key, keys: Bytes, book: &VaultBook) -> SealedVault {
+    let sealed = aead::seal(master, &book_bound(user, version, &keys), &cbor::encode(book));
+    SealedVault { version, keys, book: sealed.into() }
+}
+
+/// Opens the book.
+pub(crate) fn book(user: &UserName, master: &Key, sealed: &SealedVault) -> Result<VaultBook, BadVault> {
+    let book = aead::open(master, &book_bound(user, sealed.version, &sealed.keys), &sealed.book).map_err(|_| BadVault)?;
+    cbor::decode(&book, limits::VAULT).map_err(|_| BadVault)
+}
+
+/// The book is bound to the vault's version and keys: it cannot be an older one, nor another account's of the same name.
+fn book_bound(user: &UserName, version: u64, keys: &Bytes) -> Vec<u8> {
+    let mut out = bound(user, "book", version);
+    out.extend_from_slice(Hash::of(keys).as_bytes());
+    out
 }
 
 fn slot(secret: Secret) -> &'static str {
@@ -205,67 +225,88 @@ mod tests {
         ExportKey(Zeroizing::new(vec![byte; 64]))
     }
 
-    fn sealed() -> (UserName, Bytes) {
+    fn sealed() -> (UserName, SealedVault) {
         let user: UserName = "alice@s1".parse().unwrap();
-        let contents = Contents {
-            encryption: vec![Zeroizing::new(b"encryption".to_vec())],
-            history: Zeroizing::new([3; 32]),
-            book: VaultBook::default(),
-        };
+        let contents = Contents { encryption: vec![Zeroizing::new(b"encryption".to_vec())], history: Zeroizing::new([3; 32]) };
         let keyring = Keyring::generate();
         let mut vault = Vault::new(&user, &keyring, b"identity");
         vault.wrap(&user, &keyring, Secret::Password, &export(1));
         vault.wrap(&user, &keyring, Secret::Recovery, &export(2));
-        let vault = vault.next(&user, 5, &keyring.master, &contents);
+        let vault = vault.next(&user, 5, &keyring.master, &contents, &VaultBook::default());
         (user, vault)
     }
 
-    fn open(user: &UserName, version: u64, vault: &[u8], secret: Secret, key: u8) -> Result<(Pkcs8, Contents), BadVault> {
-        let vault = Vault::read(version, vault)?;
+    fn open(user: &UserName, sealed: &SealedVault, secret: Secret, key: u8) -> Result<(Pkcs8, Contents, VaultBook), BadVault> {
+        let vault = Vault::read(sealed)?;
         let keyring = vault.keyring(user, secret, &export(key))?;
-        Ok((vault.identity(user, &keyring)?, vault.contents(user, &keyring.master)?))
+        Ok((vault.identity(user, &keyring)?, vault.contents(user, &keyring.master)?, book(user, &keyring.master, sealed)?))
     }
 
     #[test]
     fn either_secret_opens_it_and_no_other() {
         let (user, vault) = sealed();
         for (secret, key) in [(Secret::Password, 1), (Secret::Recovery, 2)] {
-            let (identity, contents) = open(&user, 5, &vault, secret, key).unwrap();
+            let (identity, contents, _) = open(&user, &vault, secret, key).unwrap();
             assert_eq!(&identity[..], b"identity");
             assert_eq!(&contents.encryption[0][..], b"encryption");
             assert_eq!(*contents.history, [3; 32]);
-            assert!(open(&user, 5, &vault, secret, 3).is_err());
+            assert!(open(&user, &vault, secret, 3).is_err());
         }
-        assert!(open(&user, 5, &vault, Secret::Recovery, 1).is_err(), "a secret opens its own slot only");
+        assert!(open(&user, &vault, Secret::Recovery, 1).is_err(), "a secret opens its own slot only");
     }
 
     /// Also the slot of the other secret, which is not opened: a device that writes the vault hands it on.
     #[test]
     fn it_is_bound_to_its_user_and_version_and_to_every_byte() {
         let (user, vault) = sealed();
-        assert!(open(&"bob@s1".parse().unwrap(), 5, &vault, Secret::Password, 1).is_err());
-        assert!(open(&user, 6, &vault, Secret::Password, 1).is_err());
-        for at in 0..vault.len() {
-            let mut changed = vault.to_vec();
-            changed[at] ^= 1;
-            assert!(open(&user, 5, &changed, Secret::Password, 1).is_err(), "byte {at}");
+        assert!(open(&"bob@s1".parse().unwrap(), &vault, Secret::Password, 1).is_err());
+        for version in [4, 6] {
+            assert!(open(&user, &SealedVault { version, ..vault.clone() }, Secret::Password, 1).is_err(), "{version}");
         }
+        let changed = |part: &Bytes, at: usize| {
+            let mut changed = part.to_vec();
+            changed[at] ^= 1;
+            Bytes::from(changed)
+        };
+        for at in 0..vault.keys.len() {
+            let spoiled = SealedVault { keys: changed(&vault.keys, at), ..vault.clone() };
+            assert!(open(&user, &spoiled, Secret::Password, 1).is_err(), "byte {at} of the keys");
+        }
+        for at in 0..vault.book.len() {
+            let spoiled = SealedVault { book: changed(&vault.book, at), ..vault.clone() };
+            assert!(open(&user, &spoiled, Secret::Password, 1).is_err(), "byte {at} of the book");
+        }
+    }
+
+    /// Of the same account, under the same master key.
+    #[test]
+    fn a_book_is_bound_to_its_version_and_to_the_keys_beside_it() {
+        let user: UserName = "alice@s1".parse().unwrap();
+        let (master, book_of) = (Zeroizing::new([1; 32]), VaultBook::default());
+        let keys = Bytes::from_static(b"keys");
+        let sealed = with_book(&user, 5, &master, keys.clone(), &book_of);
+        assert_eq!(book(&user, &master, &sealed), Ok(book_of));
+        assert_eq!(book(&user, &master, &SealedVault { version: 6, ..sealed.clone() }), Err(BadVault));
+        assert_eq!(book(&user, &master, &SealedVault { keys: Bytes::from_static(b"other"), ..sealed }), Err(BadVault));
     }
 
     /// An old vault under a new number: its device has seen the number, not the vault.
     #[test]
     fn a_server_cannot_give_it_another_version() {
         let (user, vault) = sealed();
-        assert_eq!(vault[..3], [0xa5, 0, 5], "the version is the first that stands there");
-        let relabelled = [&vault[..2], &[6], &vault[3..]].concat();
-        assert!(open(&user, 6, &relabelled, Secret::Password, 1).is_err());
+        assert_eq!(vault.keys[..3], [0xa5, 0, 5], "the version is the first that stands there");
+        let relabelled = Bytes::from([&vault.keys[..2], &[6], &vault.keys[3..]].concat());
+        let relabelled = SealedVault { version: 6, keys: relabelled, ..vault };
+        let read = Vault::read(&relabelled).unwrap();
+        let keyring = read.keyring(&user, Secret::Password, &export(1)).unwrap();
+        assert!(read.contents(&user, &keyring.master).is_err());
     }
 
     /// Were the slots not told apart, a server could answer for one secret with what the other one opens.
     #[test]
     fn a_part_opens_in_its_own_place_only() {
         let (user, vault) = sealed();
-        let mut moved = Vault::read(5, &vault).unwrap();
+        let mut moved = Vault::read(&vault).unwrap();
         std::mem::swap(&mut moved.password, &mut moved.recovery);
         assert!(moved.keyring(&user, Secret::Recovery, &export(1)).is_err());
         assert!(moved.keyring(&user, Secret::Password, &export(2)).is_err());

@@ -6,8 +6,8 @@
 mod account;
 
 pub use account::{
-    Grant, LoginFinish, LoginReply, LoginStart, RegisterFinish, RegisterReply, RegisterStart, Rekey, RekeyReply, RekeyStart, Secret, Vault,
-    VaultGet, VaultPut,
+    BookPut, Grant, LoginFinish, LoginReply, LoginStart, RegisterFinish, RegisterReply, RegisterStart, Rekey, RekeyReply, RekeyStart,
+    SealedVault, Secret, Vault, VaultGet,
 };
 
 use crate::cbor::{self, DecodeError, raw};
@@ -96,8 +96,8 @@ frames! {
     39 Vault(Vault),
     /// Asks for the vault.
     40 VaultGet(VaultGet),
-    /// Puts another vault in the place of the last one.
-    41 VaultPut(VaultPut),
+    /// Puts another book into the vault.
+    41 BookPut(BookPut),
     /// Asks for new OPAQUE records of an account that exists.
     50 RekeyStart(RekeyStart),
     /// Answers it.

@@ -25,8 +25,8 @@ pub const TITLE: usize = 256;
 /// Bytes of one encoded draft. An entry around it, in a frame around that, must still fit a client's frame.
 pub const DRAFT: usize = 224 * 1024;
 /// Bytes in a frame from a guest who has proved an account's password: it may carry a new vault.
-pub const ACCOUNT_FRAME: usize = 96 * 1024;
-/// Bytes of an account's vault.
+pub const ACCOUNT_FRAME: usize = 160 * 1024;
+/// Bytes of each of the two parts of an account's vault.
 pub const VAULT: usize = 64 * 1024;
 /// Bytes of entries that a page aims at; a page always holds at least one entry.
 pub const PAGE: usize = 64 * 1024;

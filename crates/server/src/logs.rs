@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tail::Tail;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::{Grant, Item, RoomRef, Secret};
+use tidings_proto::frame::{Grant, Item, RoomRef, SealedVault, Secret};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerKey, ServerName, UserName, draft, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -126,8 +126,8 @@ pub struct NewAccount {
     pub password: Bytes,
     /// The recovery code's OPAQUE record.
     pub recovery: Bytes,
-    /// The sealed vault, version 1.
-    pub vault: Bytes,
+    /// The sealed vault, version 1; or the next one, where the account begins anew.
+    pub vault: SealedVault,
     /// What lets this person in.
     pub admission: Admission,
 }
@@ -138,10 +138,8 @@ pub struct Secrets {
     pub password: Option<Bytes>,
     /// Another OPAQUE record for the recovery code.
     pub recovery: Option<Bytes>,
-    /// The vault's version.
-    pub version: u64,
     /// The sealed vault.
-    pub vault: Bytes,
+    pub vault: SealedVault,
 }
 
 /// What lets a person register. Who is let in is decided with everything else of the account, so a code is used up by one.
@@ -258,11 +256,12 @@ impl Logs {
         self.ask(|reply| Job::Rekey(Rekey { user, proof, secrets, admitted, reply })).await
     }
 
-    /// Puts another vault in the place of version `version` - 1.
-    pub async fn put_vault(&self, user: &UserName, version: u64, vault: Bytes) -> Result<(), Refusal> {
-        rules::fits_a_vault(&vault)?;
-        let user = user.clone();
-        self.ask(|reply| Job::PutVault { user, version, vault, reply }).await
+    /// Puts another book into the vault of version `version` - 1, for one of the user's devices. It takes no secret, so nothing
+    /// else of the account changes.
+    pub async fn put_book(&self, user: &UserName, device: &DeviceKey, version: u64, book: Bytes) -> Result<(), Refusal> {
+        rules::fits_a_vault(&book)?;
+        let (user, device) = (user.clone(), *device);
+        self.ask(|reply| Job::PutBook { user, device, version, book, reply }).await
     }
 
     /// Closes an account for good. Its name is never issued again.
@@ -282,7 +281,7 @@ impl Logs {
         let (version, prev, identity) = (state.list.version + 1, state.list_hash, &self.view.identity);
         let Some(account) = self.account(user).await? else { return Ok(None) };
         let sig = identity.sign(&Grant::signed_bytes(user, version, &prev, device));
-        Ok(Some(Grant { server: identity.key(), version, prev, sig, vault: account.vault_version + 1 }))
+        Ok(Some(Grant { server: identity.key(), version, prev, sig, vault: account.vault.version + 1 }))
     }
 
     /// Keeps a code. With a name, it is that name's claim code: the name is kept back for whoever has it; or, if it is one for a

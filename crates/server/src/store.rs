@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::{RoomRef, Secret};
+use tidings_proto::frame::{RoomRef, SealedVault, Secret};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, ServerName, UserName};
 
 /// Why the store did not do what was asked.
@@ -181,9 +181,16 @@ pub enum Change {
         /// Another record for the recovery code.
         recovery: Option<Bytes>,
         /// The sealed vault.
-        vault: Bytes,
-        /// The vault's version.
+        vault: SealedVault,
+    },
+    /// Another book in an account's vault that had the version before. Records and keys stay.
+    Book {
+        /// Whose.
+        user: UserName,
+        /// The vault's version from now on.
         version: u64,
+        /// The sealed book.
+        book: Bytes,
     },
     /// An account is closed; nothing of it is left here but its key history.
     Close(UserName),
@@ -277,10 +284,8 @@ pub struct AccountRecord {
     pub password: Bytes,
     /// The recovery code's OPAQUE record.
     pub recovery: Bytes,
-    /// The sealed vault.
-    pub vault: Bytes,
-    /// The vault's version, counted from 1.
-    pub vault_version: u64,
+    /// The sealed vault; its versions are counted from 1.
+    pub vault: SealedVault,
 }
 
 impl AccountRecord {
@@ -295,7 +300,7 @@ impl AccountRecord {
 
 impl std::fmt::Debug for AccountRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AccountRecord(vault {})", self.vault_version)
+        write!(f, "AccountRecord(vault {})", self.vault.version)
     }
 }
 

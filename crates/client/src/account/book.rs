@@ -7,7 +7,7 @@ use crate::link::Link;
 use crate::store::Trusted;
 use tidings_e2ee::account::{AccountError, VaultBook};
 use tidings_e2ee::{AccountSecrets, DeviceSecret};
-use tidings_proto::frame::{Vault, VaultGet, VaultPut};
+use tidings_proto::frame::{BookPut, Vault, VaultGet};
 use tidings_proto::{Code, Frame, UserName};
 
 /// How often a change is made anew because another device was quicker.
@@ -15,7 +15,7 @@ const TRIES: usize = 5;
 
 /// The vault as the server has it: what is in it is kept here too.
 pub fn learn(core: &Core, vault: &Vault) -> Result<(), ClientError> {
-    match core.crypto.secrets().read_vault(core.me(), vault.version, &vault.vault) {
+    match core.crypto.secrets().read_book(core.me(), &vault.vault) {
         Ok(book) => keep(core, &book),
         Err(AccountError::Locked) => {
             core.locked.send_replace(true);
@@ -25,6 +25,10 @@ pub fn learn(core: &Core, vault: &Vault) -> Result<(), ClientError> {
         // The messages do not depend on it.
         Err(error) => {
             tracing::warn!(%error, "the vault cannot be read");
+            if error == AccountError::BadBook {
+                core.locked.send_if_modified(std::mem::take);
+                core.touch();
+            }
             Ok(())
         }
     }
@@ -65,13 +69,20 @@ pub async fn update(
     change: impl Fn(&mut VaultBook),
 ) -> Result<VaultBook, ClientError> {
     for attempt in 1.. {
-        let Frame::Vault(vault) = link.ask(VaultGet { req: 1 }).await? else {
+        let Frame::Vault(Vault { vault, .. }) = link.ask(VaultGet { req: 1 }).await? else {
             return Err(misbehaved("something else where the vault should be"));
         };
-        let mut book = secrets.read_vault(me, vault.version, &vault.vault).map_err(of_account)?;
+        let mut book = match secrets.read_book(me, &vault) {
+            // Whoever could write there once must not keep the owner from writing for ever. What is lost is believed less.
+            Err(error @ AccountError::BadBook) => {
+                tracing::warn!(%error, "begun anew");
+                VaultBook::default()
+            }
+            read => read.map_err(of_account)?,
+        };
         change(&mut book);
-        let next = secrets.write_vault(me, vault.version, &vault.vault, &book).map_err(of_account)?;
-        match link.ask(VaultPut { req: 2, version: vault.version + 1, vault: next }).await {
+        let next = secrets.write_book(me, &vault, &book).map_err(of_account)?;
+        match link.ask(BookPut { req: 2, version: next.version, book: next.book }).await {
             Ok(Frame::Done(_)) => return Ok(book),
             Ok(_) => return Err(misbehaved("something else where a yes or no should be")),
             Err(ClientError::Refused(why)) if why.code == Code::Conflict && attempt < TRIES => {}

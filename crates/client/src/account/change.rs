@@ -223,8 +223,8 @@ fn next_number(history: &History, device: &DeviceSecret) -> u64 {
 
 async fn ask(link: &mut Link, records: Records, rekeyed: Rekeyed) -> Result<(u64, Encoded<Draft>), ClientError> {
     let Records { password, recovery } = records;
-    let Rekeyed { vault, version, draft, .. } = rekeyed;
-    match link.ask(Rekey { req: 6, password, recovery, version, vault, draft: draft.bytes().clone() }).await? {
+    let Rekeyed { vault, draft, .. } = rekeyed;
+    match link.ask(Rekey { req: 6, password, recovery, vault, draft: draft.bytes().clone() }).await? {
         Frame::Accepted(Accepted { seq, .. }) => Ok((seq, draft)),
         frame => Err(misbehaved(&format!("{} where a yes or no should be", frame.name()))),
     }

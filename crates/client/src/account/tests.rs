@@ -15,7 +15,7 @@ use rand_core::OsRng;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
-use tidings_proto::frame::{ChainReply, Done, Item, LoginReply, Ready, Refused, RegisterReply, Vault, VaultPut};
+use tidings_proto::frame::{BookPut, ChainReply, Done, Item, LoginReply, Ready, Refused, RegisterReply, SealedVault, Vault};
 use tidings_proto::{Hash, Payload, draft};
 use tidings_trust::login::{OpaqueSuite, credential_id};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,8 +36,7 @@ struct Accounts {
     opaque: ServerSetup<OpaqueSuite>,
     password: Option<ServerRegistration<OpaqueSuite>>,
     recovery: Option<ServerRegistration<OpaqueSuite>>,
-    vault: Bytes,
-    vault_version: u64,
+    vault: SealedVault,
     /// What other devices make of the vault just before this one writes it, one after the other.
     rivals: VecDeque<Rival>,
     chain: Vec<Encoded<Draft>>,
@@ -48,8 +47,8 @@ struct Accounts {
     asked: usize,
 }
 
-/// Makes the next vault of the one there is and its version.
-type Rival = Box<dyn FnOnce(u64, &Bytes) -> Bytes + Send>;
+/// Makes the next vault of the one there is.
+type Rival = Box<dyn FnOnce(&SealedVault) -> SealedVault + Send>;
 
 type Shared = Arc<Mutex<Accounts>>;
 
@@ -74,8 +73,7 @@ async fn start() -> Server {
         opaque: ServerSetup::new(&mut OsRng),
         password: None,
         recovery: None,
-        vault: Bytes::new(),
-        vault_version: 1,
+        vault: SealedVault { version: 0, keys: Bytes::new(), book: Bytes::new() },
         rivals: VecDeque::new(),
         chain: Vec::new(),
         newest: None,
@@ -105,19 +103,18 @@ impl Accounts {
     }
 
     fn vault(&self, req: u32) -> Vault {
-        Vault { req, version: self.vault_version, vault: self.vault.clone() }
+        Vault { req, vault: self.vault.clone() }
     }
 
-    /// Takes a vault that follows the one there is; another device may be quicker.
-    fn put(&mut self, put: VaultPut) -> Frame {
+    /// Takes a book that follows the one there is; another device may be quicker.
+    fn put(&mut self, put: BookPut) -> Frame {
         if let Some(rival) = self.rivals.pop_front() {
-            self.vault = rival(self.vault_version, &self.vault);
-            self.vault_version += 1;
+            self.vault = rival(&self.vault);
         }
-        if put.version != self.vault_version + 1 {
+        if put.version != self.vault.version + 1 {
             return Refused { req: put.req, why: Code::Conflict.into(), log: None }.into();
         }
-        (self.vault, self.vault_version) = (put.vault, put.version);
+        (self.vault.book, self.vault.version) = (put.book, put.version);
         Done { req: put.req }.into()
     }
 
@@ -201,7 +198,7 @@ async fn guest(tcp: TcpStream, accounts: &Shared) -> Option<()> {
                 let vault = accounts.lock().unwrap().vault(get.req);
                 send(&mut socket, vault).await?;
             }
-            Frame::VaultPut(put) => {
+            Frame::BookPut(put) => {
                 let answer = accounts.lock().unwrap().put(put);
                 send(&mut socket, answer).await?;
             }

@@ -1,17 +1,14 @@
 //! What an account's owner has written down, in the vault: how the devices are called, whose keys were compared.
 
 use super::{AccountError, AccountSecrets};
-use crate::vault::{BadVault, Contents, Vault};
-use bytes::Bytes;
+use crate::vault::{self, BadVault, Vault};
 use minicbor::{Decode, Encode};
+use tidings_proto::frame::SealedVault;
 use tidings_proto::{DeviceKey, UserName, limits};
 use tidings_trust::Fingerprint;
 
 /// Characters in a device's name.
 pub const NAME_LIMIT: usize = 64;
-
-/// Bytes of the vault that a book leaves free, so that a device can be revoked at any time: that takes one more key.
-const RESERVE: usize = 4 * 1024;
 
 /// The part of the vault that its owner reads and changes. It follows the account to every device, and no server sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
@@ -49,28 +46,28 @@ impl VaultBook {
 }
 
 impl AccountSecrets {
-    /// What the owner has written down. `version` is what the server says it is.
-    pub fn read_vault(&self, user: &UserName, version: u64, vault: &[u8]) -> Result<VaultBook, AccountError> {
-        Ok(self.opened(user, version, vault)?.1.book)
+    /// What the owner has written down.
+    pub fn read_book(&self, user: &UserName, vault: &SealedVault) -> Result<VaultBook, AccountError> {
+        self.opens(user, vault)?;
+        // The keys are the account's own, so this is no reason to log in again: whoever is listed can put anything there.
+        vault::book(user, &self.master, vault).map_err(|BadVault| AccountError::BadBook)
     }
 
-    /// The next version of the vault, with another book. All else is as it was.
-    pub fn write_vault(&self, user: &UserName, old_version: u64, old_vault: &[u8], book: &VaultBook) -> Result<Bytes, AccountError> {
-        let (vault, contents) = self.opened(user, old_version, old_vault)?;
+    /// The next version of the vault, with another book. The keys are as they were; what the last book was makes no difference.
+    pub fn write_book(&self, user: &UserName, old: &SealedVault, book: &VaultBook) -> Result<SealedVault, AccountError> {
+        self.opens(user, old)?;
         book.check()?;
-        let version = old_version.checked_add(1).ok_or(BadVault)?;
-        within(vault.next(user, version, &self.master, &Contents { book: book.clone(), ..contents }), limits::VAULT - RESERVE)
+        let version = old.version.checked_add(1).ok_or(BadVault)?;
+        within(vault::with_book(user, version, &self.master, old.keys.clone(), book))
     }
 
-    fn opened(&self, user: &UserName, version: u64, vault: &[u8]) -> Result<(Vault, Contents), AccountError> {
-        let vault = Vault::read(version, vault)?;
+    fn opens(&self, user: &UserName, vault: &SealedVault) -> Result<(), AccountError> {
         // Whether it is locked with another key or changed by the server, no key here tells; to log in again is right for both.
-        let contents = vault.contents(user, &self.master).map_err(|BadVault| AccountError::Locked)?;
-        Ok((vault, contents))
+        Vault::read(vault)?.contents(user, &self.master).map(|_| ()).map_err(|BadVault| AccountError::Locked)
     }
 }
 
 /// A sealed vault, if it is not too large.
-pub(super) fn within(vault: Bytes, limit: usize) -> Result<Bytes, AccountError> {
-    if vault.len() > limit { Err(AccountError::Full) } else { Ok(vault) }
+pub(super) fn within(vault: SealedVault) -> Result<SealedVault, AccountError> {
+    if vault.keys.len().max(vault.book.len()) > limits::VAULT { Err(AccountError::Full) } else { Ok(vault) }
 }

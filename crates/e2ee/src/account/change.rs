@@ -5,9 +5,8 @@ use super::{AccountError, AccountSecrets, Because, VaultBook, listed, sign_list}
 use crate::device::DeviceSecret;
 use crate::opaque::ExportKey;
 use crate::rsa::{Pkcs8, RsaKeys};
-use crate::vault::{BadVault, Contents, Keyring, Vault};
-use bytes::Bytes;
-use tidings_proto::frame::Secret;
+use crate::vault::{self, BadVault, Contents, Keyring, Vault};
+use tidings_proto::frame::{SealedVault, Secret};
 use tidings_proto::{DeviceKey, Draft, Encoded, Hash, UserName, limits};
 use tidings_trust::{DeviceList, KeyState, RsaPublicKey, VaultRef};
 
@@ -15,13 +14,13 @@ use tidings_trust::{DeviceList, KeyState, RsaPublicKey, VaultRef};
 pub struct Unlocked {
     /// To be kept on this device.
     pub secrets: AccountSecrets,
-    /// What the owner has written down; what is changed here, goes into the next vault.
+    /// What the owner has written down; what is changed here, goes into the next vault. Empty where the book cannot be read: a
+    /// device that spoils the book does not keep itself from being taken off.
     pub book: VaultBook,
     user: UserName,
     identity: Pkcs8,
     keyring: Keyring,
-    reference: VaultRef,
-    vault: Bytes,
+    vault: SealedVault,
 }
 
 /// Where an account's next device list goes, and who submits it.
@@ -39,9 +38,7 @@ pub struct Rekeyed {
     /// Stays here, once the server has agreed.
     pub secrets: AccountSecrets,
     /// The sealed vault.
-    pub vault: Bytes,
-    /// Its version.
-    pub version: u64,
+    pub vault: SealedVault,
     /// The draft of kind `List` or `Rotate`.
     pub draft: Encoded<Draft>,
 }
@@ -55,22 +52,20 @@ struct NewKeys {
 }
 
 impl Unlocked {
-    pub(super) fn open(user: &UserName, vault: &[u8], version: u64, secret: Secret, export: &ExportKey) -> Result<Unlocked, BadVault> {
-        let read = Vault::read(version, vault)?;
+    pub(super) fn open(user: &UserName, vault: &SealedVault, secret: Secret, export: &ExportKey) -> Result<Unlocked, BadVault> {
+        let read = Vault::read(vault)?;
         let keyring = read.keyring(user, secret, export)?;
-        let mut contents = read.contents(user, &keyring.master)?;
         Ok(Unlocked {
             identity: read.identity(user, &keyring)?,
-            book: std::mem::take(&mut contents.book),
-            secrets: AccountSecrets::of(contents, &keyring),
+            book: vault::book(user, &keyring.master, vault).unwrap_or_default(),
+            secrets: AccountSecrets::of(read.contents(user, &keyring.master)?, &keyring),
             user: user.clone(),
             keyring,
-            reference: VaultRef { version, hash: Hash::of(vault) },
-            vault: Bytes::copy_from_slice(vault),
+            vault: vault.clone(),
         })
     }
 
-    /// Whether this is the vault of the account that `newest` tells of, and not an older one than it names.
+    /// Whether this is the vault of the account that `newest` tells of, with the keys that it names.
     pub async fn belongs_to<K: RsaKeys>(&self, keys: &K, newest: &KeyState) -> Result<(), AccountError> {
         self.ours(keys, newest).await.map(|_| ())
     }
@@ -78,7 +73,7 @@ impl Unlocked {
     /// The draft of kind `List`, with n = 1, that adds `device` to the newest list. The vault stays.
     pub async fn add_device<K: RsaKeys>(&self, keys: &K, newest: &KeyState, device: &DeviceSecret) -> Result<Encoded<Draft>, AccountError> {
         let signing = self.ours(keys, newest).await?;
-        let list = next_list(&Next { newest, by: device, n: 1 }, &[], self.reference.clone())?;
+        let list = next_list(&Next { newest, by: device, n: 1 }, &[], newest.list.vault.clone())?;
         Ok(sign_list(keys, &signing, &list, Because::Same, (device, 1)).await?)
     }
 
@@ -131,12 +126,12 @@ impl Unlocked {
         secrets: [(Secret, Option<&ExportKey>); 2],
     ) -> Result<Rekeyed, AccountError> {
         let old = self.ours(keys, next.newest).await?;
-        let version = self.reference.version.checked_add(1).ok_or(BadVault)?;
+        let version = self.vault.version.checked_add(1).ok_or(BadVault)?;
         let mut list = next_list(next, gone, VaultRef { version, hash: Hash::ZERO })?;
-        let mut contents =
-            Contents { encryption: self.secrets.encryption.clone(), history: self.secrets.history.0.clone(), book: self.book.clone() };
-        contents.book.devices.retain(|(device, _)| !gone.contains(device));
-        let mut vault = Vault::read(self.reference.version, &self.vault)?;
+        let mut contents = Contents { encryption: self.secrets.encryption.clone(), history: self.secrets.history.0.clone() };
+        let mut book = self.book.clone();
+        book.devices.retain(|(device, _)| !gone.contains(device));
+        let mut vault = Vault::read(&self.vault)?;
         let mut signing = None;
         let mut keyring = &self.keyring;
         if let Some(new) = &new {
@@ -154,15 +149,15 @@ impl Unlocked {
                 vault.wrap(&self.user, keyring, secret, export);
             }
         }
-        contents.book.check()?;
-        let vault = within(vault.next(&self.user, version, &keyring.master, &contents), limits::VAULT)?;
-        list.vault.hash = Hash::of(&vault);
+        book.check()?;
+        let vault = within(vault.next(&self.user, version, &keyring.master, &contents, &book))?;
+        list.vault.hash = Hash::of(&vault.keys);
         let by = (next.by, next.n);
         let draft = match &signing {
             Some(new) => sign_list(keys, new, &list, Because::Agreed(&old), by).await?,
             None => sign_list(keys, &old, &list, Because::Same, by).await?,
         };
-        Ok(Rekeyed { secrets: AccountSecrets::of(contents, keyring), vault, version, draft })
+        Ok(Rekeyed { secrets: AccountSecrets::of(contents, keyring), vault, draft })
     }
 
     /// The identity key, once the newest list is held against the keys in the vault: a server that shows other keys for this
@@ -173,8 +168,8 @@ impl Unlocked {
         if known.user != self.user || known.identity != identity || known.encryption != self.encryption_public(keys).await? {
             return Err(AccountError::NotOurKeys);
         }
-        let (shown, ours) = (&known.vault, &self.reference);
-        if shown.version > ours.version || (shown.version == ours.version && shown != ours) {
+        // They are durable together, so there is never another one for a good reason.
+        if known.vault != (VaultRef { version: Vault::read(&self.vault)?.version, hash: Hash::of(&self.vault.keys) }) {
             return Err(AccountError::RolledBack);
         }
         Ok(signing)

@@ -11,7 +11,7 @@ use tidings_e2ee::rsa::{AwsLcKeys, Pkcs8, RsaError, RsaKeys};
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::vault::BadVault;
 use tidings_e2ee::{AccountSecrets, DeviceSecret, NewAccount, Unlocked};
-use tidings_proto::frame::Secret;
+use tidings_proto::frame::{SealedVault, Secret};
 use tidings_proto::{Draft, Encoded, Hash, Kind, LogName, SuiteName, UserName, cbor};
 use tidings_trust::login::OpaqueSuite;
 use tidings_trust::{DeviceList, KeyState, SignedList, VaultRef, device_list};
@@ -79,7 +79,7 @@ pub fn first_state(account: &NewAccount) -> KeyState {
 }
 
 pub fn unlocked(account: &NewAccount) -> Unlocked {
-    unlock(&alice(), &account.vault, 1, Secret::Password, &PASSWORD).unwrap()
+    unlock(&alice(), &account.vault, Secret::Password, &PASSWORD).unwrap()
 }
 
 /// What a server would show that has the identity key `a`, which it has not: a next list, changed at will.
@@ -108,7 +108,7 @@ fn what_an_account_submits_is_taken_by_everybody() {
     assert_eq!((account.draft.kind, account.draft.n, account.draft.epoch), (Kind::First, 1, None));
     assert_eq!((&account.list.user, account.list.version, account.list.prev), (&alice(), 1, None));
     assert_eq!((&account.list.identity, &account.list.encryption), (&signing(A).1, &signing(B).1));
-    assert_eq!(account.list.vault, VaultRef { version: 1, hash: Hash::of(&account.vault) });
+    assert_eq!(account.list.vault, VaultRef { version: 1, hash: Hash::of(&account.vault.keys) });
     assert_eq!(state.device(&device(1).public()).unwrap().suites, [SuiteName::RsaJwe1]);
 }
 
@@ -119,7 +119,7 @@ fn an_account_has_two_new_keys_of_3072_bits() {
     assert_eq!((account.list.identity.bits(), account.list.encryption.bits()), (3072, 3072));
     assert_ne!(account.list.identity, account.list.encryption);
     assert!(KeyState::apply(None, &keys_log(), 1, &account.draft, None).is_ok());
-    let unlocked = unlock(&alice(), &account.vault, 1, Secret::Recovery, &RECOVERY).unwrap();
+    let unlocked = unlock(&alice(), &account.vault, Secret::Recovery, &RECOVERY).unwrap();
     assert!(add(&unlocked, &first_state(&account), &device(2)).is_ok(), "the identity key came through the vault");
 }
 
@@ -127,7 +127,7 @@ fn an_account_has_two_new_keys_of_3072_bits() {
 fn password_and_recovery_code_each_open_the_account() {
     let account = account();
     for (secret, export) in [(Secret::Password, &*PASSWORD), (Secret::Recovery, &*RECOVERY)] {
-        let unlocked = unlock(&alice(), &account.vault, 1, secret, export).unwrap();
+        let unlocked = unlock(&alice(), &account.vault, secret, export).unwrap();
         assert_eq!(unlocked.secrets.to_bytes(), account.secrets.to_bytes(), "{secret:?}");
     }
 }
@@ -135,27 +135,27 @@ fn password_and_recovery_code_each_open_the_account() {
 #[test]
 fn nothing_else_opens_it() {
     let account = account();
-    let bad = |user: &UserName, vault: &[u8], version, secret, export: &ExportKey| {
-        assert_eq!(unlock(user, vault, version, secret, export).err(), Some(AccountError::Vault(BadVault)));
+    let bad = |user: &UserName, keys: &[u8], version, secret, export: &ExportKey| {
+        let vault = SealedVault { version, keys: keys.to_vec().into(), ..account.vault.clone() };
+        assert_eq!(unlock(user, &vault, secret, export).err(), Some(AccountError::Vault(BadVault)));
     };
-    bad(&alice(), &account.vault, 1, Secret::Password, &RECOVERY);
-    bad(&alice(), &account.vault, 1, Secret::Recovery, &PASSWORD);
-    bad(&alice(), &account.vault, 1, Secret::Password, &export(b"correct horse")); // the same words, another registration
-    bad(&alice(), &account.vault, 2, Secret::Password, &PASSWORD);
-    bad(&alice(), &account.vault, 0, Secret::Password, &PASSWORD);
-    bad(&"bob@s1".parse().unwrap(), &account.vault, 1, Secret::Password, &PASSWORD);
-    bad(&"alice@s2".parse().unwrap(), &account.vault, 1, Secret::Password, &PASSWORD);
+    bad(&alice(), &account.vault.keys, 1, Secret::Password, &RECOVERY);
+    bad(&alice(), &account.vault.keys, 1, Secret::Recovery, &PASSWORD);
+    bad(&alice(), &account.vault.keys, 1, Secret::Password, &export(b"correct horse")); // the same words, another registration
+    bad(&alice(), &account.vault.keys, 0, Secret::Password, &PASSWORD);
+    bad(&"bob@s1".parse().unwrap(), &account.vault.keys, 1, Secret::Password, &PASSWORD);
+    bad(&"alice@s2".parse().unwrap(), &account.vault.keys, 1, Secret::Password, &PASSWORD);
     bad(&alice(), b"", 1, Secret::Password, &PASSWORD);
-    bad(&alice(), &account.vault[1..], 1, Secret::Password, &PASSWORD);
-    bad(&alice(), &[&account.vault[..], &[0]].concat(), 1, Secret::Password, &PASSWORD);
+    bad(&alice(), &account.vault.keys[1..], 1, Secret::Password, &PASSWORD);
+    bad(&alice(), &[&account.vault.keys[..], &[0]].concat(), 1, Secret::Password, &PASSWORD);
 }
 
 #[test]
 fn two_accounts_vaults_have_nothing_in_common() {
     let (one, two) = (account(), account());
-    let windows: std::collections::HashSet<&[u8]> = one.vault.windows(12).collect();
+    let windows: std::collections::HashSet<&[u8]> = one.vault.keys.windows(12).chain(one.vault.book.windows(12)).collect();
     // What is there beside ciphertext is short.
-    assert_eq!(two.vault.windows(12).filter(|window| windows.contains(window)).count(), 0);
+    assert_eq!(two.vault.keys.windows(12).chain(two.vault.book.windows(12)).filter(|window| windows.contains(window)).count(), 0);
     assert_ne!(one.secrets.to_bytes(), two.secrets.to_bytes(), "the keys of RSA are fixed here, the history key is not");
 }
 
@@ -225,13 +225,15 @@ fn a_server_that_sends_an_old_vault_is_found_out() {
     let first = first_state(&account);
     let newer = shown(&first, |list| list.vault = VaultRef { version: 2, hash: Hash([2; 32]) });
     let other = shown(&first, |list| list.vault.hash = Hash([2; 32]));
-    for state in [&newer, &other] {
+    // The other way round: vault and list are durable together, so the server holds a list back.
+    let older = shown(&first, |list| list.vault = VaultRef { version: 0, hash: Hash([2; 32]) });
+    for state in [&newer, &other, &older] {
         assert_eq!(add(&unlocked, state, &device(2)).unwrap_err(), AccountError::RolledBack);
     }
-    // The other way round: the vault was written, the list that names it was not. The next list does.
-    let older = shown(&first, |list| list.vault = VaultRef { version: 0, hash: Hash([2; 32]) });
-    let draft = add(&unlocked, &older, &device(2)).unwrap();
-    assert_eq!(KeyState::apply(Some(&older), &keys_log(), 3, &draft, None).unwrap().list.vault, account.list.vault);
+    // Another book needs no list.
+    let written = account.secrets.write_book(&alice(), &account.vault, &unlocked.book).unwrap();
+    let unlocked = unlock(&alice(), &written, Secret::Password, &PASSWORD).unwrap();
+    assert_eq!(add(&unlocked, &first, &device(2)).map(|_| ()), Ok(()));
 }
 
 #[test]

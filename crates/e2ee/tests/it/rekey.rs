@@ -57,7 +57,7 @@ impl Story {
     }
 
     fn opens(&self, changed: &Rekeyed, secret: Secret, export: &ExportKey) -> Result<Unlocked, AccountError> {
-        unlock(&alice(), &changed.vault, changed.version, secret, export)
+        unlock(&alice(), &changed.vault, secret, export)
     }
 }
 
@@ -87,9 +87,9 @@ fn a_removed_device_reads_nothing_that_follows() {
     assert_eq!((state.list.version, state.list.devices.clone()), (3, listed(&[1])));
     assert_eq!((changed.draft.kind, changed.draft.n, changed.draft.device), (Kind::List, 2, device(1).public()));
     assert_eq!((&state.list.identity, &state.list.encryption), (&signing(A).1, &signing(C).1));
-    assert_eq!(state.list.vault, VaultRef { version: 2, hash: Hash::of(&changed.vault) });
+    assert_eq!(state.list.vault, VaultRef { version: 2, hash: Hash::of(&changed.vault.keys) });
     assert_eq!(reads(removed, &state, &state), Err(OpenError::Locked));
-    assert_eq!(removed.read_vault(&alice(), 2, &changed.vault), Err(AccountError::Locked));
+    assert_eq!(removed.read_book(&alice(), &changed.vault), Err(AccountError::Locked));
     // What it had, it has.
     assert_eq!(reads(removed, &state, &story.state), Ok(()));
 }
@@ -105,8 +105,8 @@ fn neither_the_old_recovery_code_nor_the_old_master_key_opens_the_new_vault() {
         for (secret, export) in [(Secret::Recovery, &*RECOVERY), (Secret::Password, &*OTHER_RECOVERY), (Secret::Recovery, &*PASSWORD)] {
             assert_eq!(story.opens(&changed, secret, export).err(), Some(AccountError::Vault(BadVault)));
         }
-        assert_eq!(story.account.secrets.read_vault(&alice(), 2, &changed.vault), Err(AccountError::Locked));
-        assert!(changed.secrets.read_vault(&alice(), 2, &changed.vault).is_ok());
+        assert_eq!(story.account.secrets.read_book(&alice(), &changed.vault), Err(AccountError::Locked));
+        assert!(changed.secrets.read_book(&alice(), &changed.vault).is_ok());
     }
 }
 
@@ -154,7 +154,7 @@ fn each_change_can_be_followed_by_the_next() {
     let next = Next { newest: &state, by: &device(1), n: 3 };
     let rotated = wait(unlocked.rotate(&FixedKeys::of(&[D, LARGE]), &next, &[], &OTHER_PASSWORD, &RECOVERY)).unwrap();
     let newer = KeyState::apply(Some(&state), &keys_log(), 4, &rotated.draft, None).unwrap();
-    assert_eq!((rotated.version, newer.list.vault.version, rotated.secrets.encryption.len()), (3, 3, 3));
+    assert_eq!((rotated.vault.version, newer.list.vault.version, rotated.secrets.encryption.len()), (3, 3, 3));
     for sealed_under in [&story.state, &state, &newer] {
         assert_eq!(reads(&rotated.secrets, &newer, sealed_under), Ok(()));
     }
@@ -169,7 +169,7 @@ fn a_new_password_leaves_keys_devices_and_recovery_code_as_they_are() {
     assert_eq!((&state.list.identity, &state.list.encryption), (&story.state.list.identity, &story.state.list.encryption));
     assert_eq!(state.list.devices, story.state.list.devices);
     assert_eq!(changed.secrets.to_bytes(), story.account.secrets.to_bytes(), "no device needs to log in again");
-    assert!(story.account.secrets.read_vault(&alice(), 2, &changed.vault).is_ok());
+    assert!(story.account.secrets.read_book(&alice(), &changed.vault).is_ok());
     assert!(story.opens(&changed, Secret::Password, &OTHER_PASSWORD).is_ok());
     assert!(story.opens(&changed, Secret::Recovery, &RECOVERY).is_ok());
     assert_eq!(story.opens(&changed, Secret::Password, &PASSWORD).err(), Some(AccountError::Vault(BadVault)));
@@ -181,7 +181,7 @@ fn a_new_password_leaves_keys_devices_and_recovery_code_as_they_are() {
 #[test]
 fn by_the_recovery_code_a_new_device_comes_in_with_a_new_password() {
     let story = Story::new();
-    let unlocked = unlock(&alice(), &story.account.vault, 1, Secret::Recovery, &RECOVERY).unwrap();
+    let unlocked = unlock(&alice(), &story.account.vault, Secret::Recovery, &RECOVERY).unwrap();
     let next = Next { newest: &story.state, by: &device(3), n: 1 };
     let changed = wait(unlocked.change_secrets(&AwsLcKeys, &next, Some(&OTHER_PASSWORD), None)).unwrap();
     let state = story.after(&changed.draft);
@@ -252,9 +252,9 @@ fn an_account_that_begins_anew_is_taken_with_its_servers_word_and_opens_nothing_
     assert_eq!((anew.draft.kind, anew.draft.n, &*state.list), (Kind::Reset, 1, &anew.list));
     assert_eq!((state.list.version, state.list.devices.clone(), state.list.vault.version), (3, listed(&[7]), 5));
     assert!(!state.is_still(&story.state.list.identity.fingerprint()), "whoever relied on the old identity has to look again");
-    let unlocked = unlock(&alice(), &anew.vault, 5, Secret::Password, &OTHER_PASSWORD).unwrap();
+    let unlocked = unlock(&alice(), &anew.vault, Secret::Password, &OTHER_PASSWORD).unwrap();
     assert_eq!(unlocked.secrets.to_bytes(), anew.secrets.to_bytes());
-    assert_eq!(unlock(&alice(), &anew.vault, 5, Secret::Password, &PASSWORD).err(), Some(AccountError::Vault(BadVault)));
+    assert_eq!(unlock(&alice(), &anew.vault, Secret::Password, &PASSWORD).err(), Some(AccountError::Vault(BadVault)));
     assert_eq!(reads(&anew.secrets, &state, &state), Ok(()));
     assert_eq!(reads(&anew.secrets, &state, &story.state), Err(OpenError::Locked));
     let body: SignedList = cbor::decode(&anew.draft.body, 16 * 1024).unwrap();

@@ -22,7 +22,7 @@ fn pieces(secret: &[u8], bytes: &[u8], public: &RsaPublicKey) -> usize {
 fn a_device_does_not_keep_the_identity_key() {
     let account = account();
     let (identity, encryption) = (signing(A).1, signing(B).1);
-    let unlocked = unlock(&account.list.user, &account.vault, 1, Secret::Password, &PASSWORD).unwrap();
+    let unlocked = unlock(&account.list.user, &account.vault, Secret::Password, &PASSWORD).unwrap();
     for secrets in [&account.secrets, &unlocked.secrets] {
         let kept = secrets.to_bytes();
         assert_eq!(pieces(A, &kept, &identity), 0);
@@ -33,7 +33,7 @@ fn a_device_does_not_keep_the_identity_key() {
 #[test]
 fn the_server_gets_no_key() {
     let account = account();
-    for public in [&account.vault[..], account.draft.bytes()] {
+    for public in [&account.vault.keys[..], &account.vault.book, account.draft.bytes()] {
         assert_eq!(pieces(A, public, &signing(A).1), 0);
         assert_eq!(pieces(B, public, &signing(B).1), 0);
         let kept = account.secrets.to_bytes();

@@ -87,9 +87,9 @@ pub struct RegisterFinish {
     /// OPAQUE RegistrationRecord for the recovery code.
     #[cbor(n(2), with = "raw")]
     pub recovery: Bytes,
-    /// The sealed vault, version 1.
-    #[cbor(n(3), with = "raw")]
-    pub vault: Bytes,
+    /// The sealed vault: version 1, or the one that the grant says.
+    #[n(3)]
+    pub vault: SealedVault,
     /// The draft of kind `First` for `keys@`, or of kind `Reset`.
     #[cbor(n(4), with = "raw")]
     pub draft: Bytes,
@@ -146,19 +146,31 @@ pub struct LoginFinish {
     pub ke3: Bytes,
 }
 
-/// An account's vault, as the server keeps it: sealed, useless to it.
+/// A vault as the server keeps it: two parts, sealed, useless to it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct SealedVault {
+    /// Counts every change of either part; a new one is written by compare-and-swap.
+    #[n(0)]
+    pub version: u64,
+    /// What the account is lost without. The newest device list names it, and it changes together with that list only.
+    #[cbor(n(1), with = "raw")]
+    pub keys: Bytes,
+    /// What the owner has written down. Every listed device may put another one in its place.
+    #[cbor(n(2), with = "raw")]
+    pub book: Bytes,
+}
+
+/// An account's vault.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Vault {
     /// The request's number.
     #[n(0)]
     pub req: u32,
-    /// Its version; a new one is written by compare-and-swap.
+    /// The vault.
     #[n(1)]
-    pub version: u64,
-    /// The sealed bytes.
-    #[cbor(n(2), with = "raw")]
-    pub vault: Bytes,
+    pub vault: SealedVault,
 }
 
 /// Asks for the account's vault. On a listed device's link only.
@@ -170,19 +182,20 @@ pub struct VaultGet {
     pub req: u32,
 }
 
-/// Puts another vault in the place of version `version` - 1. Answered by `Done`, or refused as `Conflict`.
+/// Puts another book into the vault of version `version` - 1. Answered by `Done`, or refused as `Conflict`. On a listed device's
+/// link only; it takes no secret, and so touches no keys.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-pub struct VaultPut {
+pub struct BookPut {
     /// The asker's number for this request.
     #[n(0)]
     pub req: u32,
-    /// Its version.
+    /// The vault's version from then on.
     #[n(1)]
     pub version: u64,
-    /// The sealed bytes.
+    /// The sealed book.
     #[cbor(n(2), with = "raw")]
-    pub vault: Bytes,
+    pub book: Bytes,
 }
 
 /// Asks for new OPAQUE records. Only on a link that has proved one of the account's secrets by `LoginFinish`.
@@ -229,13 +242,10 @@ pub struct Rekey {
     /// OPAQUE RegistrationRecord for another recovery code; absent, the code stays.
     #[cbor(n(2), with = "raw::option")]
     pub recovery: Option<Bytes>,
-    /// The version of the vault.
+    /// The next version of the vault.
     #[n(3)]
-    pub version: u64,
-    /// The sealed vault.
-    #[cbor(n(4), with = "raw")]
-    pub vault: Bytes,
+    pub vault: SealedVault,
     /// The draft of kind `List` or `Rotate` for `keys@`; its list names this vault.
-    #[cbor(n(5), with = "raw")]
+    #[cbor(n(4), with = "raw")]
     pub draft: Bytes,
 }

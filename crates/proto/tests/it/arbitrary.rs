@@ -27,6 +27,10 @@ pub fn hash() -> impl Strategy<Value = Hash> {
     any::<[u8; 32]>().prop_map(Hash)
 }
 
+pub fn vault() -> impl Strategy<Value = SealedVault> {
+    (any::<u64>(), blob(), blob()).prop_map(|(version, keys, book)| SealedVault { version, keys, book })
+}
+
 pub fn log() -> impl Strategy<Value = LogName> {
     prop_oneof![
         any::<[u8; 32]>().prop_map(|id| LogName::Room(RoomId(id))),
@@ -137,7 +141,7 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         33 => (req, blob(), blob())
             .prop_map(|(req, password, recovery)| RegisterReply { req, password, recovery, grant: None }.into())
             .boxed(),
-        34 => (req, blob(), blob(), blob(), blob())
+        34 => (req, blob(), blob(), vault(), blob())
             .prop_map(|(req, password, recovery, vault, draft)| RegisterFinish { req, password, recovery, vault, draft }.into())
             .boxed(),
         36 => (req, proptest::sample::select(vec![Secret::Password, Secret::Recovery]), blob())
@@ -145,9 +149,9 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
             .boxed(),
         37 => (req, blob()).prop_map(|(req, ke2)| LoginReply { req, ke2 }.into()).boxed(),
         38 => (req, blob()).prop_map(|(req, ke3)| LoginFinish { req, ke3 }.into()).boxed(),
-        39 => (req, any::<u64>(), blob()).prop_map(|(req, version, vault)| Vault { req, version, vault }.into()).boxed(),
+        39 => (req, vault()).prop_map(|(req, vault)| Vault { req, vault }.into()).boxed(),
         40 => req.prop_map(|req| VaultGet { req }.into()).boxed(),
-        41 => (req, any::<u64>(), blob()).prop_map(|(req, version, vault)| VaultPut { req, version, vault }.into()).boxed(),
+        41 => (req, any::<u64>(), blob()).prop_map(|(req, version, book)| BookPut { req, version, book }.into()).boxed(),
         43 => (req, user(), any::<u64>()).prop_map(|(req, user, after)| Chain { req, user, after }.into()).boxed(),
         44 => (req, vec(item(), 0..4), any::<bool>()).prop_map(|(req, items, more)| ChainReply { req, items, more }.into()).boxed(),
         45 => req.prop_map(|req| People { req }.into()).boxed(),
@@ -161,8 +165,8 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         51 => (req, option::of(blob()), option::of(blob()))
             .prop_map(|(req, password, recovery)| RekeyReply { req, password, recovery }.into())
             .boxed(),
-        52 => (req, option::of(blob()), option::of(blob()), any::<u64>(), blob(), blob())
-            .prop_map(|(req, password, recovery, version, vault, draft)| Rekey { req, password, recovery, version, vault, draft }.into())
+        52 => (req, option::of(blob()), option::of(blob()), vault(), blob())
+            .prop_map(|(req, password, recovery, vault, draft)| Rekey { req, password, recovery, vault, draft }.into())
             .boxed(),
         other => unreachable!("no strategy for frame {other}"),
     }

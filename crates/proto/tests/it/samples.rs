@@ -87,6 +87,10 @@ pub fn acceptor() -> Hello {
     }
 }
 
+pub fn vault(version: u64) -> SealedVault {
+    SealedVault { version, keys: vec![3; 3].into(), book: vec![4; 4].into() }
+}
+
 pub fn grant() -> Grant {
     Grant { server: ServerKey([0x1e; 32]), version: 3, prev: Hash([0x9e; 32]), sig: Signature([0x51; 64]), vault: 4 }
 }
@@ -117,13 +121,13 @@ pub fn frames() -> Vec<Frame> {
         Done { req }.into(),
         RegisterStart { req, code: Some("code".into()), password: bytes(1), recovery: bytes(2) }.into(),
         RegisterReply { req, password: bytes(1), recovery: bytes(2), grant: Some(grant()) }.into(),
-        RegisterFinish { req, password: bytes(1), recovery: bytes(2), vault: bytes(3), draft: draft().bytes().clone() }.into(),
+        RegisterFinish { req, password: bytes(1), recovery: bytes(2), vault: vault(1), draft: draft().bytes().clone() }.into(),
         LoginStart { req, with: Secret::Recovery, ke1: bytes(1) }.into(),
         LoginReply { req, ke2: bytes(2) }.into(),
         LoginFinish { req, ke3: bytes(3) }.into(),
-        Vault { req, version: 1, vault: bytes(4) }.into(),
+        Vault { req, vault: vault(1) }.into(),
         VaultGet { req }.into(),
-        VaultPut { req, version: 2, vault: bytes(4) }.into(),
+        BookPut { req, version: 2, book: bytes(4) }.into(),
         Chain { req, user: bob(), after: 3 }.into(),
         ChainReply { req, items: vec![item()], more: false }.into(),
         People { req }.into(),
@@ -133,6 +137,6 @@ pub fn frames() -> Vec<Frame> {
         RoomsReply { req, rooms: vec![RoomRef { genesis: genesis(), hub: s1() }], more: false }.into(),
         RekeyStart { req, password: None, recovery: Some(bytes(2)) }.into(),
         RekeyReply { req, password: Some(bytes(1)), recovery: None }.into(),
-        Rekey { req, password: None, recovery: Some(bytes(2)), version: 2, vault: bytes(3), draft: draft().bytes().clone() }.into(),
+        Rekey { req, password: None, recovery: Some(bytes(2)), vault: vault(2), draft: draft().bytes().clone() }.into(),
     ]
 }

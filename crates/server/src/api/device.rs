@@ -10,8 +10,8 @@ use crate::logs::{Arrival, Origin, Proof, Reader};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{
-    Accepted, Chain, ChainReply, Done, Fetch, Follow, LogRef, LoginFinish, LoginStart, Page, People, PeopleReply, PersonState, Ping,
-    Presence, Queued, Refused, Rekey, RekeyStart, Rooms, RoomsReply, Submit, Vault, VaultGet, VaultPut,
+    Accepted, BookPut, Chain, ChainReply, Done, Fetch, Follow, LogRef, LoginFinish, LoginStart, Page, People, PeopleReply, PersonState,
+    Ping, Presence, Queued, Refused, Rekey, RekeyStart, Rooms, RoomsReply, Submit, Vault, VaultGet,
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, ServerName, UserName, limits};
 use tokio::sync::broadcast::error::RecvError;
@@ -60,8 +60,53 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
         return Ok(());
     }
     let mut shows_people = false;
+    // Somebody's new list could not be told, since the link was full.
+    let mut missed_keys = false;
     loop {
+        if missed_keys && pump.has_room() {
+            missed_keys = false;
+            people(&host, &mut pump, 0);
+        }
         tokio::select! {
+            // Whether the device still is one of its user's comes before all else, however full the link is, and however much
+            // its other end has to say.
+            biased;
+            () = host.stopping.cancelled() => {
+                pump.close().await;
+                return Ok(());
+            }
+            changed = keys.recv() => {
+                let concerns = match &changed {
+                    Ok(user) => user == &caller.user,
+                    Err(RecvError::Lagged(_)) => true,
+                    Err(RecvError::Closed) => return Ok(()),
+                };
+                if concerns && !super::is_listed(&host, &caller) {
+                    pump.send(Refused { req: 0, why: Code::Revoked.into(), log: None });
+                    pump.close().await;
+                    return Ok(());
+                }
+                match changed {
+                    _ if !shows_people => {}
+                    // Somebody new, or somebody's new list: its version tells the client to ask for the chain.
+                    Ok(user) if pump.has_room() => pump.send(Presence { whole: false, people: vec![state(&host, user)] }),
+                    _ => missed_keys = true,
+                }
+            }
+            change = presence.recv(), if shows_people && pump.has_room() => match change {
+                Ok(person) => pump.send(Presence { whole: false, people: vec![with_list(&host, person)] }),
+                Err(RecvError::Lagged(_)) => everybody_online(&host, &mut pump),
+                Err(RecvError::Closed) => return Ok(()),
+            },
+            room = rooms.recv(), if pump.has_room() => match room {
+                Ok(Arrival { user, room }) if user == caller.user => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => {
+                    let sender = pump.sender();
+                    pump.start(all_rooms(host.clone(), 0, caller.user.clone(), sender));
+                },
+                Err(RecvError::Closed) => return Ok(()),
+            },
             bytes = pump.next() => {
                 let why = match wire::frame(bytes, limits::CLIENT_FRAME)? {
                     Ok(Frame::People(People { req })) => {
@@ -82,42 +127,6 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
                     pump.close().await;
                     return Ok(());
                 }
-            }
-            change = presence.recv(), if shows_people && pump.has_room() => match change {
-                Ok(person) => pump.send(Presence { whole: false, people: vec![with_list(&host, person)] }),
-                Err(RecvError::Lagged(_)) => everybody_online(&host, &mut pump),
-                Err(RecvError::Closed) => return Ok(()),
-            },
-            room = rooms.recv(), if pump.has_room() => match room {
-                Ok(Arrival { user, room }) if user == caller.user => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
-                Ok(_) => {}
-                Err(RecvError::Lagged(_)) => {
-                    let sender = pump.sender();
-                    pump.start(all_rooms(host.clone(), 0, caller.user.clone(), sender));
-                },
-                Err(RecvError::Closed) => return Ok(()),
-            },
-            changed = keys.recv(), if pump.has_room() => {
-                let concerns = match &changed {
-                    Ok(user) => user == &caller.user,
-                    Err(RecvError::Lagged(_)) => true,
-                    Err(RecvError::Closed) => return Ok(()),
-                };
-                if concerns && !super::is_listed(&host, &caller) {
-                    pump.send(Refused { req: 0, why: Code::Revoked.into(), log: None });
-                    pump.close().await;
-                    return Ok(());
-                }
-                match changed {
-                    _ if !shows_people => {}
-                    // Somebody new, or somebody's new list: its version tells the client to ask for the chain.
-                    Ok(user) => pump.send(Presence { whole: false, people: vec![state(&host, user)] }),
-                    Err(_) => people(&host, &mut pump, 0),
-                }
-            }
-            () = host.stopping.cancelled() => {
-                pump.close().await;
-                return Ok(());
             }
         }
     }
@@ -147,7 +156,7 @@ fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut
         }
         Frame::Ping(Ping { req }) => pump.pong(req),
         Frame::VaultGet(VaultGet { req })
-        | Frame::VaultPut(VaultPut { req, .. })
+        | Frame::BookPut(BookPut { req, .. })
         | Frame::LoginStart(LoginStart { req, .. })
         | Frame::LoginFinish(LoginFinish { req, .. })
         | Frame::RekeyStart(RekeyStart { req, .. })
@@ -170,10 +179,10 @@ async fn account(host: &Host, caller: &Caller, session: &Session, frame: Frame) 
     match frame {
         Frame::VaultGet(VaultGet { req }) => {
             let account = host.logs.account(&caller.user).await?.ok_or(Code::Closed)?;
-            Ok(Vault { req, version: account.vault_version, vault: account.vault }.into())
+            Ok(Vault { req, vault: account.vault }.into())
         }
-        Frame::VaultPut(VaultPut { req, version, vault }) => {
-            host.logs.put_vault(&caller.user, version, vault).await?;
+        Frame::BookPut(BookPut { req, version, book }) => {
+            host.logs.put_book(&caller.user, &caller.device, version, book).await?;
             Ok(Done { req }.into())
         }
         Frame::LoginStart(start) => {

@@ -30,7 +30,7 @@ pub async fn finish(host: &Host, caller: &Caller, under_way: UnderWay, finish: L
     host.accounts.logged_in(&host.name, *under_way.login, &ke3)?;
     let proof = under_way.proof.ok_or(Code::LoginFailed)?;
     let account = host.logs.account(&caller.user).await?.ok_or(Code::LoginFailed)?;
-    Ok((Vault { req, version: account.vault_version, vault: account.vault }.into(), proof))
+    Ok((Vault { req, vault: account.vault }.into(), proof))
 }
 
 /// Answers the OPAQUE registrations of other secrets. Only for who has proved one.
@@ -44,9 +44,9 @@ pub fn rekey_start(host: &Host, caller: &Caller, RekeyStart { req, password, rec
 
 /// Changes the account, all of it or nothing.
 pub async fn rekey(host: &Host, origin: Origin, proof: Proof, rekey: Rekey) -> Result<Frame, Refusal> {
-    let Rekey { req, password, recovery, version, vault, draft } = rekey;
+    let Rekey { req, password, recovery, vault, draft } = rekey;
     let record = |upload: Option<bytes::Bytes>| upload.map(|upload| host.accounts.record(&upload)).transpose();
-    let secrets = Secrets { password: record(password)?, recovery: record(recovery)?, version, vault };
+    let secrets = Secrets { password: record(password)?, recovery: record(recovery)?, vault };
     let placed = host.logs.rekey(origin, proof, secrets, draft).await?;
     Ok(Accepted { req, seq: placed.seq, hash: placed.hash }.into())
 }

@@ -229,8 +229,8 @@ impl<'a> Batch<'a> {
                 let result = self.rekey(user, &proof, secrets, admitted);
                 self.answer(reply, result);
             }
-            Job::PutVault { user, version, vault, reply } => {
-                let result = self.put_vault(user, version, vault);
+            Job::PutBook { user, device, version, book, reply } => {
+                let result = self.put_book(user, &device, version, book);
                 self.answer(reply, result);
             }
             Job::Close { user, reply } => {

@@ -7,9 +7,11 @@ use crate::federation::Outgoing;
 use bytes::Bytes;
 use std::sync::Arc;
 use tidings_proto::draft::Erase;
-use tidings_proto::frame::RoomRef;
+use tidings_proto::frame::{RoomRef, SealedVault};
 use tidings_proto::membership::{self, Invitation, Invite, Remove};
-use tidings_proto::{Code, Content, DecodeError, Direct, Draft, Encoded, Genesis, Kind, LogName, Refusal, UserName, cbor, draft, limits};
+use tidings_proto::{
+    Code, Content, DecodeError, Direct, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, UserName, cbor, draft, limits,
+};
 use tidings_trust::device_list::{DeviceList, LIST_LIMIT, SIGNED_LIMIT, SignedList, VaultRef};
 use tidings_trust::drafts::{DraftError, check_listed, check_open};
 use tidings_trust::members::MembersError;
@@ -72,13 +74,16 @@ impl View {
         if account.user.server() != &self.me || draft.author != account.user || draft.device != account.device {
             return Err(Code::Forbidden.into());
         }
-        fits_a_vault(&account.vault)?;
+        [&account.vault.keys, &account.vault.book].into_iter().try_for_each(fits_a_vault)?;
         if let Admission::Reset(_) = account.admission {
             kind_is(&draft, Kind::Reset)?;
         } else {
             kind_is(&draft, Kind::First)?;
             if draft.n != 1 {
                 return Err(Refusal::new(Code::Malformed, "an account's first draft has n = 1"));
+            }
+            if account.vault.version != 1 {
+                return Err(Refusal::new(Code::Malformed, "an account's first vault has version 1"));
             }
         }
         let keyed = Some(self.keyed(&draft));
@@ -89,11 +94,11 @@ impl View {
     pub fn rekey(&self, origin: &Origin, secrets: &Secrets, bytes: Bytes) -> Result<Admitted, Refusal> {
         let draft = numbered(bytes)?;
         is_from(origin, &draft)?;
-        fits_a_vault(&secrets.vault)?;
+        [&secrets.vault.keys, &secrets.vault.book].into_iter().try_for_each(fits_a_vault)?;
         kind_is(&draft, if draft.kind == Kind::Rotate { Kind::Rotate } else { Kind::List })?;
         let signed: SignedList = cbor::decode(&draft.body, SIGNED_LIMIT)?;
         let list: DeviceList = cbor::decode(&signed.list, LIST_LIMIT)?;
-        if list.vault != (VaultRef { version: secrets.version, hash: tidings_proto::Hash::of(&secrets.vault) }) {
+        if list.vault != reference(&secrets.vault) {
             return Err(Refusal::new(Code::Malformed, "the device list names another vault than the one it comes with"));
         }
         let keyed = Some(self.keyed(&draft));
@@ -285,12 +290,17 @@ fn other_genesis() -> Refusal {
     Refusal::new(Code::Forbidden, "the genesis is of another room, or of another server's")
 }
 
-/// Whether an account may keep this vault.
-pub fn fits_a_vault(vault: &Bytes) -> Result<(), Refusal> {
-    if vault.len() > limits::VAULT {
-        return Err(Refusal::new(Code::TooLarge, format!("a vault is at most {} bytes long", limits::VAULT)));
+/// Whether an account may keep this part of a vault.
+pub fn fits_a_vault(part: &Bytes) -> Result<(), Refusal> {
+    if part.len() > limits::VAULT {
+        return Err(Refusal::new(Code::TooLarge, format!("each part of a vault is at most {} bytes long", limits::VAULT)));
     }
     Ok(())
+}
+
+/// How a device list names this vault.
+pub fn reference(vault: &SealedVault) -> VaultRef {
+    VaultRef { version: vault.version, hash: Hash::of(&vault.keys) }
 }
 
 /// The body of an open draft whose kind says what it is.

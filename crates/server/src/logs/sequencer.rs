@@ -16,7 +16,7 @@ use std::time::Instant;
 use tidings_proto::chain::Tip;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerName, UserName, cbor, limits};
+use tidings_proto::{DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerName, UserName, cbor, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Jobs in one batch; a commit of so many takes some 10 ms, and nobody waits longer for the next.
@@ -38,8 +38,8 @@ pub enum Job {
     Register(Register),
     /// Other secrets of an account.
     Rekey(Rekey),
-    /// Another vault in the place of the last one.
-    PutVault { user: UserName, version: u64, vault: Bytes, reply: Reply<()> },
+    /// Another book in an account's vault, by one of the account's devices.
+    PutBook { user: UserName, device: DeviceKey, version: u64, book: Bytes, reply: Reply<()> },
     /// The end of an account.
     Close { user: UserName, reply: Reply<Placed> },
     /// Checked entries of a log that a peer orders.
@@ -224,7 +224,7 @@ impl Sequencer {
                     self.ask(&mut questions, &keys, &rekey.admitted.draft);
                     questions.accounts.push(rekey.user.clone());
                 }
-                Job::PutVault { user, .. } => questions.accounts.push(user.clone()),
+                Job::PutBook { user, .. } => questions.accounts.push(user.clone()),
                 Job::AddCode { code: NewCode { hash, .. }, .. } | Job::RevokeCode { hash, .. } => questions.codes.push(*hash),
                 Job::Enqueue(Enqueue { peer, log, admitted: Admitted { draft, .. }, .. }) => {
                     questions.outgoing.push((log.clone(), draft.device, draft.n));
@@ -291,7 +291,7 @@ fn refuse_all(jobs: Vec<Job>, why: &Refusal) {
             | Job::Close { reply, .. } => refuse(reply, why),
             Job::Replicate(Replicate { reply, .. }) => refuse(reply, why),
             Job::Enqueue(Enqueue { reply, .. }) => refuse(reply, why),
-            Job::PutVault { reply, .. }
+            Job::PutBook { reply, .. }
             | Job::Stop { reply, .. }
             | Job::Forget { reply, .. }
             | Job::Settle { reply, .. }

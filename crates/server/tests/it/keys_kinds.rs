@@ -1,7 +1,7 @@
 //! The five kinds of `keys@`: what comes alone, what takes the password, what takes the server's word, and what comes after the
 //! end. On the home server, and on peers that know its key.
 
-use crate::support::{Home, How, IDENTITY, Note, OTHER, Person, code, direct, key, keys, server, sign, some_key, user};
+use crate::support::{Home, How, IDENTITY, Note, OTHER, Person, code, direct, key, keys, sealed, server, sign, some_key, user};
 use bytes::Bytes;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tidings_proto::draft::Gone;
@@ -34,7 +34,7 @@ fn anew(who: &Person, grant: &Grant) -> Person {
 fn account(who: &Person, code: &str) -> NewAccount {
     let admission = Admission::Reset(code.into());
     let (password, recovery) = (Bytes::from_static(b"new password record"), Bytes::from_static(b"new recovery record"));
-    NewAccount { user: who.name.clone(), device: who.device(), password, recovery, vault: who.vault.1.clone(), admission }
+    NewAccount { user: who.name.clone(), device: who.device(), password, recovery, vault: sealed(who.vault.0, &who.vault.1), admission }
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn an_account_begins_anew_with_a_code_made_for_it_and_the_servers_word() {
     let mut as_bob = account(&anew(&alice, &grant), "anew");
     as_bob.user = bob.name.clone();
     let mut other_vault = account(&anew(&alice, &grant), "anew");
-    other_vault.vault = Bytes::from_static(b"not the one that the list names");
+    other_vault.vault.keys = Bytes::from_static(b"not the one that the list names");
     let mut late_vault = anew(&alice, &grant);
     late_vault.vault.0 += 1;
     let whose = || account(&anew(&alice, &grant), "anew");
@@ -184,7 +184,7 @@ async fn an_account_begins_anew_with_a_code_made_for_it_and_the_servers_word() {
     assert!(state.version() == 3 && state.device(&fresh).is_some() && state.device(&alice.device()).is_none());
     let kept = home.logs.account(&alice.name).await.unwrap().unwrap();
     assert_eq!((&kept.password[..], &kept.recovery[..]), (&b"new password record"[..], &b"new recovery record"[..]));
-    assert_eq!((&kept.vault[..], kept.vault_version), (&b"a new vault"[..], 3));
+    assert_eq!(kept.vault, sealed(3, &"a new vault".into()));
     assert_eq!(home.logs.member_rooms(&alice.name).await.unwrap().len(), 1, "the name keeps its rooms");
     assert_eq!(code(home.append(&alice, &alice.inbox(), &alice.notice(1, &alice, &direct(&alice, &alice))).await), Code::Revoked);
     // The code is used up, and a grant is for one version only.
@@ -246,7 +246,7 @@ async fn a_closed_account_is_gone_for_good() {
     let list = alice.next_list(2);
     assert_eq!(code(home.append(&alice, &keys("s1"), &list).await), Code::Closed);
     assert_eq!(code(home.rekey(&mut alice, 2).await), Code::PasswordNeeded, "there is no secret any more that could be proved");
-    assert_eq!(code(home.logs.put_vault(&alice.name, 2, Bytes::from_static(b"x")).await), Code::Closed);
+    assert_eq!(code(home.logs.put_book(&alice.name, &alice.device(), 2, Bytes::from_static(b"x")).await), Code::Closed);
     // The name is never issued again, by whatever code.
     let mut new = Person { devices: vec![key("another alice")], ..Person::new("alice@s1") };
     assert_eq!(code(new.join(&home.logs).await), Code::NameTaken);

@@ -1,8 +1,9 @@
 //! Accounts: record and first device list together or not at all, no name twice, codes used up once.
 
-use crate::support::{Home, Note, Person, code, keys, user};
+use crate::support::{Home, Note, Person, code, keys, sealed, user};
 use bytes::Bytes;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tidings_proto::frame::SealedVault;
 use tidings_proto::{Code, Draft, Encoded, Entry, Hash, Kind, limits};
 use tidings_server::logs::{NewAccount, NewCode};
 
@@ -24,7 +25,7 @@ async fn an_account_and_its_first_list_come_together() {
     let check = async |home: &Home| {
         let account = home.logs.account(&alice.name).await.unwrap().unwrap();
         assert_eq!((&account.password[..], &account.recovery[..]), (&b"password record"[..], &b"recovery record"[..]));
-        assert_eq!((&account.vault[..], account.vault_version), (&b"vault"[..], 1));
+        assert_eq!(account.vault, sealed(1, &"vault".into()));
         let state = home.logs.directory().state(&alice.name).unwrap();
         assert_eq!((state.list.version, state.seq), (1, 1));
         assert!(state.device(&alice.device()).is_some());
@@ -79,14 +80,22 @@ async fn what_is_no_first_list_makes_no_account() {
     let post = alice.write(Note { log: &keys("s1"), n: 1, kind: Kind::Post, body: Bytes::from_static(b"\xa0") });
     assert_eq!(code(register(account(), post).await), Code::Forbidden);
 
-    let vault = |size: usize| NewAccount { vault: vec![7; size].into(), ..account() };
-    assert_eq!(code(register(vault(limits::VAULT + 1), good.clone()).await), Code::TooLarge);
+    let part = |size: usize| Bytes::from(vec![7; size]);
+    let vault = |keys: usize, book: usize| SealedVault { version: 1, keys: part(keys), book: part(book) };
+    let with = |vault: SealedVault| NewAccount { vault, ..account() };
+    const MOST: usize = limits::VAULT;
+    for (keys, book) in [(MOST + 1, 1), (1, MOST + 1)] {
+        assert_eq!(code(register(with(vault(keys, book)), good.clone()).await), Code::TooLarge);
+    }
+    for version in [0, 2] {
+        assert_eq!(code(register(with(SealedVault { version, ..vault(1, 1) }), good.clone()).await), Code::Malformed);
+    }
     assert!(home.logs.account(&alice.name).await.unwrap().is_none(), "nothing is left of all that");
     assert_eq!(home.logs.tip(&keys("s1")).unwrap().seq, 0);
-    register(vault(limits::VAULT), good).await.unwrap();
+    register(with(vault(MOST, MOST)), good).await.unwrap();
     let mut bob = Person::new("bob@s1");
     let list = bob.next_list(1);
-    register(NewAccount { vault: vec![7; limits::VAULT - 1].into(), ..bob.account(None) }, list).await.unwrap();
+    register(NewAccount { vault: vault(MOST - 1, MOST - 1), ..bob.account(None) }, list).await.unwrap();
 }
 
 #[tokio::test]

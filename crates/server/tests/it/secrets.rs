@@ -1,17 +1,19 @@
 //! What takes one of an account's secrets, on real links to a real server: logging in on a device's link, changing the account,
 //! and that whatever fails disturbs nothing.
 
-use crate::support::{Person, SOON, config, device, key, sign};
+use crate::support::{Person, SOON, config, device, key, sealed, sign};
 use bytes::Bytes;
 use opaque_ke::{
     ClientLogin, ClientLoginFinishParameters, ClientRegistration, ClientRegistrationFinishParameters, CredentialResponse, Identifiers,
     RegistrationResponse,
 };
 use rand_core::OsRng;
+use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tidings_proto::frame::{
-    Accepted, Done, LoginFinish, LoginReply, LoginStart, Ping, Proof, Refused, RegisterFinish, RegisterReply, RegisterStart, Rekey,
-    RekeyReply, RekeyStart, Secret, Submit, Vault, VaultGet, VaultPut,
+    Accepted, BookPut, Done, LoginFinish, LoginReply, LoginStart, People, Ping, Proof, Refused, RegisterFinish, RegisterReply,
+    RegisterStart, Rekey, RekeyReply, RekeyStart, SealedVault, Secret, Submit, Vault, VaultGet,
 };
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, transcript};
 use tidings_proto::{Code, Frame, Hash, Nonce, limits};
@@ -35,7 +37,11 @@ fn identifiers(user: &str) -> Identifiers<'_> {
 
 impl Link {
     async fn of(address: SocketAddr, who: &Person, which: usize) -> Link {
-        let io: Io = Box::new(TcpStream::connect(address).await.unwrap());
+        Link::over(TcpStream::connect(address).await.unwrap(), who, which).await
+    }
+
+    async fn over(stream: TcpStream, who: &Person, which: usize) -> Link {
+        let io: Io = Box::new(stream);
         let (upgraded, _) = tokio_tungstenite::client_async("ws://test/client", io).await.unwrap();
         let mut wire = Wire::new(upgraded.into_inner(), Role::Client, limits::PEER_FRAME).await;
         wire.allowance.lift();
@@ -144,7 +150,7 @@ async fn registered() -> (tempfile::TempDir, Running, Person, Link) {
     let start = RegisterStart { req: 1, code: None, password: password.request.clone(), recovery: recovery.request.clone() };
     let Frame::RegisterReply(RegisterReply { password: one, recovery: two, grant: None, .. }) = link.ask(start).await else { panic!() };
     let (password, recovery) = (password.record(&one, &link.user), recovery.record(&two, &link.user));
-    let (vault, draft) = (alice.vault.1.clone(), alice.next_list(1).bytes().clone());
+    let (vault, draft) = (sealed(1, &alice.vault.1), alice.next_list(1).bytes().clone());
     let accepted = link.ask(RegisterFinish { req: 2, password, recovery, vault, draft }).await;
     assert!(matches!(accepted, Frame::Accepted(Accepted { seq: 1, .. })), "{accepted:?}");
     (folder, server, alice, link)
@@ -154,19 +160,19 @@ async fn registered() -> (tempfile::TempDir, Running, Person, Link) {
 fn plain_rekey(alice: &mut Person, n: u64) -> Rekey {
     let secrets = alice.next_vault();
     let draft = alice.next_list(n).bytes().clone();
-    Rekey { req: 4, password: None, recovery: None, version: secrets.version, vault: secrets.vault, draft }
+    Rekey { req: 4, password: None, recovery: None, vault: secrets.vault, draft }
 }
 
 #[tokio::test]
-async fn a_device_keeps_the_vault_by_compare_and_swap() {
+async fn a_device_keeps_the_book_by_compare_and_swap() {
     let (_folder, server, alice, mut link) = registered().await;
     let Frame::Vault(vault) = link.ask(VaultGet { req: 5 }).await else { panic!() };
-    assert_eq!((vault.req, vault.version, &vault.vault), (5, 1, &alice.vault.1));
-    let put = |version, vault: &'static [u8]| VaultPut { req: 6, version, vault: Bytes::from_static(vault) };
+    assert_eq!((vault.req, &vault.vault), (5, &sealed(1, &alice.vault.1)));
+    let put = |version, book: &'static [u8]| BookPut { req: 6, version, book: Bytes::from_static(book) };
     assert!(matches!(link.ask(put(2, b"names of devices")).await, Frame::Done(Done { req: 6 })));
     assert_eq!(link.refused(put(2, b"somebody else's")).await, Code::Conflict);
     let Frame::Vault(vault) = link.ask(VaultGet { req: 7 }).await else { panic!() };
-    assert_eq!((vault.version, &vault.vault[..]), (2, &b"names of devices"[..]));
+    assert_eq!(vault.vault, SealedVault { version: 2, keys: alice.vault.1, book: Bytes::from_static(b"names of devices") });
     server.stop().await;
 }
 
@@ -188,9 +194,9 @@ async fn changing_the_account_takes_a_login_on_that_very_link_and_takes_it_once(
     // Another link of the same device logs in: that is not this one.
     let mut other = Link::of(server.address(), &alice, 0).await;
     assert!(other.listed);
-    assert_eq!(other.log_in(Secret::Password, "password 1", false).await.unwrap().version, 1);
+    assert_eq!(other.log_in(Secret::Password, "password 1", false).await.unwrap().vault.version, 1);
     assert_eq!(link.refused(rekey.clone()).await, Code::PasswordNeeded);
-    assert_eq!(link.log_in(Secret::Recovery, "code 1", false).await.unwrap().vault, Bytes::from_static(b"vault"));
+    assert_eq!(link.log_in(Secret::Recovery, "code 1", false).await.unwrap().vault.keys, Bytes::from_static(b"vault"));
     // A failed attempt after it takes nothing away.
     assert_eq!(link.log_in(Secret::Password, "a guess", false).await, Err(Code::LoginFailed));
     let accepted = link.ask(rekey).await;
@@ -244,11 +250,57 @@ async fn new_secrets_open_the_account_the_old_ones_do_not_and_a_device_that_goes
     }
     next.log_in(Secret::Recovery, "code 2", false).await.unwrap();
     alice.vault = (alice.vault.0 + 1, vec![7; limits::VAULT].into());
-    let (version, vault) = alice.vault.clone();
+    let vault = SealedVault { book: vec![7; limits::VAULT].into(), ..sealed(alice.vault.0, &alice.vault.1) };
     let draft = alice.next_list(1).bytes().clone();
-    let recovered = next.ask(Rekey { req: 4, password: None, recovery: None, version, vault, draft }).await;
+    let recovered = next.ask(Rekey { req: 4, password: None, recovery: None, vault, draft }).await;
     assert!(matches!(recovered, Frame::Accepted(_)), "{recovered:?}");
     next.is_alive().await;
+    server.stop().await;
+}
+
+/// Nothing that a device does with its link, and nothing that it leaves undone, puts off its end. Control: with revocations looked
+/// at only while the link has room, this one stays for as long as its other end reads nothing.
+#[tokio::test]
+async fn a_device_that_reads_nothing_is_out_as_soon_as_any_other() {
+    let (_folder, server, mut alice, mut link) = registered().await;
+    alice.devices.push(key("alice's second"));
+    let stream = TcpStream::connect(server.address()).await.unwrap().into_std().unwrap();
+    let below = stream.try_clone().unwrap();
+    let mut thief = Link::over(TcpStream::from_std(stream).unwrap(), &alice, 1).await;
+    thief.log_in(Secret::Password, "password 1", false).await.unwrap();
+    let (log, draft) = (alice.keys_log(), alice.next_list(1).bytes().clone());
+    assert!(matches!(thief.ask(Submit { req: 3, log, draft, genesis: None }).await, Frame::Accepted(_)));
+    let book = BookPut { req: 6, version: 2, book: vec![7; limits::VAULT].into() };
+    assert!(matches!(thief.ask(book).await, Frame::Done(_)));
+    let full = async {
+        // Answers that are more than lies between the two, and then some that are queued as soon as they are asked for.
+        for asked in 0..800 {
+            let ask = if asked < 200 { Frame::from(VaultGet { req: 7 }) } else { People { req: 7 }.into() };
+            thief.wire.writer.send(ask.encode()).await.unwrap();
+        }
+        // Until the server takes no more, since it cannot get rid of the answers.
+        loop {
+            let more = Frame::from(BookPut { req: 8, version: 9, book: vec![7; limits::VAULT].into() });
+            if tokio::time::timeout(Duration::from_millis(500), thief.wire.writer.send(more.encode())).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(SOON, full).await.expect("a link that is not read is full at last");
+
+    link.log_in(Secret::Password, "password 1", false).await.unwrap();
+    alice.devices.pop();
+    alice.vault.0 = 2;
+    assert!(matches!(link.ask(plain_rekey(&mut alice, 2)).await, Frame::Accepted(_)));
+    // The server does not wait until somebody reads.
+    let ended = async {
+        // Nothing is read; what is still to be sent cannot be, or the connection is gone.
+        while !matches!((&below).write(b"x"), Err(error) if error.kind() != ErrorKind::WouldBlock) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Well before a link that takes nothing is cut for that alone, after 30 s.
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the link of a device that is gone ends");
     server.stop().await;
 }
 

@@ -4,15 +4,15 @@ use bytes::Bytes;
 use std::path::Path;
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::{RoomRef, Secret};
-use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName};
+use tidings_proto::frame::{RoomRef, SealedVault, Secret};
+use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName, UserName};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{
     AccountRecord, Author, Change, Lane, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, People, Questions, Queue, Range, Settled,
     Store, StoreError, Waiting,
 };
 
-use crate::support::{public, server, user};
+use crate::support::{public, sealed, server, user};
 use tidings_trust::Members;
 
 /// Opens the same store again and again: what was committed must be there.
@@ -174,7 +174,7 @@ async fn histories_are_of_one_user(open: Open<'_>) {
 async fn accounts_and_codes(open: Open<'_>) {
     let store = open();
     let alice = user("alice@s1");
-    let record = AccountRecord { password: "p".into(), recovery: "r".into(), vault: "v".into(), vault_version: 1 };
+    let record = AccountRecord { password: "p".into(), recovery: "r".into(), vault: sealed(1, &"v".into()) };
     assert!(!format!("{record:?}").contains("\"p\""), "no secret in what is printed");
     let code = NewCode { hash: Hash::of(b"code"), user: Some(alice.clone()), uses: 1, expires: 77, reset: false };
     store.commit(vec![Change::Code(code.clone())]).await.unwrap();
@@ -192,7 +192,7 @@ async fn accounts_and_codes(open: Open<'_>) {
     let other = vec![
         Change::Account {
             user: user("mallory@s1"),
-            record: AccountRecord { password: Bytes::new(), recovery: Bytes::new(), vault: Bytes::new(), vault_version: 1 },
+            record: AccountRecord { password: Bytes::new(), recovery: Bytes::new(), vault: sealed(1, &Bytes::new()) },
         },
         Change::UseCode(code.hash),
     ];
@@ -354,19 +354,24 @@ async fn what_changes_later_is_found_changed(open: Open<'_>) {
         user: who.clone(),
         password: password.map(Bytes::from),
         recovery: None,
-        vault: format!("vault {version}").into(),
-        version,
+        vault: SealedVault { version, keys: format!("keys {version}").into(), book: format!("book {version}").into() },
     };
+    let book = |who: &UserName, version: u64| Change::Book { user: who.clone(), version, book: format!("other {version}").into() };
     for (what, change) in [
         ("a version that is there", secrets(&alice, 1, None)),
         ("a version too many", secrets(&alice, 3, None)),
         ("nobody", secrets(&user("nobody@s1"), 1, None)),
+        ("a book of a version that is there", book(&alice, 1)),
+        ("a book of a version too many", book(&alice, 3)),
+        ("a book of nobody's", book(&user("nobody@s1"), 1)),
         ("an account that is not there", Change::Close(bob.clone())),
     ] {
         assert!(store.commit(vec![change]).await.is_err(), "{what}");
     }
     store.commit(vec![secrets(&alice, 2, None), secrets(&alice, 3, Some("p3"))]).await.unwrap();
-    let expected = AccountRecord { password: "p3".into(), recovery: "r".into(), vault: "vault 3".into(), vault_version: 3 };
+    store.commit(vec![book(&alice, 4)]).await.unwrap();
+    let vault = SealedVault { version: 4, keys: "keys 3".into(), book: "other 4".into() };
+    let expected = AccountRecord { password: "p3".into(), recovery: "r".into(), vault };
     assert_eq!((expected.of(Secret::Password), expected.of(Secret::Recovery)), (&"p3".into(), &"r".into()));
     let asked = Questions { accounts: vec![alice.clone(), bob], ..Questions::default() };
     assert_eq!(store.look_up(asked).await.unwrap().accounts, [Some(expected), None]);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tidings_proto::frame::{Grant, RoomRef, Secret};
+use tidings_proto::frame::{Grant, RoomRef, SealedVault, Secret};
 use tidings_proto::{
     Code, Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerKey, ServerName, Signature, SuiteName, UserName,
     cbor,
@@ -175,7 +175,7 @@ impl Person {
     pub fn next_vault(&mut self) -> Secrets {
         let version = self.vault.0 + 1;
         self.vault = (version, format!("vault {version}").into());
-        Secrets { password: None, recovery: None, version, vault: self.vault.1.clone() }
+        Secrets { password: None, recovery: None, vault: sealed(version, &self.vault.1) }
     }
 
     /// What one of the devices has proved.
@@ -255,10 +255,15 @@ impl Person {
             device: device(&self.devices[self.devices.len() - 1]),
             password: Bytes::from_static(b"password record"),
             recovery: Bytes::from_static(b"recovery record"),
-            vault: self.vault.1.clone(),
+            vault: sealed(1, &self.vault.1),
             admission: code.map_or(Admission::Open, |code| Admission::Code(code.into())),
         }
     }
+}
+
+/// A vault with these keys, in which nothing is written down yet.
+pub fn sealed(version: u64, keys: &Bytes) -> SealedVault {
+    SealedVault { version, keys: keys.clone(), book: Bytes::from_static(b"book") }
 }
 
 /// The direct room of two people.

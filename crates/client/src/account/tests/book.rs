@@ -31,11 +31,11 @@ fn bob() -> UserName {
 
 /// Another device of the account, which compares bob's key just before this one writes.
 fn compares_bob(secrets: AccountSecrets, at: u8) -> Rival {
-    Box::new(move |version, vault| {
-        let mut book = secrets.read_vault(&alice(), version, vault).unwrap();
+    Box::new(move |vault| {
+        let mut book = secrets.read_book(&alice(), vault).unwrap();
         book.verified.retain(|(user, _)| *user != bob());
         book.verified.push((bob(), Fingerprint(Hash([at; 32]))));
-        secrets.write_vault(&alice(), version, vault, &book).unwrap()
+        secrets.write_book(&alice(), vault, &book).unwrap()
     })
 }
 
@@ -70,8 +70,7 @@ async fn a_book_that_another_device_changes_first_is_changed_anew_and_nothing_is
         server.accounts.lock().unwrap().rivals.extend(quicker);
         let changed = book::change(&laptop, &mut link(&server, &laptop).await, |book| book.name(key, "laptop")).await;
         assert_eq!(changed.is_ok(), is_done, "{rivals} rivals: {changed:?}");
-        let Vault { version, vault, .. } = vault(&server);
-        let book = laptop.crypto.secrets().read_vault(&alice(), version, &vault).unwrap();
+        let book = laptop.crypto.secrets().read_book(&alice(), &vault(&server).vault).unwrap();
         assert_eq!(book.verified, [(bob(), Fingerprint(Hash([rivals; 32])))], "the rival's last word");
         assert_eq!(book.name_of(&key), is_done.then_some("laptop"));
         if let Err(error) = changed {
@@ -152,11 +151,30 @@ async fn a_vault_that_does_not_open_changes_nothing_and_asks_for_the_password() 
     book::learn(&laptop, &vault(&server)).unwrap();
     assert!(!*laptop.locked.borrow(), "it opens again");
     for bytes in [b"no vault".to_vec(), Vec::new()] {
-        book::learn(&laptop, &Vault { req: 1, version: 3, vault: bytes.into() }).unwrap();
+        let keys = bytes.into();
+        book::learn(&laptop, &Vault { req: 1, vault: SealedVault { keys, ..vault(&server).vault } }).unwrap();
     }
     // The right one under another number is another one.
     let mut moved = vault(&server);
-    moved.version += 1;
+    moved.vault.version += 1;
     book::learn(&laptop, &moved).unwrap();
     assert_eq!(laptop.store.device_names().unwrap(), [(key, "laptop".to_owned())]);
+}
+
+/// Whoever is listed can put rubbish there. It asks for no password, and the next change begins a new book.
+#[tokio::test]
+async fn a_book_that_somebody_has_spoiled_is_begun_anew() {
+    let server = start().await;
+    let profile = folder();
+    server.register(&profile).await.unwrap();
+    let laptop = core(&profile);
+    let key = laptop.crypto.device();
+    book::change(&laptop, &mut link(&server, &laptop).await, |book| book.name(key, "laptop")).await.unwrap();
+    server.accounts.lock().unwrap().vault.book = Bytes::from_static(b"rubbish");
+    book::learn(&laptop, &vault(&server)).unwrap();
+    assert!(!*laptop.locked.borrow(), "its keys are the account's");
+    assert_eq!(laptop.store.device_names().unwrap(), [(key, "laptop".to_owned())], "what is known here stays");
+    book::change(&laptop, &mut link(&server, &laptop).await, |book| book.name(key, "my laptop")).await.unwrap();
+    let book = laptop.crypto.secrets().read_book(&alice(), &vault(&server).vault).unwrap();
+    assert_eq!(book.name_of(&key), Some("my laptop"));
 }

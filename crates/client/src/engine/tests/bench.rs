@@ -147,7 +147,7 @@ impl Bench {
                     Frame::Chain(Chain { req, user, after }) if self.hub.mute_about_keys => self.held.push((req, user, after)),
                     Frame::Chain(Chain { req, user, after }) => frames.push(self.chain_reply(req, &user, after)),
                     Frame::VaultGet(VaultGet { req }) => frames.push(match &self.hub.vault {
-                        Some((version, vault)) => Vault { req, version: *version, vault: vault.clone() }.into(),
+                        Some(vault) => Vault { req, vault: vault.clone() }.into(),
                         None => Refused { req, why: Code::NotFound.into(), log: None }.into(),
                     }),
                     Frame::Ping(Ping { req }) => frames.push(Pong { req }.into()),

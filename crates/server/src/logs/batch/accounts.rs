@@ -1,14 +1,15 @@
 //! Accounts: made, changed, begun anew, closed. An entry of `keys@` and what is kept beside it are one commit.
 
 use super::Batch;
-use crate::logs::rules::{Admitted, Keyed, keys_refused};
+use crate::logs::rules::{Admitted, Keyed, keys_refused, reference};
 use crate::logs::{Admission, NewAccount, Placed, Proof, Secrets};
 use crate::store::{AccountRecord, Change};
 use bytes::Bytes;
 use std::sync::Arc;
 use tidings_proto::draft::Gone;
+use tidings_proto::frame::SealedVault;
 use tidings_proto::{Code, DeviceKey, Draft, Encoded, Hash, Kind, LogName, Refusal, UserName, cbor};
-use tidings_trust::{KeyState, VaultRef};
+use tidings_trust::KeyState;
 
 impl Batch<'_> {
     /// A device list that comes alone. What takes the password comes by [`Batch::rekey`].
@@ -38,7 +39,7 @@ impl Batch<'_> {
         let state = self.next_keys(&draft, keyed)?;
         self.admit(&user, &admission)?;
         let placed = self.place_keys(draft, state)?;
-        let record = AccountRecord { password, recovery, vault, vault_version: 1 };
+        let record = AccountRecord { password, recovery, vault };
         self.done.changes.push(Change::Account { user: user.clone(), record: record.clone() });
         self.accounts.insert(user.clone(), record);
         self.new_log(LogName::Inbox(user.clone()), None);
@@ -50,21 +51,21 @@ impl Batch<'_> {
     fn begin_anew(
         &mut self,
         user: UserName,
-        (password, recovery, vault): (Bytes, Bytes, Bytes),
+        (password, recovery, vault): (Bytes, Bytes, SealedVault),
         code: Hash,
         Admitted { draft, keyed, .. }: Admitted,
     ) -> Result<Placed, Refusal> {
         if let Some(placed) = self.once_in_keys(&draft)? {
             return Ok(placed);
         }
-        let version = self.accounts.get(&user).ok_or(Code::Closed)?.vault_version + 1;
+        self.follows(&user, vault.version)?;
         let state = self.next_keys(&draft, keyed)?;
-        if state.list.vault != (VaultRef { version, hash: Hash::of(&vault) }) {
+        if state.list.vault != reference(&vault) {
             return Err(vault_has_moved());
         }
         self.use_code(code, |code| code.reset && code.user.as_ref() == Some(&user))?;
         let placed = self.place_keys(draft, state)?;
-        self.keep_secrets(user, Secrets { password: Some(password), recovery: Some(recovery), version, vault });
+        self.keep_secrets(user, Secrets { password: Some(password), recovery: Some(recovery), vault });
         Ok(placed)
     }
 
@@ -80,25 +81,27 @@ impl Batch<'_> {
             return Ok(placed);
         }
         self.is_proved(&user, proof)?;
-        if self.accounts.get(&user).is_none_or(|account| secrets.version != account.vault_version + 1) {
-            return Err(vault_has_moved());
-        }
+        self.follows(&user, secrets.vault.version)?;
         let state = self.next_keys(&draft, keyed)?;
         let placed = self.place_keys(draft, state)?;
         self.keep_secrets(user, secrets);
         Ok(placed)
     }
 
-    /// Another vault in the place of the last one.
-    pub(super) fn put_vault(&mut self, user: UserName, version: u64, vault: Bytes) -> Result<(), Refusal> {
-        let account = self.accounts.get(&user).ok_or(Code::Closed)?;
-        if version == account.vault_version && vault == account.vault {
+    /// Another book in the vault. The device may have gone from the newest list since its link was let in.
+    pub(super) fn put_book(&mut self, user: UserName, device: &DeviceKey, version: u64, book: Bytes) -> Result<(), Refusal> {
+        let vault = &self.accounts.get(&user).ok_or(Code::Closed)?.vault;
+        if self.state(&user).is_none_or(|state| state.device(device).is_none()) {
+            return Err(Code::Revoked.into());
+        }
+        if version == vault.version && book == vault.book {
             return Ok(()); // asked again, since the answer was lost
         }
-        if version != account.vault_version + 1 {
-            return Err(vault_has_moved());
+        self.follows(&user, version)?;
+        if let Some(account) = self.accounts.get_mut(&user) {
+            (account.vault.version, account.vault.book) = (version, book.clone());
         }
-        self.keep_secrets(user, Secrets { password: None, recovery: None, version, vault });
+        self.done.changes.push(Change::Book { user, version, book });
         Ok(())
     }
 
@@ -130,13 +133,19 @@ impl Batch<'_> {
     }
 
     fn keep_secrets(&mut self, user: UserName, secrets: Secrets) {
-        let Secrets { password, recovery, version, vault } = secrets;
+        let Secrets { password, recovery, vault } = secrets;
         if let Some(account) = self.accounts.get_mut(&user) {
             account.password = password.clone().unwrap_or_else(|| account.password.clone());
             account.recovery = recovery.clone().unwrap_or_else(|| account.recovery.clone());
-            (account.vault, account.vault_version) = (vault.clone(), version);
+            account.vault = vault.clone();
         }
-        self.done.changes.push(Change::Secrets { user, password, recovery, vault, version });
+        self.done.changes.push(Change::Secrets { user, password, recovery, vault });
+    }
+
+    /// Whether a vault of this version is the next one.
+    fn follows(&self, user: &UserName, version: u64) -> Result<(), Refusal> {
+        let last = self.accounts.get(user).ok_or(Code::Closed)?.vault.version;
+        if version == last + 1 { Ok(()) } else { Err(vault_has_moved()) }
     }
 
     /// Whether the secret that was proved on a link is still the account's.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::RoomRef;
+use tidings_proto::frame::{RoomRef, SealedVault};
 use tidings_proto::{Genesis, Hash, UserName};
 
 const SEQ_MASK: i64 = (1 << SEQ_BITS) - 1;
@@ -154,12 +154,12 @@ pub fn codes(connection: &Connection) -> Result<Vec<NewCode>, StoreError> {
 }
 
 pub fn account(connection: &Connection, user: &UserName) -> Result<Option<AccountRecord>, StoreError> {
-    let sql = "SELECT password, recovery, vault, vault_version FROM accounts WHERE user = (SELECT id FROM users WHERE name = ?1)";
+    let sql = "SELECT password, recovery, vault_version, vault, book FROM accounts WHERE user = (SELECT id FROM users WHERE name = ?1)";
     let mut query = connection.prepare_cached(sql).map_err(failed)?;
     let mut rows = query.query([user.to_string()]).map_err(failed)?;
     let Some(row) = rows.next().map_err(failed)? else { return Ok(None) };
-    let vault_version = get::<i64>(row, 3)? as u64;
-    Ok(Some(AccountRecord { password: bytes(row, 0)?, recovery: bytes(row, 1)?, vault: bytes(row, 2)?, vault_version }))
+    let vault = SealedVault { version: get::<i64>(row, 2)? as u64, keys: bytes(row, 3)?, book: bytes(row, 4)? };
+    Ok(Some(AccountRecord { password: bytes(row, 0)?, recovery: bytes(row, 1)?, vault }))
 }
 
 pub fn changed_since(connection: &Connection, counter: u64) -> Result<(u64, Vec<u64>), StoreError> {

@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// The steps from an empty file to the newest version: each makes the version of its place, counted from 1.
-const STEPS: &[&str] = &[TABLES, QUEUES, GROUPS, SHARES];
+const STEPS: &[&str] = &[TABLES, QUEUES, GROUPS, SHARES, BOOKS];
 
 /// The version of the schema that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
@@ -131,6 +131,11 @@ CREATE TABLE shares (
     PRIMARY KEY (peer, author)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO shares SELECT peer, author, count(*), sum(length(draft)) FROM outbox WHERE state = 0 GROUP BY peer, author;
+";
+
+/// Version 5: what an account's owner has written down lies beside the keys of the vault.
+const BOOKS: &str = "
+ALTER TABLE accounts ADD COLUMN book BLOB NOT NULL DEFAULT x'';
 ";
 
 /// Makes the tables in an empty file, brings an older file to the newest version; refuses a file of a newer program.

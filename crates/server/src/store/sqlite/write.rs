@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use tidings_proto::UserName;
 use tidings_proto::chain::Tip;
+use tidings_proto::frame::SealedVault;
 
 /// The writer's connection, and the counter that every change of a log takes one step of.
 pub struct Tables {
@@ -84,8 +85,13 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
                 one(connection.prepare_cached("UPDATE entries SET entry = ?2 WHERE id = ?1")?.execute(params![id, &stub[..]])?)?;
             }
             Change::Account { user, record } => account(connection, user, record)?,
-            Change::Secrets { user, password, recovery, vault, version } => {
-                secrets(connection, user, (password.as_ref(), recovery.as_ref()), vault, *version)?;
+            Change::Secrets { user, password, recovery, vault } => {
+                secrets(connection, user, (password.as_ref(), recovery.as_ref()), vault)?;
+            }
+            Change::Book { user, version, book } => {
+                let update = "UPDATE accounts SET book = ?2, vault_version = ?3 WHERE user = ?1 AND vault_version = ?3 - 1";
+                let with = params![user_id(connection, user)?, &book[..], *version as i64];
+                one(connection.prepare_cached(update)?.execute(with)?)?;
             }
             Change::Close(user) => {
                 let user = user_id(connection, user)?;
@@ -160,8 +166,15 @@ fn entry(connection: &Connection, new: &NewEntry) -> rusqlite::Result<()> {
 fn account(connection: &Connection, user: &UserName, record: &AccountRecord) -> rusqlite::Result<()> {
     let user = user_id(connection, user)?;
     connection
-        .prepare_cached("INSERT INTO accounts (user, password, recovery, vault, vault_version) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![user, &record.password[..], &record.recovery[..], &record.vault[..], record.vault_version as i64])?;
+        .prepare_cached("INSERT INTO accounts (user, password, recovery, vault, book, vault_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            user,
+            &record.password[..],
+            &record.recovery[..],
+            &record.vault.keys[..],
+            &record.vault.book[..],
+            record.vault.version as i64
+        ])?;
     Ok(())
 }
 
@@ -169,13 +182,13 @@ fn secrets(
     connection: &Connection,
     user: &UserName,
     (password, recovery): (Option<&Bytes>, Option<&Bytes>),
-    vault: &Bytes,
-    version: u64,
+    vault: &SealedVault,
 ) -> rusqlite::Result<()> {
-    let update = "UPDATE accounts SET password = coalesce(?2, password), recovery = coalesce(?3, recovery), vault = ?4, vault_version = ?5
-        WHERE user = ?1 AND vault_version = ?5 - 1";
+    let update = "UPDATE accounts SET password = coalesce(?2, password), recovery = coalesce(?3, recovery), vault = ?4, book = ?5,
+        vault_version = ?6 WHERE user = ?1 AND vault_version = ?6 - 1";
     let user = user_id(connection, user)?;
-    let with = params![user, password.map(|it| it.to_vec()), recovery.map(|it| it.to_vec()), &vault[..], version as i64];
+    let (password, recovery) = (password.map(|it| it.to_vec()), recovery.map(|it| it.to_vec()));
+    let with = params![user, password, recovery, &vault.keys[..], &vault.book[..], vault.version as i64];
     one(connection.prepare_cached(update)?.execute(with)?)
 }
 

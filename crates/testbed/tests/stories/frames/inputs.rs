@@ -150,6 +150,7 @@ pub fn at_the_limits(stage: Stage) -> Vec<Input> {
 pub fn frames() -> Vec<Frame> {
     let (user, server): (UserName, ServerName) = ("mallory@s1".parse().unwrap(), "s1".parse().unwrap());
     let (log, bytes, hash) = (LogName::Public(server.clone()), Bytes::from_static(b"x"), Hash([1; 32]));
+    let vault = SealedVault { version: 2, keys: bytes.clone(), book: bytes.clone() };
     let party = Party::Device { user: user.clone(), key: DeviceSecret::generate().public() };
     vec![
         hello(party).into(),
@@ -170,16 +171,16 @@ pub fn frames() -> Vec<Frame> {
         Done { req: 7 }.into(),
         RegisterStart { req: 7, code: None, password: bytes.clone(), recovery: bytes.clone() }.into(),
         RegisterReply { req: 7, password: bytes.clone(), recovery: bytes.clone(), grant: None }.into(),
-        RegisterFinish { req: 7, password: bytes.clone(), recovery: bytes.clone(), vault: bytes.clone(), draft: bytes.clone() }.into(),
+        RegisterFinish { req: 7, password: bytes.clone(), recovery: bytes.clone(), vault: vault.clone(), draft: bytes.clone() }.into(),
         LoginStart { req: 7, with: Secret::Password, ke1: bytes.clone() }.into(),
         LoginReply { req: 7, ke2: bytes.clone() }.into(),
         LoginFinish { req: 7, ke3: bytes.clone() }.into(),
-        Vault { req: 7, version: 1, vault: bytes.clone() }.into(),
+        Vault { req: 7, vault: vault.clone() }.into(),
         VaultGet { req: 7 }.into(),
-        VaultPut { req: 7, version: 9, vault: bytes.clone() }.into(),
+        BookPut { req: 7, version: 9, book: bytes.clone() }.into(),
         RekeyStart { req: 7, password: None, recovery: None }.into(),
         RekeyReply { req: 7, password: None, recovery: None }.into(),
-        Rekey { req: 7, password: None, recovery: None, version: 2, vault: bytes.clone(), draft: bytes.clone() }.into(),
+        Rekey { req: 7, password: None, recovery: None, vault, draft: bytes.clone() }.into(),
         Chain { req: 7, user: user.clone(), after: 0 }.into(),
         ChainReply { req: 7, items: Vec::new(), more: false }.into(),
         People { req: 7 }.into(),
@@ -204,7 +205,7 @@ pub fn place(stage: Stage, frame: &Frame) -> Then {
         (LoggedIn, "Rekey") | (Device, "LoginStart") => refused(Code::Malformed),
         // A change of secrets takes one of them.
         (Device, "RekeyStart" | "Rekey") => refused(Code::PasswordNeeded),
-        (Device, "VaultPut") => refused(Code::Conflict),
+        (Device, "BookPut") => refused(Code::Conflict),
         (LoggedIn | Device, "Chain") => Then::Answer(Outcome::Answered("ChainReply")),
         (LoggedIn, "Submit") => refused(Code::Forbidden),
         (Device, "People") => Then::Answer(Outcome::Answered("PeopleReply")),

@@ -2,12 +2,11 @@
 
 use super::person::{Person, Sealing};
 use crate::crypto::Histories;
-use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::draft::Erase;
-use tidings_proto::frame::{Ended, Entries, Item, Named, Refused, RoomRef};
+use tidings_proto::frame::{Ended, Entries, Item, Named, Refused, RoomRef, SealedVault};
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
 use tidings_proto::{
     Code, Content, DeviceKey, Draft, Encoded, Entry, Frame, Genesis, Hash, Kind, LogName, Nonce, Payload, Refusal, Role, SuiteName,
@@ -45,8 +44,8 @@ pub struct Hub {
     pub shows_all: bool,
     /// Who follows.
     pub reader: Option<UserName>,
-    /// The reader's vault and its version.
-    pub vault: Option<(u64, Bytes)>,
+    /// The reader's vault.
+    pub vault: Option<SealedVault>,
 }
 
 /// A group that `creator` makes.
