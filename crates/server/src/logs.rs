@@ -388,7 +388,12 @@ impl Logs {
 
     /// The rooms that `user`, who is of this server, is in, is asked into, or has been in.
     pub async fn member_rooms(&self, user: &UserName) -> Result<Vec<RoomRef>, Refusal> {
-        Ok(self.view.book.rooms_of(user))
+        Ok(self.rooms_after(user, None, usize::MAX).0)
+    }
+
+    /// At most `limit` of those after this number, and the number to go on from, where more follow.
+    pub fn rooms_after(&self, user: &UserName, after: Option<u64>, limit: usize) -> (Vec<RoomRef>, Option<u64>) {
+        self.view.book.rooms_after(user, after, limit)
     }
 
     /// A room that is known here.

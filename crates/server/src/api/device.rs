@@ -65,7 +65,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
     loop {
         if missed_keys && pump.has_room() {
             missed_keys = false;
-            people(&host, &mut pump, 0);
+            pump.list(people(&host, 0));
         }
         tokio::select! {
             // Whether the device still is one of its user's comes before all else, however full the link is, and however much
@@ -95,23 +95,20 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
             }
             change = presence.recv(), if shows_people && pump.has_room() => match change {
                 Ok(person) => pump.send(Presence { whole: false, people: vec![with_list(&host, person)] }),
-                Err(RecvError::Lagged(_)) => everybody_online(&host, &mut pump),
+                Err(RecvError::Lagged(_)) => pump.list(everybody_online(&host)),
                 Err(RecvError::Closed) => return Ok(()),
             },
             room = rooms.recv(), if pump.has_room() => match room {
                 Ok(Arrival { user, room }) if user == caller.user => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => {
-                    let sender = pump.sender();
-                    pump.start(all_rooms(host.clone(), 0, caller.user.clone(), sender));
-                },
+                Err(RecvError::Lagged(_)) => pump.list(all_rooms(&host, 0, caller.user.clone())),
                 Err(RecvError::Closed) => return Ok(()),
             },
             bytes = pump.next() => {
                 let why = match wire::frame(bytes, limits::CLIENT_FRAME)? {
                     Ok(Frame::People(People { req })) => {
                         shows_people = true;
-                        people(&host, &mut pump, req);
+                        pump.list(people(&host, req));
                         continue;
                     }
                     Ok(frame) => match request(&host, &caller, &session, &mut pump, frame) {
@@ -140,19 +137,18 @@ fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut
                 follow(host, &reader, pump, log, after);
             }
         }
-        Frame::Fetch(fetch) => pump.start(page(host.clone(), Reader::User(caller.user.clone()), fetch)),
+        Frame::Fetch(fetch) => pump.start_page(page(host.clone(), Reader::User(caller.user.clone()), fetch)),
         Frame::Submit(submit) => {
             let (req, sender) = (submit.req, pump.sender());
             let (host, caller) = (host.clone(), caller.clone());
-            start(pump, req, async move { place(&host, &caller, submit, sender).await });
+            pump.start(answered(req, async move { place(&host, &caller, submit, sender).await }));
         }
         Frame::Chain(Chain { req, user, after }) => {
             let host = host.clone();
-            start(pump, req, async move { chain(&host, req, &user, after).await });
+            pump.start_page(answered(req, async move { chain(&host, req, &user, after).await }));
         }
         Frame::Rooms(Rooms { req }) => {
-            let sender = pump.sender();
-            pump.start(all_rooms(host.clone(), req, caller.user.clone(), sender));
+            pump.list(all_rooms(host, req, caller.user.clone()));
         }
         Frame::Ping(Ping { req }) => pump.pong(req),
         Frame::VaultGet(VaultGet { req })
@@ -162,16 +158,16 @@ fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut
         | Frame::RekeyStart(RekeyStart { req, .. })
         | Frame::Rekey(Rekey { req, .. }) => {
             let (host, caller, session) = (host.clone(), caller.clone(), session.clone());
-            start(pump, req, async move { account(&host, &caller, &session, frame).await });
+            pump.start_page(answered(req, async move { account(&host, &caller, &session, frame).await }));
         }
         frame => return Err(Refusal::new(Code::WrongState, format!("{} has no place on this link now", frame.name()))),
     }
     Ok(())
 }
 
-/// Runs a request beside the link; a refusal is its answer too.
-fn start(pump: &mut Pump, req: u32, job: impl Future<Output = Result<Frame, Refusal>> + Send + 'static) {
-    pump.start(async move { job.await.unwrap_or_else(|why| Refused { req, why, log: None }.into()) });
+/// A refusal is an answer too.
+async fn answered(req: u32, job: impl Future<Output = Result<Frame, Refusal>>) -> Frame {
+    job.await.unwrap_or_else(|why| Refused { req, why, log: None }.into())
 }
 
 /// What is about the account itself.
@@ -265,30 +261,28 @@ async fn place(host: &Arc<Host>, caller: &Caller, submit: Submit, sender: mpsc::
     federation::place(&host.logs, &peer, row, req, sender).await
 }
 
-fn people(host: &Host, pump: &mut Pump, req: u32) {
-    let users = host.logs.directory().users();
-    let mut left = users.len();
-    if users.is_empty() {
-        pump.send(PeopleReply { req, people: Vec::new(), more: false });
-    }
-    for some in users.chunks(LISTED_AT_ONCE) {
-        left -= some.len();
-        let people = some.iter().map(|user| state(host, user.clone())).collect();
-        pump.send(PeopleReply { req, people, more: left > 0 });
-    }
+/// Everybody, as each is when their frame is made.
+fn people(host: &Arc<Host>, req: u32) -> impl Iterator<Item = Frame> + Send + 'static {
+    let (host, mut after, mut more) = (host.clone(), None, true);
+    std::iter::from_fn(move || {
+        more.then(|| {
+            let users;
+            (users, more) = host.logs.directory().users_after(after.as_ref(), LISTED_AT_ONCE);
+            after = users.last().cloned();
+            PeopleReply { req, people: users.into_iter().map(|user| state(&host, user)).collect(), more }.into()
+        })
+    })
 }
 
-fn everybody_online(host: &Host, pump: &mut Pump) {
-    let people: Vec<PersonState> = host.presence.everybody().into_iter().map(|person| with_list(host, person)).collect();
-    // The first frame says that everybody else is offline; those that follow add to it.
-    let mut whole = true;
-    for some in people.chunks(LISTED_AT_ONCE) {
-        pump.send(Presence { whole, people: some.to_vec() });
-        whole = false;
-    }
-    if whole {
-        pump.send(Presence { whole, people });
-    }
+/// Who is online. The first frame says that everybody else is offline; those that follow add to it.
+fn everybody_online(host: &Arc<Host>) -> impl Iterator<Item = Frame> + Send + 'static {
+    let (host, mut left, mut whole) = (host.clone(), host.presence.everybody().into_iter().peekable(), true);
+    std::iter::from_fn(move || {
+        (whole || left.peek().is_some()).then(|| {
+            let people = left.by_ref().take(LISTED_AT_ONCE).map(|person| state(&host, person.user)).collect();
+            Presence { whole: std::mem::take(&mut whole), people }.into()
+        })
+    })
 }
 
 fn state(host: &Host, user: UserName) -> PersonState {
@@ -301,17 +295,15 @@ fn with_list(host: &Host, mut person: PersonState) -> PersonState {
     person
 }
 
-async fn all_rooms(host: Arc<Host>, req: u32, user: UserName, sender: mpsc::Sender<Frame>) -> Frame {
-    let mut rooms = match host.logs.member_rooms(&user).await {
-        Ok(rooms) => rooms,
-        Err(why) => return Refused { req, why, log: None }.into(),
-    };
-    while rooms.len() > LISTED_AT_ONCE {
-        let rest = rooms.split_off(LISTED_AT_ONCE);
-        let full = std::mem::replace(&mut rooms, rest);
-        if sender.send(RoomsReply { req, rooms: full, more: true }.into()).await.is_err() {
-            break; // the link has ended, and nobody waits for the rest
-        }
-    }
-    RoomsReply { req, rooms, more: false }.into()
+/// The rooms that `user` has, or is asked into.
+fn all_rooms(host: &Arc<Host>, req: u32, user: UserName) -> impl Iterator<Item = Frame> + Send + 'static {
+    let (host, mut after, mut more) = (host.clone(), None, true);
+    std::iter::from_fn(move || {
+        more.then(|| {
+            let rooms;
+            (rooms, after) = host.logs.rooms_after(&user, after, LISTED_AT_ONCE);
+            more = after.is_some();
+            RoomsReply { req, rooms, more }.into()
+        })
+    })
 }

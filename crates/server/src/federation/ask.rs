@@ -74,7 +74,7 @@ impl Asking {
         let rooms = host.logs.new_rooms();
         let followed = host.logs.replicas_from(&peer.peer.name).await?;
         for some in followed.chunks(FOLLOWED_AT_ONCE) {
-            pump.send(Follow { logs: some.iter().map(|(log, tip)| (LogRef::Name(log.clone()), tip.seq)).collect() });
+            pump.ask(Follow { logs: some.iter().map(|(log, tip)| (LogRef::Name(log.clone()), tip.seq)).collect() });
         }
         peer.outbox.notify_one();
         Ok(Asking {
@@ -179,7 +179,7 @@ impl Asking {
     fn follow(&self, pump: &mut Pump, logs: &[LogName]) {
         for some in logs.chunks(FOLLOWED_AT_ONCE) {
             let logs = some.iter().map(|log| (LogRef::Name(log.clone()), self.host.logs.tip(log).map_or(0, |tip| tip.seq))).collect();
-            pump.send(Follow { logs });
+            pump.ask(Follow { logs });
         }
     }
 
@@ -210,7 +210,7 @@ impl Asking {
             let req = self.outbox.next_req;
             self.outbox.next_req = req.checked_add(1).unwrap_or(1);
             self.outbox.sent.insert(req, (sent, row.hash));
-            pump.send(Submit { req, log: row.log, draft: row.draft, genesis: row.genesis });
+            pump.ask(Submit { req, log: row.log, draft: row.draft, genesis: row.genesis });
         }
         Ok(())
     }

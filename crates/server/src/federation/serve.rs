@@ -28,7 +28,7 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, link: &Link) -> Result<(), LinkError> {
     let mut pump = Pump::new(wire, &host.logs);
     let mut presence = host.presence.changes();
-    tell_everybody(host, &mut pump);
+    pump.list(everybody(host));
     let mut changed: BTreeSet<UserName> = BTreeSet::new();
     let mut told = Instant::now();
     let mut newest = peer.newest.subscribe();
@@ -67,7 +67,7 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, l
             }
             change = presence.recv() => match change {
                 Ok(person) => { if person.user.server() == &host.name { changed.insert(person.user); } }
-                Err(RecvError::Lagged(_)) => tell_everybody(host, &mut pump),
+                Err(RecvError::Lagged(_)) => pump.list(everybody(host)),
                 Err(RecvError::Closed) => return Ok(()),
             },
             () = tokio::time::sleep_until(told + PRESENCE_EVERY), if !changed.is_empty() => {
@@ -100,7 +100,7 @@ fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut Pump, frame: Frame) ->
                 follow(host, &reader(), pump, log, after);
             }
         }
-        Frame::Fetch(fetch) => pump.start(page(host.clone(), reader(), fetch)),
+        Frame::Fetch(fetch) => pump.start_page(page(host.clone(), reader(), fetch)),
         Frame::Submit(Submit { req, log, draft, genesis }) => {
             let (host, origin) = (host.clone(), Origin::Peer(peer.peer.name.clone()));
             pump.start(async move {
@@ -128,14 +128,14 @@ fn state(host: &Host, user: &UserName) -> tidings_proto::frame::PersonState {
     tidings_proto::frame::PersonState { user: user.clone(), online: host.presence.of(user), list: 0 }
 }
 
-fn tell_everybody(host: &Host, pump: &mut Pump) {
-    let own = host.presence.own();
-    let mut whole = true;
-    for people in own.chunks(LISTED_AT_ONCE) {
-        pump.send(Presence { whole, people: people.to_vec() });
-        whole = false;
-    }
-    if whole {
-        pump.send(Presence { whole, people: Vec::new() });
-    }
+/// How things stand with each of this server's users who is online, as it is when their frame is made. The first frame says that
+/// everybody else is offline.
+fn everybody(host: &Arc<Host>) -> impl Iterator<Item = Frame> + Send + 'static {
+    let (host, mut left, mut whole) = (host.clone(), host.presence.own().into_iter().peekable(), true);
+    std::iter::from_fn(move || {
+        (whole || left.peek().is_some()).then(|| {
+            let people = left.by_ref().take(LISTED_AT_ONCE).map(|person| state(&host, &person.user)).collect();
+            Presence { whole: std::mem::take(&mut whole), people }.into()
+        })
+    })
 }

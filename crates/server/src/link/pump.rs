@@ -13,8 +13,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_proto::Frame;
 use tidings_proto::frame::{Named, Ping, Pong};
+use tidings_proto::{Frame, limits};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -22,6 +22,14 @@ use tokio::time::Instant;
 pub const IN_FLIGHT: usize = 64 * 1024;
 /// Requests of one link that may be under way; more are not read until some are answered.
 const JOBS: usize = 256;
+/// Bytes of answers that are held for one link: those that wait to be written, and room for those that are being made. Who asks
+/// and does not read is read no more, and costs no more memory than this.
+pub const HELD: usize = 1024 * 1024;
+/// The largest answer of all: a page of entries, one at least.
+const PAGE: usize = limits::CLIENT_FRAME;
+/// The largest answer that is yes or no.
+const WORD: usize = 2 * 1024;
+
 /// How long a silent link is left alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
@@ -39,10 +47,14 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// The moving part of one link.
 pub struct Pump {
     wire: Wire,
-    out: VecDeque<Bytes>,
+    out: VecDeque<Out>,
+    /// Bytes of answers in there, and of room for those that are being made.
+    kept: usize,
+    /// Answers of many frames, each made when the one before is on its way.
+    lists: VecDeque<List>,
     flushing: bool,
     follower: Follower,
-    jobs: FuturesUnordered<BoxFuture<'static, Frame>>,
+    jobs: FuturesUnordered<BoxFuture<'static, (Frame, usize)>>,
     late: (mpsc::Sender<Frame>, mpsc::Receiver<Frame>),
     pongs: Pongs,
     pace: Pace,
@@ -52,6 +64,14 @@ pub struct Pump {
     pinged: bool,
     reading: bool,
     held: bool,
+}
+
+type List = Box<dyn Iterator<Item = Frame> + Send>;
+
+/// A frame that waits to be written, and how much of it counts as held for the other side.
+struct Out {
+    frame: Bytes,
+    counts: usize,
 }
 
 /// Pings that are to be answered once what was there to be sent when they came has been queued. That is looked up for some
@@ -74,6 +94,8 @@ impl Pump {
         Pump {
             wire,
             out: VecDeque::new(),
+            kept: 0,
+            lists: VecDeque::new(),
             flushing: false,
             follower: Follower::new(logs),
             jobs: FuturesUnordered::new(),
@@ -89,12 +111,46 @@ impl Pump {
 
     /// Queues a frame.
     pub fn send(&mut self, frame: impl Into<Frame>) {
-        self.out.push_back(frame.into().encode());
+        let frame = frame.into().encode();
+        self.push(Out { counts: frame.len(), frame });
+    }
+
+    /// Queues a question of our own. However many there are, the other side's go on being read: two that ask each other for much
+    /// would wait for each other.
+    pub fn ask(&mut self, frame: impl Into<Frame>) {
+        self.push(Out { frame: frame.into().encode(), counts: 0 });
+    }
+
+    fn push(&mut self, out: Out) {
+        self.kept += out.counts;
+        self.out.push_back(out);
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let Out { frame, counts } = self.out.pop_front()?;
+        self.kept -= counts;
+        Some(frame)
+    }
+
+    /// Answers with as many frames as it takes, each made when the one before is on its way.
+    pub fn list(&mut self, frames: impl Iterator<Item = Frame> + Send + 'static) {
+        self.lists.push_back(Box::new(frames));
     }
 
     /// Whether more may be queued without hurry: news that can be told later waits until this is so.
     pub fn has_room(&self) -> bool {
-        self.out.len() < JOBS
+        self.out.len() < JOBS && self.lists.is_empty() && self.kept + PAGE <= HELD
+    }
+
+    /// Whether another request may be read, whatever its answer is.
+    fn may_read(&self) -> bool {
+        let under_way = self.jobs.len() + self.lists.len();
+        under_way < JOBS && self.out.len() < JOBS && self.kept + PAGE <= HELD && self.pongs.next.len() < JOBS && !self.held
+    }
+
+    /// Bytes of answers that are held for the other side, or are expected.
+    pub fn kept(&self) -> usize {
+        self.kept
     }
 
     /// While held, nothing is read: what was read is still being dealt with.
@@ -102,13 +158,25 @@ impl Pump {
         self.held = held;
     }
 
-    /// Runs `job` beside the link; its frame is sent when it is done. It is polled once before this returns, so jobs
-    /// reach the logs in the order in which they were started.
+    /// Runs `job` beside the link; its frame, which says little, is sent when it is done. It is polled once before this
+    /// returns, so jobs reach the logs in the order in which they were started.
     pub fn start(&mut self, job: impl Future<Output = Frame> + Send + 'static) {
-        let mut job = job.boxed();
+        self.start_of(WORD, job);
+    }
+
+    /// The same with a frame that may be as large as any.
+    pub fn start_page(&mut self, job: impl Future<Output = Frame> + Send + 'static) {
+        self.start_of(PAGE, job);
+    }
+
+    fn start_of(&mut self, room: usize, job: impl Future<Output = Frame> + Send + 'static) {
+        let mut job = job.map(move |frame| (frame, room)).boxed();
         match (&mut job).now_or_never() {
-            Some(frame) => self.send(frame),
-            None => self.jobs.push(job),
+            Some((frame, _)) => self.send(frame),
+            None => {
+                self.kept += room;
+                self.jobs.push(job);
+            }
         }
     }
 
@@ -141,7 +209,7 @@ impl Pump {
         loop {
             self.answer_pings();
             self.fill()?;
-            let may_read = self.jobs.len() < JOBS && self.has_room() && self.pongs.next.len() < JOBS && !self.held;
+            let may_read = self.may_read();
             if may_read && !self.reading {
                 self.cut_at = Instant::now() + self.pace.silent; // the silence was ours
             }
@@ -159,7 +227,10 @@ impl Pump {
                     self.cut_at = Instant::now() + self.pace.silent;
                     return bytes;
                 }
-                Some(frame) = self.jobs.next(), if !self.jobs.is_empty() => self.send(frame),
+                Some((frame, room)) = self.jobs.next(), if !self.jobs.is_empty() => {
+                    self.kept -= room;
+                    self.send(frame);
+                }
                 Some(frame) = self.late.1.recv() => self.send(frame),
                 news = self.follower.next(), if !self.flushing && self.out.is_empty() => {
                     self.news(news);
@@ -172,7 +243,7 @@ impl Pump {
     /// Sends what is queued and ends the link. Whoever takes nothing is not waited for: the server may be stopping.
     pub async fn close(mut self) {
         let last_words = async {
-            while let Some(frame) = self.out.pop_front() {
+            while let Some(frame) = self.pop() {
                 self.wire.writer.feed(frame).await?;
             }
             self.wire.writer.flush().await
@@ -194,11 +265,22 @@ impl Pump {
         }
     }
 
+    /// The next frame of an answer of many.
+    fn listed(&mut self) -> Option<Frame> {
+        while let Some(list) = self.lists.front_mut() {
+            if let Some(frame) = list.next() {
+                return Some(frame);
+            }
+            self.lists.pop_front();
+        }
+        None
+    }
+
     fn news(&mut self, news: crate::logs::FollowFrame) {
         if let Some(log) = news.first_named {
             self.send(Named { number: news.number, log });
         }
-        self.out.push_back(news.frame);
+        self.push(Out { frame: news.frame, counts: 0 });
     }
 
     /// Gathers what is queued, and what followed logs have ready, into the write buffer. Never waits: a frame leaves the
@@ -210,9 +292,12 @@ impl Pump {
         let mut gathered = 0;
         while gathered < IN_FLIGHT {
             if self.out.is_empty() {
-                match self.follower.next().now_or_never() {
-                    Some(news) => self.news(news),
-                    None => break,
+                match (self.listed(), self.follower.next().now_or_never()) {
+                    (None, None) => break,
+                    (frame, news) => {
+                        frame.into_iter().for_each(|frame| self.send(frame));
+                        news.into_iter().for_each(|news| self.news(news));
+                    }
                 }
             }
             while !self.out.is_empty() {
@@ -220,7 +305,7 @@ impl Pump {
                     self.flushing = true;
                     return Ok(());
                 }
-                let Some(frame) = self.out.pop_front() else { break };
+                let Some(frame) = self.pop() else { break };
                 gathered += frame.len();
                 self.wire.writer.put(frame)?;
             }
@@ -238,21 +323,115 @@ mod tests {
     use crate::identity::Identity;
     use crate::logs::Keeper;
     use crate::store::sqlite::SqliteStore;
+    use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
     use tidings_proto::frame::Refused;
-    use tidings_proto::{Code, Refusal, limits};
+    use tidings_proto::{Code, Refusal};
     use tokio_tungstenite::tungstenite::protocol::Role;
 
     const FRAMES: u32 = JOBS as u32 - 1;
+
+    /// One end of a link of which the other end is `Wire`; little fits between them.
+    async fn link(logs: &Arc<Logs>) -> (Pump, Wire) {
+        let (near, far) = tokio::io::duplex(1024);
+        let (near, far) =
+            (Wire::new(Box::new(near), Role::Server, limits::CLIENT_FRAME), Wire::new(Box::new(far), Role::Client, limits::CLIENT_FRAME));
+        let (near, far) = (near.await, far.await);
+        near.allowance.lift();
+        far.allowance.lift();
+        (Pump::new(near, logs), far)
+    }
+
+    async fn logs(folder: &std::path::Path) -> Arc<Logs> {
+        let store = Arc::new(SqliteStore::open(&folder.join("db")).unwrap());
+        let name = "s1".parse().unwrap();
+        let identity = Arc::new(Identity::load_or_create(folder, &name).unwrap());
+        let keeper = Keeper { name, identity, limits: Limits::default() };
+        Logs::open(store, Arc::new(LocalBus::default()), keeper).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn no_request_is_read_while_its_answer_may_have_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = logs(folder.path()).await;
+        for (spare, reads) in [(1, true), (0, true), (-1, false)] {
+            let (mut pump, _far) = link(&logs).await;
+            let size = ((HELD - PAGE) as i64 - spare) as usize;
+            pump.push(Out { frame: vec![0; size].into(), counts: size });
+            assert_eq!((pump.may_read(), pump.has_room()), (reads, reads), "{spare}");
+            pump.pop().unwrap();
+            assert!(pump.may_read() && pump.kept() == 0);
+            // Questions of our own are no answers.
+            pump.push(Out { frame: vec![0; 2 * HELD].into(), counts: 0 });
+            assert!(pump.may_read() && pump.kept() == 0);
+        }
+        logs.close().await;
+    }
+
+    /// Whoever asks for pages, and for everybody, and reads nothing of it.
+    #[tokio::test]
+    async fn who_asks_and_does_not_read_costs_so_many_bytes_and_gets_it_all_later() {
+        const ASKED: u32 = 200;
+        const LIST: u32 = 500;
+        let folder = tempfile::tempdir().unwrap();
+        let logs = logs(folder.path()).await;
+        let (mut pump, far) = link(&logs).await;
+        let made = Arc::new(AtomicU32::new(0));
+        let most = Arc::new(AtomicUsize::new(0));
+        let (making, holding) = (made.clone(), most.clone());
+        let driven = tokio::spawn(async move {
+            while let Ok(bytes) = pump.next().await {
+                let Ok(Frame::Ping(Ping { req })) = Frame::read(&bytes, limits::CLIENT_FRAME) else { panic!("not a ping") };
+                let answer = move || Refused { req, why: Refusal::new(Code::Busy, "x".repeat(100_000)), log: None }.into();
+                let made = making.clone();
+                if req == 1 {
+                    pump.list((0..LIST).map(move |_| {
+                        made.fetch_add(1, Ordering::SeqCst);
+                        answer()
+                    }));
+                } else {
+                    pump.start_page(async move {
+                        tokio::task::yield_now().await;
+                        made.fetch_add(1, Ordering::SeqCst);
+                        answer()
+                    });
+                }
+                holding.fetch_max(pump.kept(), Ordering::SeqCst);
+            }
+        });
+        let (mut writer, mut reader) = (far.writer, far.reader);
+        let asking = tokio::spawn(async move {
+            for req in 1..=ASKED {
+                writer.send(Frame::from(Ping { req }).encode()).await.unwrap();
+            }
+            writer
+        });
+        // Nothing is read until nothing more happens: each look at it is one turn of everything that can run.
+        let (mut last, mut still) = (0, 0);
+        while still < 1000 {
+            tokio::task::yield_now().await;
+            let now = made.load(Ordering::SeqCst);
+            (last, still) = if now == last { (now, still + 1) } else { (now, 0) };
+        }
+        let (made_now, held) = (last as usize, most.load(Ordering::SeqCst));
+        assert!(held <= HELD, "{held} bytes are held");
+        assert!((1..=HELD / 100_000 + 8).contains(&made_now), "{made_now} answers were made for somebody who reads none");
+        // Now all of it is read.
+        let mut heard = 0;
+        while heard < LIST + ASKED - 1 {
+            let bytes = tokio::time::timeout(Duration::from_secs(30), reader.next()).await.expect("answers").unwrap();
+            heard += u32::from(matches!(Frame::read(&bytes, limits::CLIENT_FRAME), Ok(Frame::Refused(_))));
+        }
+        assert!(most.load(Ordering::SeqCst) <= HELD);
+        drop((asking.await.unwrap(), reader));
+        driven.await.unwrap();
+        logs.close().await;
+    }
 
     /// Both sides have more to say than fits between them, and whoever waits for frames is interrupted all the time.
     #[tokio::test]
     async fn two_full_links_lose_no_frame_though_every_wait_is_cut_short() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(&folder.path().join("db")).unwrap());
-        let name = "s1".parse().unwrap();
-        let identity = Arc::new(Identity::load_or_create(folder.path(), &name).unwrap());
-        let keeper = Keeper { name, identity, limits: Limits::default() };
-        let logs = Logs::open(store, Arc::new(LocalBus::default()), keeper).await.unwrap();
+        let logs = logs(folder.path()).await;
         let (a, b) = tokio::io::duplex(1024);
         let talk = |io, role| {
             let logs = logs.clone();

@@ -2,6 +2,7 @@
 
 use crate::store::{LogRow, People};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
@@ -62,11 +63,15 @@ impl Book {
         self.read().rows.get(&number).map(|row| row.tip)
     }
 
-    /// The rooms in which a user has something to read, or is asked in. Oldest first.
-    pub fn rooms_of(&self, user: &UserName) -> Vec<RoomRef> {
+    /// At most `limit` of the rooms in which a user has something to read, or is asked in, after this number; and the number to
+    /// go on from, where more follow. Oldest first.
+    pub fn rooms_after(&self, user: &UserName, after: Option<u64>, limit: usize) -> (Vec<RoomRef>, Option<u64>) {
         let pages = self.read();
-        let rows = pages.rooms.get(user).into_iter().flatten().filter_map(|number| pages.rows.get(number));
-        rows.filter_map(|row| row.room.clone()).collect()
+        let Some(numbers) = pages.rooms.get(user) else { return (Vec::new(), None) };
+        let mut numbers = numbers.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        let some: Vec<u64> = numbers.by_ref().take(limit).copied().collect();
+        let next = some.last().copied().filter(|_| numbers.next().is_some());
+        (some.iter().filter_map(|number| pages.rows.get(number)?.room.clone()).collect(), next)
     }
 
     /// How many rooms a user has something to read in, or is asked in.

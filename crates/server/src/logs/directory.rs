@@ -1,6 +1,7 @@
 //! Everybody's newest device list, as the `keys@` logs that are kept here tell it.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock};
 use tidings_proto::UserName;
 use tidings_trust::KeyState;
@@ -28,6 +29,14 @@ impl Directory {
     /// Everybody, in order of name.
     pub fn users(&self) -> Vec<UserName> {
         self.states.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// At most `limit` users that come after this one, in order of name, and whether more follow.
+    pub fn users_after(&self, after: Option<&UserName>, limit: usize) -> (Vec<UserName>, bool) {
+        let states = self.states.read().unwrap_or_else(PoisonError::into_inner);
+        let mut users = states.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)).map(|(user, _)| user);
+        let some = users.by_ref().take(limit).cloned().collect();
+        (some, users.next().is_some())
     }
 
     /// Whose list has changed, from now on.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tidings_proto::{Code, Encoded, Genesis, Kind, LogName, Refusal};
 use tidings_server::federation::Outgoing;
 use tidings_server::logs::{OutboxRow, OutboxState, Settled};
-use tidings_server::operator::{Answer, Ask};
+use tidings_server::operator::{Answer, Ask, PeerStanding};
 use tidings_server::store::sqlite::SqliteStore;
 use tidings_server::store::{Author, Change, Questions, Store};
 use tidings_server::{Config, Limits, Peer, Registration, Server};
@@ -227,8 +227,42 @@ async fn only_so_many_bytes_wait_for_one_peer() {
     }
 }
 
+/// Whatever is answered has its place at the hub, or none; what is erased there must not stay here.
+#[tokio::test]
+async fn of_a_draft_that_was_answered_nothing_can_be_found_here() {
+    let (home, zach, _, genesis) = world().await;
+    let texts = [&b"a sealed draft that is taken"[..], b"a sealed draft that is refused", b"a sealed draft that waits"];
+    let mut rows = Vec::new();
+    for (n, text) in (1..).zip(texts) {
+        rows.push(put(&home, &zach, &genesis, n, text).await.unwrap());
+    }
+    home.logs.settle(rows[0].id, Settled::Accepted { seq: 2, hash: tidings_proto::Hash::ZERO }).await.unwrap();
+    home.logs.settle(rows[1].id, Settled::Refused(Code::TooLarge.into())).await.unwrap();
+    let home = home.restart().await;
+    for (n, text) in (1..).zip(texts) {
+        let again = put(&home, &zach, &genesis, n, text).await.unwrap();
+        assert_eq!((again.id, again.hash), (rows[n as usize - 1].id, rows[n as usize - 1].hash), "the same answer again");
+    }
+    home.logs.close().await;
+    let found = texts.map(|text| {
+        let file = std::fs::read(home.folder.path().join("tidings.db")).unwrap();
+        file.windows(text.len()).any(|window| window == text)
+    });
+    assert_eq!(found, [false, false, true]);
+}
+
 #[tokio::test]
 async fn what_has_waited_for_too_long_is_given_up_and_nothing_else() {
+    let peer = Peer { name: server("s0"), address: "127.0.0.1:1".into(), key: None };
+    only_the_old_one_is_given_up(vec![peer], PeerStanding::NoKey, "s0 could not be reached for 2 days").await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_server_that_is_known_no_more_is_shown_until_it_is_given_up() {
+    only_the_old_one_is_given_up(Vec::new(), PeerStanding::Unlisted, "s1 does not know s0 any more").await;
+}
+
+async fn only_the_old_one_is_given_up(peers: Vec<Peer>, state: PeerStanding, why: &str) {
     const DAY: u64 = 24 * 60 * 60 * 1000;
     let (home, zach, _, genesis) = world().await;
     let rows = [put(&home, &zach, &genesis, 1, b"one").await.unwrap(), put(&home, &zach, &genesis, 2, b"two").await.unwrap()];
@@ -242,13 +276,15 @@ async fn what_has_waited_for_too_long_is_given_up_and_nothing_else() {
     store.commit(vec![row(1, old(&rows[0], 2 * DAY + 1000)), row(2, old(&rows[1], 2 * DAY - 600_000))]).await.unwrap();
     store.close().await;
 
-    let peers = vec![Peer { name: server("s0"), address: "127.0.0.1:1".into(), key: None }];
     let limits = Limits { outbox_days: 2, ..Limits::default() };
     let running = Server::start(Config { peers, limits, ..config(folder.path(), Registration::Open) }).await.unwrap();
     let one_is_left = async {
         loop {
             match &running.ask(Ask::Peers).await.unwrap()[..] {
-                [Answer::Peer(peer)] if peer.waiting == 1 => return,
+                [Answer::Peer(peer)] if peer.waiting == 1 => {
+                    assert_eq!((&*peer.name, peer.state, peer.oldest.is_some()), ("s0", state, true));
+                    return;
+                }
                 _ => tokio::task::yield_now().await,
             }
         }
@@ -259,6 +295,6 @@ async fn what_has_waited_for_too_long_is_given_up_and_nothing_else() {
     let of = |n| (genesis.log(), zach.device(), n);
     let found = store.look_up(Questions { outgoing: vec![of(1), of(2)], ..Questions::default() }).await.unwrap().outgoing;
     let states: Vec<OutboxState> = found.into_iter().map(|row| row.unwrap().state).collect();
-    assert!(matches!(&states[0], OutboxState::Refused(why) if why.code == Code::Expired && why.text.contains("2 days")), "{states:?}");
+    assert!(matches!(&states[0], OutboxState::Refused(told) if told.code == Code::Expired && told.text.contains(why)), "{states:?}");
     assert_eq!(states[1], OutboxState::Waiting);
 }

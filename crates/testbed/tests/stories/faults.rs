@@ -42,6 +42,34 @@ async fn a_message_whose_hub_is_away_waits_and_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_server_that_is_out_of_the_settings_waits_on() {
+    let mut world = World::two_servers().await;
+    let (bob, zoe) = (world.person("bob@s2").await, world.person("zoe@s1").await);
+    zoe.finds(&bob.name, "known by his key", |person| person.fingerprint.is_some()).await;
+    let first = zoe.says(&bob.name, "first").await; // bob's server is the hub of this room
+    zoe.is_sent(first).await;
+    world.cut("s1", "s2");
+    let second = zoe.says(&bob.name, "second").await;
+    zoe.status_is(&with(&bob.name), second, &Status::Waiting).await;
+
+    world.stop("s1").await;
+    let peers = std::mem::take(&mut world.config_mut("s1").peers);
+    world.start("s1").await;
+    // The client submits what has no answer before what is new: once the post is in, the message has been asked for again.
+    let post = zoe.announces("back again").await;
+    zoe.is_sent(post).await;
+    zoe.status_is(&with(&bob.name), second, &Status::Waiting).await;
+    world.peer_is("s1", "s2", "is not listed, and has one draft waiting", |row| row.waiting == 1).await;
+
+    world.stop("s1").await;
+    world.config_mut("s1").peers = peers;
+    world.heal("s1", "s2");
+    world.start("s1").await;
+    zoe.is_sent(second).await;
+    bob.reads_exactly(&with(&zoe.name), &[("zoe@s1", "first"), ("zoe@s1", "second")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_answers_between_servers_make_nothing_twice() {
     let world = World::two_servers().await;
     let (bob, zoe) = (world.person("bob@s2").await, world.person("zoe@s1").await);
