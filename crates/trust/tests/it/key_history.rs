@@ -216,6 +216,26 @@ fn the_identity_has_signed_the_list() {
     }
 }
 
+/// A server's start: what was verified is not verified again, and must continue the history all the same.
+#[test]
+fn what_was_judged_before_is_replayed_without_its_signatures_and_to_the_same_end() {
+    let before = alice_state();
+    let mut history = vec![Submission::next(&before, &[1, 2]).draft()];
+    let second = KeyState::apply(Some(&before), &keys_log(), 5, &history[0], None).unwrap();
+    history.push(Submission::rotation(&second, [&C, &D], &[1, 2]).draft());
+    let third = KeyState::apply(Some(&second), &keys_log(), 6, &history[1], None).unwrap();
+    history.push(gone(&third).signed(&keys_log(), |bytes| sign(SERVER, bytes)));
+    let last = KeyState::apply(Some(&third), &keys_log(), 7, &history[2], None).unwrap();
+    let replayed =
+        (5..).zip(&history).try_fold(before.clone(), |state, (seq, draft)| KeyState::replay(Some(&state), &keys_log(), seq, draft));
+    assert_eq!(replayed, Ok(last));
+
+    let unsigned = with_sig(&history[0], None);
+    assert_eq!(KeyState::apply(Some(&before), &keys_log(), 5, &unsigned, None), Err(KeysError::BadSignature));
+    assert_eq!(KeyState::replay(Some(&before), &keys_log(), 5, &unsigned), Ok(second));
+    assert_eq!(KeyState::replay(Some(&before), &keys_log(), 6, &history[1]), Err(KeysError::WrongVersion));
+}
+
 /// Re-signed by the device, so that only the identity's signature can tell. Control: with `verify_pss` left out of `apply`, the
 /// server's device is alice's.
 #[test]
