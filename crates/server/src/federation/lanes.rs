@@ -312,6 +312,7 @@ mod tests {
         lanes.learn(row(5, "alice@s1", "inbox:b@s2"));
         assert_eq!(ids(&go(&mut lanes)), [5], "nothing of the first lane before its first draft is answered");
         lanes.is_held(first, now, None);
+        assert!(lanes.comes_after_another(third), "nor is it at fault when that waits again");
         assert!(go(&mut lanes).is_empty());
         lanes.go_on(now + AGAIN.0);
         assert_eq!(ids(&go(&mut lanes)), [1]);
