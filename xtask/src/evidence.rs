@@ -40,6 +40,14 @@ impl Evidence {
         here.insert((*last).into(), sum.into());
     }
 
+    /// Adds one to a list.
+    pub fn push(&mut self, list: &str, one: Value) {
+        match self.sums.entry(list).or_insert_with(|| Value::Array(Vec::new())) {
+            Value::Array(all) => all.push(one),
+            other => *other = Value::Array(vec![one]),
+        }
+    }
+
     /// Writes it down, with the commit that was run.
     pub fn save(&mut self) -> anyhow::Result<()> {
         self.sums.insert("commit".into(), commit().into());
@@ -83,7 +91,9 @@ mod tests {
         evidence.add(&["targets", "frame", "executions"], 5);
         evidence.add(&["targets", "frame", "executions"], 6);
         evidence.add(&["runs"], 1);
-        assert_eq!(serde_json::to_string(&evidence.sums).unwrap(), r#"{"runs":1,"targets":{"frame":{"executions":11}}}"#);
+        evidence.push("seeds", 7.into());
+        evidence.push("seeds", 8.into());
+        assert_eq!(serde_json::to_string(&evidence.sums).unwrap(), r#"{"runs":1,"seeds":[7,8],"targets":{"frame":{"executions":11}}}"#);
     }
 
     #[test]

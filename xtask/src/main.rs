@@ -2,6 +2,7 @@
 //! none of it.
 
 mod autobahn;
+mod crash;
 mod evidence;
 mod fuzz;
 mod python;
@@ -20,6 +21,9 @@ const USAGE: &str = "cargo xtask <command>
                  --json one object. WHAT is one or more of what `cargo xtask bench --help` lists. Takes minutes.
   campaign fuzz [--for 10m] [TARGET]…
                  every decoder under libFuzzer; what was seen adds up in evidence/fuzz.json
+  campaign crash [--for 20m] [--seed N]
+                 one to three servers that are killed while people write, again and again; nothing acknowledged may be
+                 lost, doubled or invented. Sums in evidence/crash.json; --seed does one run, or those from there on, again
   campaign autobahn
                  the WebSocket, as server and as client, against the Autobahn test suite (needs Python 2.7)
   man            man pages, one a command, in target/man
@@ -33,6 +37,7 @@ fn main() -> ExitCode {
         ["demo", ref more @ ..] if more.iter().all(|flag| *flag == "--keep") => demo(more),
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
         ["campaign", "fuzz", ref more @ ..] => need_c_compiler().and_then(|()| campaign(more)),
+        ["campaign", "crash", ref more @ ..] => need_c_compiler().and_then(|()| crashes(more)),
         ["bench", ref more @ ..] => bench(more),
         ["campaign", "autobahn"] => need_c_compiler().and_then(|()| autobahn::campaign()),
         ["man"] => pages("man"),
@@ -67,6 +72,18 @@ fn campaign(arguments: &[&str]) -> anyhow::Result<bool> {
     match arguments {
         ["--for", span, targets @ ..] => fuzz::campaign(evidence::span(span)?, targets),
         targets => fuzz::campaign(std::time::Duration::from_secs(600), targets),
+    }
+}
+
+/// `[--for SPAN] [--seed N]`
+fn crashes(arguments: &[&str]) -> anyhow::Result<bool> {
+    let seed = |text: &str| text.parse::<u64>().with_context(|| format!("{text:?} is no seed: say a number"));
+    match *arguments {
+        [] => crash::campaign(std::time::Duration::from_secs(1200), None),
+        ["--for", span] => crash::campaign(evidence::span(span)?, None),
+        ["--seed", first] => crash::campaign(std::time::Duration::ZERO, Some(seed(first)?)),
+        ["--for", span, "--seed", first] => crash::campaign(evidence::span(span)?, Some(seed(first)?)),
+        _ => bail!("say `cargo xtask campaign crash [--for 20m] [--seed N]`"),
     }
 }
 
