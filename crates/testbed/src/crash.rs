@@ -8,12 +8,14 @@ mod cast;
 mod device;
 mod dice;
 mod faults;
+mod group;
 mod names;
 mod people;
 mod read;
 mod shared;
 
 pub use faults::Tally;
+pub use group::run_group;
 
 use crate::history::{Reading, Verdict, check};
 use crate::process::Program;

@@ -2,7 +2,8 @@
 //! twice, nothing is invented, and everybody has one order.
 
 use crate::home::PATIENCE;
-use tidings_testbed::crash::{Course, Report, limits, run};
+use tidings_testbed::crash::{Course, Report, limits, run, run_group};
+use tidings_testbed::history::Kind;
 use tidings_testbed::process::Program;
 
 /// A seed from the environment does a run again.
@@ -30,4 +31,14 @@ async fn twenty_thousand_messages_over_two_servers_survive_twenty_kills() {
     let course = Course { seed: seed(2), servers: 2, devices: 4, people: 1, messages: 20_000, kills: 20, cuts: 20, patience: PATIENCE };
     let report = crash(course).await;
     assert!(report.verdict.acknowledged >= 20_000 && report.tally.kills >= 20, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_not_a_member_opens_nothing_though_servers_die() {
+    let course = Course { seed: seed(3), servers: 2, devices: 0, people: 3, messages: 0, kills: 6, cuts: 0, patience: PATIENCE };
+    println!("CRASH_SEED={} runs this again", course.seed);
+    let report = run_group(course, &Program { path: env!("CARGO_BIN_EXE_tidings").into(), limits: limits() }).await;
+    println!("{report}");
+    assert!(report.is_clean() && report.verdict.count(Kind::Outsider) == 0, "{report}");
+    assert!(report.verdict.acknowledged >= 40 && report.tally.kills == 6, "{report}");
 }
