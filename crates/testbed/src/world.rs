@@ -4,6 +4,7 @@ use crate::PATIENCE;
 use crate::person::Person;
 use crate::process::{Process, Program};
 use crate::wire::Wire;
+use rand_core::{OsRng, RngCore};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -275,9 +276,11 @@ impl World {
     }
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago. Its port is below those that systems choose for connections: while its server is down
+/// nobody's connection may be given it, or the server could not start again.
 fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port on loopback")
+    let free = || TcpListener::bind(("127.0.0.1", 20_000 + (OsRng.next_u32() % 12_000) as u16)).and_then(|listener| listener.local_addr());
+    (0..100).find_map(|_| free().ok()).expect("a port on loopback")
 }
 
 fn unique() -> String {
