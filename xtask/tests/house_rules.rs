@@ -222,17 +222,30 @@ fn the_gate_runs_the_command_of_the_readme() {
     assert!(gate.contains("cargo xtask test") && readme.contains("cargo xtask test"));
 }
 
+/// The tests that a table names exist: those are the words of two underscores and more.
+fn all_exist(table: &str, at_least: usize) {
+    let sources = sources();
+    let named: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() >= 2).collect();
+    assert!(named.len() >= at_least, "each row names its checks: {named:?}");
+    for name in named {
+        let function = name.rsplit("::").next().unwrap();
+        assert!(sources.iter().any(|source| source.text.contains(&format!("fn {function}("))), "there is no test {name}");
+    }
+}
+
 /// Every test that the architecture names as the check behind an invariant exists.
 #[test]
 fn every_check_that_the_architecture_names_exists() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let (_, invariants) = text.split_once("## Invariants").expect("ARCHITECTURE.md has a part on invariants");
-    let invariants = invariants.split("\n## ").next().unwrap();
-    let sources = sources();
-    let named: Vec<&str> = invariants.split('`').skip(1).step_by(2).filter(|word| word.matches('_').count() >= 2).collect();
-    assert!(named.len() >= 10, "each invariant names its checks: {named:?}");
-    for name in named {
-        let function = name.rsplit("::").next().unwrap();
-        assert!(sources.iter().any(|source| source.text.contains(&format!("fn {function}("))), "there is no test {name}");
-    }
+    all_exist(invariants.split("\n## ").next().unwrap(), 10);
+}
+
+/// So does every test that is to show that a mistake of others is not made here.
+#[test]
+fn every_mistake_of_others_has_a_test() {
+    let text = std::fs::read_to_string(root().join("docs/mistakes.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| ") && line.contains('`')).count();
+    assert_eq!(rows, 18, "the brief's table has 18 rows");
+    all_exist(&text, rows);
 }

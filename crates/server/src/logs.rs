@@ -23,7 +23,7 @@ use crate::bus::Bus;
 use crate::config::Limits;
 use crate::federation::Outgoing;
 use crate::identity::Identity;
-use crate::store::{Most, Questions, Range, Store, StoreError, Waiting};
+use crate::store::{Most, Questions, Range, Store, StoreError};
 use bytes::Bytes;
 use mailbox::Mailboxes;
 use sequencer::{Append, Enqueue, Job, Register, Rekey};
@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use view::View;
 
-pub use crate::store::{AccountRecord, NewCode, OutboxRow, OutboxState, People, Queue, Settled};
+pub use crate::store::{AccountRecord, Lane, NewCode, OutboxRow, OutboxState, People, Queue, Settled, Waiting};
 pub use batch::claim_needed;
 pub use directory::Directory;
 pub use follow::{Ahead, FollowFrame, Follower};

@@ -6,6 +6,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, tcp};
 use tokio::sync::watch;
 
+/// Bytes that are on a wire at most, each way.
+const BUFFER: usize = 16 * 1024;
+
 /// What a wire does with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
@@ -17,6 +20,8 @@ enum Mode {
     AskingLost,
     /// Loses what either side says, and ends nothing: the other end has vanished without a word.
     Silent,
+    /// Takes nothing more from either side: their buffers fill.
+    Stalled,
     /// Ends every connection, and every new one.
     Cut,
 }
@@ -26,6 +31,8 @@ struct State {
     mode: Mode,
     /// How often it was cut: a connection ends with the next cut, however soon that is healed.
     cuts: u64,
+    /// At most how many bytes at a time it passes on.
+    piece: usize,
 }
 
 /// A wire to one address.
@@ -39,7 +46,7 @@ impl Wire {
     pub async fn to(to: SocketAddr) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket has an address");
-        let state = Arc::new(watch::channel(State { mode: Mode::Open, cuts: 0 }).0);
+        let state = Arc::new(watch::channel(State { mode: Mode::Open, cuts: 0, piece: BUFFER }).0);
         let states = Arc::downgrade(&state);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
@@ -78,6 +85,16 @@ impl Wire {
         self.state.send_modify(|state| state.mode = Mode::Silent);
     }
 
+    /// From now on it takes nothing, and no connection ends: who reads nothing any more looks like this.
+    pub fn stall(&self) {
+        self.state.send_modify(|state| state.mode = Mode::Stalled);
+    }
+
+    /// From now on it passes everything on in pieces of at most so many bytes.
+    pub fn in_pieces_of(&self, bytes: usize) {
+        self.state.send_modify(|state| state.piece = bytes.clamp(1, BUFFER));
+    }
+
     /// Lets everything through again.
     pub fn heal(&self) {
         self.state.send_modify(|state| state.mode = Mode::Open);
@@ -100,16 +117,20 @@ async fn carry(near: TcpStream, to: SocketAddr, mut state: watch::Receiver<State
     }
 }
 
-async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, state: watch::Receiver<State>, lost_in: Mode) {
-    let mut buffer = vec![0; 16 * 1024];
+async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, mut state: watch::Receiver<State>, lost_in: Mode) {
+    let mut buffer = vec![0; BUFFER];
     loop {
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
-        let mode = state.borrow().mode;
-        if mode == lost_in || mode == Mode::Silent {
+        // The world may be gone before its wires are.
+        let Ok(now) = state.wait_for(|state| state.mode != Mode::Stalled).await.map(|state| *state) else { return };
+        if now.mode == lost_in || now.mode == Mode::Silent {
             continue;
         }
-        if to.write_all(&buffer[..read]).await.is_err() {
-            return;
+        // No delay (see `carry`): each piece is a packet of its own.
+        for piece in buffer[..read].chunks(now.piece) {
+            if to.write_all(piece).await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! A lane whose draft the peer does not take yet is held back alone. After the wait one draft of it goes out; when that is
 //! taken more do, as many more each time. So what the peer cannot take yet costs it a frame now and then, and others nothing.
 
-use crate::store::{Lane, Waiting};
+use crate::logs::{Lane, Waiting};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

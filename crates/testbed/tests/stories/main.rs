@@ -9,5 +9,6 @@ mod history;
 mod keys;
 mod login;
 mod mesh;
+mod mistakes;
 mod operator;
 mod strangers;

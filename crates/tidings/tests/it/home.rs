@@ -1,6 +1,7 @@
 //! A server process and people's profiles in a folder of their own, for one test.
 
 use serde_json::Value;
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -98,6 +99,7 @@ pub struct Server {
     name: &'static str,
     data: String,
     setup: Option<PathBuf>,
+    log: Option<&'static str>,
     child: Option<Child>,
     pub address: String,
     pub key: String,
@@ -111,7 +113,11 @@ impl Server {
         if let Some(setup) = &self.setup {
             command.arg("--setup").arg(setup);
         }
-        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        match self.log {
+            Some(level) => command.env("TIDINGS_LOG", level).stderr(File::create(self.log_file()).unwrap()),
+            None => command.stderr(Stdio::null()),
+        };
+        let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let served: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
@@ -119,6 +125,17 @@ impl Server {
         self.address = served["address"].as_str().unwrap().into();
         self.key = served["key"].as_str().unwrap().into();
         self.child = Some(child);
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
+    /// What it has computed so far, in ticks of 10 ms: its own time, and the kernel's for it (proc(5), fields 14 and 15).
+    pub fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.as_ref().unwrap().id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11..=12].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     /// SIGTERM, and waits for the exit code.
@@ -178,12 +195,28 @@ impl Home {
 
     /// s1 and s2, each with the other's key and address.
     pub fn pair() -> Home {
+        Home::two(None)
+    }
+
+    /// The same, with servers that log at this level.
+    pub fn pair_that_logs(level: &'static str) -> Home {
+        Home::two(Some(level))
+    }
+
+    /// What both servers have logged so far.
+    pub fn logs(&self) -> String {
+        let read = |server: &Server| String::from_utf8_lossy(&std::fs::read(server.log_file()).unwrap()).into_owned();
+        [Some(&self.s1), self.s2.as_ref()].into_iter().flatten().map(read).collect()
+    }
+
+    fn two(log: Option<&'static str>) -> Home {
         let folder = tempfile::tempdir().unwrap();
         // Bound both at once, so that they are two; free again when both servers bind them.
         let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [mut s1, mut s2] =
             [("s1", &ports[0]), ("s2", &ports[1])].map(|(name, port)| server(folder.path(), name, &port.local_addr().unwrap().to_string()));
         drop(ports);
+        (s1.log, s2.log) = (log, log);
         s1.introduce();
         s2.introduce();
         s1.knows("s2", &s2.address, &s2.key);
@@ -245,7 +278,7 @@ impl Home {
 
 fn server(folder: &Path, name: &'static str, address: &str) -> Server {
     let (folder, address, data) = (folder.to_owned(), address.to_owned(), if name == "s1" { "server" } else { "server-2" }.to_owned());
-    Server { folder, name, data, setup: None, child: None, address, key: String::new() }
+    Server { folder, name, data, setup: None, log: None, child: None, address, key: String::new() }
 }
 
 /// A `tidings tail` that runs.

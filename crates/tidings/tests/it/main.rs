@@ -9,5 +9,6 @@ mod full_disk;
 mod groups;
 mod home;
 mod keys;
+mod mistakes;
 mod offline;
 mod operator;
