@@ -161,6 +161,10 @@ impl Run {
             self.faults.tally.kills += 1;
             self.world.start(&name).await;
         }
+        // What waits on people's devices goes out now, so that hubs are asked for everything.
+        for person in &self.cast.people {
+            self.complaints.extend(person.settles().await.err());
+        }
         // In a run that has stalled things may still move.
         self.cast.asked(self.shared.now());
         let mut readings = self.servers_copies().await;
@@ -213,17 +217,28 @@ impl Run {
         readings
     }
 
-    /// What people are shown.
+    /// What people are shown, once all of them are shown as much: what one has sent last may still be on its way to another.
     async fn peoples_copies(&mut self) -> Vec<Reading> {
-        let mut readings = Vec::new();
-        for person in std::mem::take(&mut self.cast.people) {
-            match person.reads(&self.cast.names).await {
-                Ok(logs) => {
-                    let known = logs.into_iter().filter_map(|(log, items)| Some((*self.cast.logs.get(&log.parse().ok()?)?, items)));
-                    readings.extend(known.map(|(log, items)| Reading { reader: person.reader, log, at: None, first: 1, items }));
+        let people = std::mem::take(&mut self.cast.people);
+        let deadline = Instant::now() + self.course.patience;
+        let readings = loop {
+            let mut readings = Vec::new();
+            for person in &people {
+                match person.reads(&self.cast.names).await {
+                    Ok(logs) => {
+                        let known = logs.into_iter().filter_map(|(log, items)| Some((*self.cast.logs.get(&log.parse().ok()?)?, items)));
+                        readings.extend(known.map(|(log, items)| Reading { reader: person.reader, log, at: None, first: 1, items }));
+                    }
+                    Err(complaint) => self.complaints.push(complaint),
                 }
-                Err(complaint) => self.complaints.push(complaint),
             }
+            let longest = |log| readings.iter().filter(|other: &&Reading| other.log == log).map(|other| other.items.len()).max();
+            let all = readings.iter().all(|reading| Some(reading.items.len()) == longest(reading.log));
+            if all || Instant::now() > deadline || !self.complaints.is_empty() {
+                break readings;
+            }
+        };
+        for person in people {
             self.faults.tally.commands += person.killed;
             self.cast.wrote(person.talks.into_iter().map(|talk| (talk.writer, talk.ops)));
         }

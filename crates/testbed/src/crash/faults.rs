@@ -33,8 +33,8 @@ impl fmt::Display for Tally {
 
 #[derive(Debug, Clone)]
 enum Fault {
-    /// A server is killed, and started again after so long.
-    Kill(String, Duration),
+    /// Servers are killed, all at one moment, and started again after so long.
+    Kill(Vec<String>, Duration),
     /// Two servers hear nothing of each other for so long; before that, one of them is not heard any more by the other.
     Servers(String, String, Duration, bool),
     /// The same with a device and its server.
@@ -58,7 +58,9 @@ impl Faults {
         let moment = |dice: &mut Dice| (dice.below(course.messages * 9 / 10), Duration::from_millis(dice.below(40)));
         for _ in 0..course.kills {
             let (after, then) = moment(dice);
-            let fault = Fault::Kill(dice.one_of(servers).clone(), Duration::from_millis(dice.below(200)));
+            // Now and then nobody is left who could remember.
+            let killed = if dice.below(5) == 0 { servers.clone() } else { vec![dice.one_of(servers).clone()] };
+            let fault = Fault::Kill(killed, Duration::from_millis(dice.below(200)));
             plan.push((after, then, fault));
         }
         for _ in 0..course.cuts {
@@ -96,11 +98,15 @@ impl Faults {
 
     async fn strike(&mut self, world: &mut World, fault: Fault) {
         match fault {
-            Fault::Kill(server, down) => {
-                world.kill(&server).await;
-                self.tally.kills += 1;
+            Fault::Kill(servers, down) => {
+                for server in &servers {
+                    world.kill(server).await;
+                    self.tally.kills += 1;
+                }
                 sleep(down).await;
-                world.start(&server).await;
+                for server in &servers {
+                    world.start(server).await;
+                }
             }
             Fault::Servers(a, b, long, lost) => {
                 if lost {

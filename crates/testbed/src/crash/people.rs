@@ -89,7 +89,15 @@ impl Somebody {
         self.talks[at].ops.push(Op { invoked, ended: shared.now(), outcome });
     }
 
-    /// Sends what still waits, and gives what this person then has: of each log, what is at which place.
+    /// Sends what still waits.
+    pub async fn settles(&self) -> Result<(), String> {
+        for talk in &self.talks {
+            self.settled(&talk.to).await?;
+        }
+        Ok(())
+    }
+
+    /// What this person has: of each log, what is at which place.
     pub async fn reads(&self, names: &Names) -> Result<BTreeMap<String, Vec<Item>>, String> {
         let mut logs: BTreeMap<String, BTreeMap<u64, Item>> = BTreeMap::new();
         for talk in &self.talks {
