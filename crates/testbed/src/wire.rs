@@ -2,12 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, tcp};
 use tokio::sync::watch;
 
 /// Bytes that are on a wire at most, each way.
 const BUFFER: usize = 16 * 1024;
+/// How many pieces of what was read at once are a millisecond apart.
+const APART: usize = 16;
 
 /// What a wire does with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,10 +129,14 @@ async fn pass(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, mut sta
         if now.mode == lost_in || now.mode == Mode::Silent {
             continue;
         }
-        // No delay (see `carry`): each piece is a packet of its own.
-        for piece in buffer[..read].chunks(now.piece) {
+        // No delay (see `carry`): each piece is a packet of its own. The first of them come so far apart that whoever reads
+        // meets them one by one; after those, speed counts.
+        for (number, piece) in buffer[..read].chunks(now.piece).enumerate() {
             if to.write_all(piece).await.is_err() {
                 return;
+            }
+            if now.piece < BUFFER && number < APART {
+                tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
     }

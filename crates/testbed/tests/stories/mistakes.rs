@@ -19,8 +19,7 @@ use tokio::net::TcpListener;
 
 /// "Unsalted hashes in the config file; the hash itself logs in."
 ///
-/// Control: `e2ee/src/vault.rs`, the password's export key left in the vault as it is: it logs in as soon as a client derives its
-/// login from that. Simpler, and what was done: `client/src/account.rs` registers the hex of the OPAQUE record as a second password.
+/// Control: `server/src/api.rs`, `is_listed` lets the server's own key in as everybody's device: its secret is in the copy.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_in_a_full_copy_of_the_server_s_data_logs_in() {
     let mut world = World::configured(&["s1"], false, |config| config.limits.login_burst = 10_000).await;
@@ -98,7 +97,7 @@ fn values_in(database: &Path) -> Vec<Vec<u8>> {
 
 /// "One `recv` is taken for one message."
 ///
-/// Control: `server/src/link/wire.rs`, `Gate` gives an error where fewer than 2 bytes came: nobody can register.
+/// Control: `server/src/link/accept.rs`, a connection whose first read has less than a TLS record's header is dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cuts_and_merges_in_any_place_change_nothing() {
     let world = World::two_servers().await;
@@ -161,7 +160,7 @@ async fn who_is_not_known_makes_the_server_dial_nobody() {
 
 /// "One slow or broken client stops delivery to all": who reads nothing delays nobody, and resumes where it was.
 ///
-/// Control: `server/src/link/pump.rs`, the queue of a link has no end and the follower waits for it while it holds the log.
+/// Control: `server/src/link/wire.rs`, `Writer::flush` holds one lock for all links.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_reads_nothing_delays_nobody_and_loses_nothing() {
     let world = World::configured(&["s1"], false, |config| config.limits.message_burst = 1000).await;

@@ -4,7 +4,7 @@ use crate::home::{Home, PASSWORD, run, until};
 
 /// "Passwords and message texts printed to the log": at the loudest level, no log has a secret, a text or a file's name.
 ///
-/// Control: `server/src/api/device.rs`, each frame is traced with `?frame`; `client/src/client/write.rs`, each text.
+/// Control: `server/src/api/device.rs`, each frame is traced with `?frame`: the public text is found.
 #[test]
 fn no_secret_text_or_file_name_is_in_any_log() {
     let home = Home::pair_that_logs("trace");
@@ -45,7 +45,7 @@ fn no_secret_text_or_file_name_is_in_any_log() {
 
 /// "An idle server spins at 100 % CPU."
 ///
-/// Control: `server/src/bus/local.rs`, a wake sends the next one.
+/// Control: `server/src/bus/local.rs`, a thread beside each listener that looks for news without waiting.
 #[test]
 fn an_idle_server_does_nothing() {
     let home = Home::pair();
