@@ -176,8 +176,6 @@ pub struct Paced {
     pub cpu_us: f64,
     /// Median and 99th percentile of the time from when a message was due, in microseconds.
     pub late_us: (f64, f64),
-    /// Bytes that came to listeners for each entry.
-    pub bytes: f64,
 }
 
 /// A run: messages as in [`paced`], warm-up first, each of which comes to `each` listeners.
@@ -189,13 +187,12 @@ pub async fn run(servers: &[&Server], voices: &mut [Voice], tally: &Tally, (rate
     paced(voices, rate, warm, tally.clock, false).await?;
     tally.wait_for(begun + warm as u64 * each, PATIENCE).await?;
     tally.time(true);
-    let (cpu, bytes) = (cpu_of(servers)?, tally.bytes.load(Ordering::Relaxed));
+    let cpu = cpu_of(servers)?;
     paced(voices, rate, count, tally.clock, true).await?;
     tally.wait_for(begun + (warm + count) as u64 * each, PATIENCE).await?;
     let cpu = cpu_of(servers)? - cpu;
     tally.time(false);
-    let bytes = (tally.bytes.load(Ordering::Relaxed) - bytes) as f64 / (count as u64 * each) as f64;
-    Ok(Paced { cpu_us: cpu.as_secs_f64() * 1e6 / count as f64, late_us: tally.percentiles(), bytes })
+    Ok(Paced { cpu_us: cpu.as_secs_f64() * 1e6 / count as f64, late_us: tally.percentiles() })
 }
 
 fn cpu_of(servers: &[&Server]) -> Result<Duration> {

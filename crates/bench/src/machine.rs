@@ -76,12 +76,28 @@ impl Meter {
 
 /// The resident memory of a process, in bytes.
 pub fn rss(pid: u32) -> Result<u64> {
+    memory(pid, "Rss:")
+}
+
+/// What of it is the process's own, and not pages of its program that the kernel has at hand.
+pub fn anonymous(pid: u32) -> Result<u64> {
+    memory(pid, "Anonymous:")
+}
+
+fn memory(pid: u32, what: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = std::fs::read_to_string(&path).with_context(|| format!("{path}: the server has ended"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Rss:")).context("smaps_rollup has no Rss")?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().context("Rss")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(what)).with_context(|| format!("{path} has no {what}"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().context("smaps_rollup")?;
     ensure!(kib > 0, "a process without memory");
     Ok(kib * 1024)
+}
+
+/// How many processes want a core, in the mean of the last minute: where it is more than two or three besides the benchmark, latencies
+/// and throughput say more about the others than about the server.
+pub fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().next().unwrap_or("?").to_owned()
 }
 
 /// What the machine is, for the report.
@@ -90,7 +106,5 @@ pub fn describe() -> String {
     let model = cpus.lines().find_map(|line| line.strip_prefix("model name")).map_or("?", |rest| rest.trim_start_matches([' ', '\t', ':']));
     let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().unwrap_or("?");
-    format!("{model}, {count} cores, Linux {}, load {load} before the run", kernel.trim())
+    format!("{model}, {count} cores, Linux {}, load {} before the run", kernel.trim(), load())
 }

@@ -6,6 +6,7 @@ mod load;
 mod machine;
 mod people;
 mod process;
+mod report;
 mod scenarios;
 mod table;
 mod talk;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Where servers have their folders while they are measured; on a real disk [default: beside this program]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Put the figures into this page, in the place of what it has of them
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// What is measured, for the report
     #[arg(long, value_name = "TEXT", default_value = "unknown")]
     commit: String,
@@ -110,6 +114,9 @@ async fn measure(arguments: Arguments, cores: machine::Cores, machine: String) -
         "commit": arguments.commit, "machine": machine, "transport": transport, "tiny": arguments.tiny,
         "seconds": begun.elapsed().as_secs(),
     });
+    if let Some(page) = &arguments.report {
+        report::write(page, &arguments.commit, &machine::load(), &measured)?;
+    }
     if arguments.json {
         println!("{}", table::object(&about, &measured));
     } else {

@@ -16,6 +16,8 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// As good as no limit.
+const MANY: u32 = 1_000_000;
 
 /// Whether links are encrypted. The command line offers TLS alone; plain links on loopback are served by the same library in a
 /// process of this program, and are measured to tell what of a figure is TLS's.
@@ -83,14 +85,28 @@ impl Home {
         Ok(home)
     }
 
-    /// Writes the `setup.json`: as an operator would for a benchmark, with every limit on how much one person may ask for lifted. Nothing
-    /// else differs from a server in use.
+    /// Names the other servers in the `setup.json`. It is as an operator would write it for a benchmark: a few senders stand for many
+    /// people, so what one of them may write is not limited. Nothing else differs from a server in use.
     pub fn knows(&self, mailing_address: &Value) -> Result<()> {
-        const MANY: u32 = 1_000_000;
-        let limits = json!({
-            "messages_per_second": MANY, "message_burst": MANY, "invitation_burst": MANY, "guests_per_address": MANY, "guests": MANY,
-            "login_burst": MANY, "registration_burst": MANY, "registrations_per_minute": MANY, "outbox_entries": 10 * MANY,
-        });
+        let mut limits = json!({ "login_burst": MANY });
+        for key in
+            ["messages_per_second", "message_burst", "invitation_burst", "registration_burst", "registrations_per_minute", "outbox_entries"]
+        {
+            limits[key] = json!(MANY);
+        }
+        self.write(mailing_address, &limits)
+    }
+
+    /// The same, but with the preset limits on whoever is not logged in: for measurements of what strangers can do.
+    pub fn fend(&self) -> Result<()> {
+        let mut limits = json!({});
+        for key in ["messages_per_second", "message_burst", "registration_burst", "registrations_per_minute"] {
+            limits[key] = json!(MANY);
+        }
+        self.write(&json!({}), &limits)
+    }
+
+    fn write(&self, mailing_address: &Value, limits: &Value) -> Result<()> {
         let setup = json!({
             "server_name": self.name.as_str(), "listen": format!("127.0.0.1:{}", self.port), "registration": "open", "limits": limits,
             "mailing_address": mailing_address,
@@ -136,10 +152,15 @@ impl Home {
 
     /// Starts a server on the servers' core and waits until it is ready.
     pub async fn start(&self, stage: &Stage) -> Result<Server> {
+        self.start_on(stage, stage.cores.server).await
+    }
+
+    /// The same on another core.
+    pub async fn start_on(&self, stage: &Stage, core: usize) -> Result<Server> {
         let mut command = self.command(&stage.program)?;
         let address = (Ipv4Addr::LOCALHOST, self.port).into();
         // A process starts on the core of the thread that starts it, and so its runtime has one worker.
-        machine::pin(stage.cores.server)?;
+        machine::pin(core)?;
         let begun = Instant::now();
         let child = command.spawn().with_context(|| format!("{} cannot be started", stage.program.display()));
         machine::pin(stage.cores.load)?;
@@ -175,6 +196,11 @@ impl Server {
     /// Its resident memory, in bytes.
     pub fn rss(&self) -> Result<u64> {
         machine::rss(self.pid()?)
+    }
+
+    /// What of it is its own, and not pages of its program.
+    pub fn anonymous(&self) -> Result<u64> {
+        machine::anonymous(self.pid()?)
     }
 
     /// Stops it in good order.

@@ -1,7 +1,9 @@
 //! What is measured, by name.
 
+mod bystanders;
 mod direct;
 mod federation;
+mod flat;
 mod idle;
 mod join;
 mod login;
@@ -37,6 +39,14 @@ pub enum Scenario {
     Start,
     /// Messages from one server to another
     Federation,
+    /// What everybody else notices of abuse
+    Bystanders,
+    /// Whether a message costs the same in a long log, and how fast a server with a long log is
+    History,
+    /// Whether a delivery costs the same in a large room
+    Rooms,
+    /// Whether a connection costs the same among many, and what an idle server does
+    Connections,
 }
 
 impl Scenario {
@@ -52,6 +62,10 @@ impl Scenario {
                 Scenario::Offline => offline::run(stage).await,
                 Scenario::Start => start::run(stage).await,
                 Scenario::Federation => federation::run(stage).await,
+                Scenario::Bystanders => bystanders::run(stage).await,
+                Scenario::History => flat::history(stage).await,
+                Scenario::Rooms => flat::rooms(stage).await,
+                Scenario::Connections => flat::connections(stage).await,
             }
         };
         tokio::time::timeout(LONGEST, measuring).await.unwrap_or_else(|_| Err(anyhow!("it took longer than {} s", LONGEST.as_secs())))

@@ -60,6 +60,11 @@ impl Measured {
         Measured { name: name.into(), value, unit: unit.into(), budget, note: note.into() }
     }
 
+    /// A figure that is not in the list.
+    pub fn other(name: impl Into<String>, value: f64, unit: &str, budget: Budget, note: impl Into<String>) -> Measured {
+        Measured { name: name.into(), value, unit: unit.into(), budget, note: note.into() }
+    }
+
     /// Whether it is within its budget; nothing where there is none.
     pub fn holds(&self) -> Option<bool> {
         match self.budget {
@@ -69,7 +74,8 @@ impl Measured {
         }
     }
 
-    fn row(&self) -> [String; 4] {
+    /// Name, figure with unit, budget, and whether it holds.
+    pub fn row(&self) -> [String; 4] {
         let budget = match self.budget {
             Budget::AtMost(most) => format!("≤ {}", number(most)),
             Budget::AtLeast(least) => format!("≥ {}", number(least)),

@@ -13,7 +13,8 @@ use tidings_proto::{Draft, Encoded, Entry, Frame, Genesis, Kind, LogName, SuiteN
 /// Bytes of a sealed body. A body is opaque to servers: what counts is how long it is.
 pub const PAYLOAD: usize = 100;
 /// Links that are made at the same time.
-const AT_ONCE: usize = 32;
+/// Fewer than a server gives places to one address while nobody knows who they are.
+const AT_ONCE: usize = 16;
 
 /// Connects a device and asks for what a client asks for at its start: inbox, public chat, own keys, rooms, people, vault.
 pub async fn arrive(target: &Target, device: &Device) -> Result<Link> {
@@ -46,12 +47,19 @@ pub struct Author {
     log: LogName,
     epoch: u64,
     n: u64,
+    /// Bytes of the body.
+    size: usize,
 }
 
 impl Author {
     /// Nothing written yet. `epoch` is the room's.
     pub fn new(device: &Device, log: LogName, epoch: u64) -> Author {
-        Author { device: device.clone(), log, epoch, n: 0 }
+        Author { device: device.clone(), log, epoch, n: 0, size: PAYLOAD }
+    }
+
+    /// The same with larger bodies.
+    pub fn large(device: &Device, log: LogName, epoch: u64, size: usize) -> Author {
+        Author { size, ..Author::new(device, log, epoch) }
     }
 
     /// The next message, as the frame that submits it. `due` is nanoseconds on the run's clock.
@@ -62,7 +70,7 @@ impl Author {
     /// The same with the genesis beside it, which a hub needs that has never heard of the room.
     pub fn submit_with(&mut self, due: u64, genesis: Option<Genesis>) -> Bytes {
         self.n += 1;
-        let mut body = vec![0xa5; PAYLOAD];
+        let mut body = vec![0xa5; self.size];
         body[..8].copy_from_slice(&due.to_le_bytes());
         let draft = Draft {
             device: self.device.secret.public(),

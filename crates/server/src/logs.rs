@@ -398,12 +398,12 @@ impl Logs {
 
     /// A room that is known here.
     pub fn room(&self, log: &LogName) -> Option<RoomRef> {
-        self.view.book.find(log)?.room
+        self.view.book.find(log)?.room.clone()
     }
 
     /// Who is in a group that is known here.
     pub fn people(&self, log: &LogName) -> Option<Arc<People>> {
-        self.view.book.find(log)?.people
+        self.view.book.find(log)?.people.clone()
     }
 
     /// Rooms that are learnt, or are to be followed again, from now on.
@@ -423,7 +423,7 @@ impl Logs {
 
     /// The log with this number.
     pub fn name(&self, number: u64) -> Option<LogName> {
-        self.view.book.row(number).map(|row| row.name)
+        self.view.book.row(number).map(|row| row.name.clone())
     }
 
     /// Where a log stands here.

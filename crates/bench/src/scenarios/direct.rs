@@ -8,6 +8,7 @@ use crate::table::Measured;
 use crate::talk::{self, Author, PAYLOAD};
 use anyhow::Result;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const PAIRS: usize = 100;
@@ -23,7 +24,7 @@ pub struct Pairs {
     /// What comes to those who listen. The writers' own messages come back to them too, and are not counted.
     pub tally: Arc<Tally>,
     /// The listeners stay connected for as long as these are held.
-    _writers: Vec<crate::link::Writer>,
+    pub writers: Vec<crate::link::Writer>,
 }
 
 /// Registers people, connects them and makes their rooms.
@@ -44,7 +45,7 @@ pub async fn pairs(server: &Server, registrar: &mut Registrar, name: &str, count
         authors.push((author, link));
         writers.push(writer);
     }
-    Ok(Pairs { authors, tally, _writers: writers })
+    Ok(Pairs { authors, tally, writers })
 }
 
 /// Measures it.
@@ -53,7 +54,7 @@ pub async fn run(stage: &Stage) -> Result<Vec<Measured>> {
     let server = home.start(stage).await?;
     let mut registrar = Registrar::new(&server.target).await?;
     let count = stage.scaled(PAIRS, 4);
-    let Pairs { authors, tally, _writers } = pairs(&server, &mut registrar, "paced", count).await?;
+    let Pairs { authors, tally, writers: _writers } = pairs(&server, &mut registrar, "paced", count).await?;
 
     let (mut voices, mut readers) = (Vec::new(), Vec::new());
     for (author, Link { reader, writer, .. }) in authors {
@@ -62,9 +63,10 @@ pub async fn run(stage: &Stage) -> Result<Vec<Measured>> {
     }
     let rate = if stage.tiny { 100.0 } else { RATE };
     let paced = load::run(&[&server], &mut voices, &tally, (rate, stage.time(TIME)), 1).await?;
+    let overhead = overhead(&mut voices, &tally).await?;
     readers.iter().for_each(|reader| reader.abort());
 
-    let Pairs { authors, tally, _writers } = pairs(&server, &mut registrar, "sat", count).await?;
+    let Pairs { authors, tally, writers: _writers } = pairs(&server, &mut registrar, "sat", count).await?;
     let full = load::saturate(&server, authors, &tally, WINDOW, stage.time(TIME / 2)).await?;
     server.stop().await?;
     let how = format!("{count} pairs, {rate}/s");
@@ -72,11 +74,31 @@ pub async fn run(stage: &Stage) -> Result<Vec<Measured>> {
         Measured::new("direct_cpu_us", paced.cpu_us, format!("{how}, server CPU per message")),
         Measured::new("direct_p50_us", paced.late_us.0, format!("{how}, from the due time")),
         Measured::new("direct_p99_us", paced.late_us.1, format!("{how}, from the due time")),
-        Measured::new("wire_overhead_bytes", paced.bytes - PAYLOAD as f64, "WebSocket bytes to the recipient, less the 100 of the payload"),
+        Measured::new(
+            "wire_overhead_bytes",
+            overhead,
+            "WebSocket bytes to the recipient of a message that comes alone, less the 100 of the payload",
+        ),
         Measured::new(
             "direct_sat_per_s",
             full.delivered,
             format!("{count} pairs, {WINDOW} unanswered each; server core {:.0} % busy", full.busy * 100.0),
         ),
     ])
+}
+
+/// Bytes around the payload of a message that nothing else shares its frame with: each is waited for before the next is written.
+async fn overhead(voices: &mut [Voice], tally: &Tally) -> Result<f64> {
+    const LONE: u64 = 20;
+    let bytes = || tally.bytes.load(Ordering::Relaxed);
+    let (before, begun) = (bytes(), tally.delivered());
+    for which in 0..LONE {
+        let count = voices.len();
+        let voice = &mut voices[which as usize % count];
+        voice.writer.send(&voice.author.submit(0)).await?;
+        tally.wait_for(begun + which + 1, Duration::from_secs(10)).await?;
+    }
+    // The last one is counted once its reader has put its bytes down, which is in the same step.
+    tokio::task::yield_now().await;
+    Ok((bytes() - before) as f64 / LONE as f64 - PAYLOAD as f64)
 }

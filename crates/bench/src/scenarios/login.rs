@@ -7,7 +7,7 @@ use crate::talk;
 use anyhow::Result;
 use std::time::Duration;
 
-const LOGINS: usize = 50;
+const LOGINS: usize = 30;
 const RESUMES: usize = 1000;
 
 /// Measures it.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tidings_proto::frame::Submit;
 use tidings_proto::membership::{Invite, Join};
 use tidings_proto::{Draft, Encoded, Frame, Genesis, Hash, Kind, LogName, Nonce, Role, SuiteName, UserName, cbor};
+use tokio::task::JoinHandle;
 
 const MEMBERS: usize = 200;
 const DEVICES: usize = 4;
@@ -114,6 +115,7 @@ pub struct Filled {
     /// Everybody in it.
     pub people: Vec<Person>,
     writers: Vec<Writer>,
+    listening: Vec<JoinHandle<()>>,
 }
 
 /// Makes a room of so many devices, and connects them.
@@ -121,24 +123,30 @@ pub async fn fill(server: &Server, registrar: &mut Registrar, name: &str, people
     let people = registrar.people(name, people, devices).await?;
     let room = Room::of(server, registrar, &people, &[]).await?;
     let all: Vec<Device> = people.iter().flat_map(|person| person.devices.iter().cloned()).collect();
-    let (tally, mut writers) = (Tally::new(), Vec::new());
+    let (tally, mut writers, mut listening) = (Tally::new(), Vec::new(), Vec::new());
     for Link { reader, mut writer, .. } in talk::all_arrive(&server.target, &all).await? {
         writer.send(&talk::follow(&room.log(), room.seq)).await?;
-        load::listen(reader, &tally, true);
+        listening.push(load::listen(reader, &tally, true));
         writers.push(writer);
     }
-    Ok(Filled { room, tally, people, writers })
+    Ok(Filled { room, tally, people, writers, listening })
 }
 
 impl Filled {
+    /// The first so many devices read nothing from now on, and stay connected.
+    pub fn stall(&mut self, count: usize) -> usize {
+        self.listening.iter().take(count).for_each(|listening| listening.abort());
+        count.min(self.listening.len())
+    }
+
     /// The last device of each of `count` people, as one that writes on the link on which it listens. It is not the first, which has
-    /// done what made the room.
-    pub fn voices(&mut self, count: usize) -> Vec<Voice> {
+    /// done what made the room. Their messages have bodies of `size` bytes.
+    pub fn voices(&mut self, count: usize, size: usize) -> Vec<Voice> {
         let devices = self.people[0].devices.len();
         let mut voices = Vec::new();
         // From the back, so that the places before stay what they are.
         for which in (0..count.min(self.people.len())).rev() {
-            let author = Author::new(&self.people[which].devices[devices - 1], self.room.log(), self.room.epoch);
+            let author = Author::large(&self.people[which].devices[devices - 1], self.room.log(), self.room.epoch, size);
             voices.push(Voice { author, writer: self.writers.remove(which * devices + devices - 1) });
         }
         voices
@@ -152,7 +160,7 @@ pub async fn run(stage: &Stage) -> Result<Vec<Measured>> {
     let mut registrar = Registrar::new(&server.target).await?;
     let members = stage.scaled(MEMBERS, 8);
     let mut filled = fill(&server, &mut registrar, "member", members / DEVICES, DEVICES).await?;
-    let mut voices = filled.voices(POSTERS);
+    let mut voices = filled.voices(POSTERS, talk::PAYLOAD);
     let paced = load::run(&[&server], &mut voices, &filled.tally, (RATE, stage.time(TIME)), members as u64).await?;
 
     // The posters' second devices write, each on a link of its own; all 200 listen as before.

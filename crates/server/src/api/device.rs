@@ -4,7 +4,7 @@ use super::Caller;
 use super::secrets::{self, UnderWay};
 use crate::federation;
 use crate::host::Host;
-use crate::link::pump::Pump;
+use crate::link::pump::{Late, Pump};
 use crate::link::wire::{self, LinkError, Wire};
 use crate::logs::{Arrival, Origin, Proof, Reader};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,6 @@ use tidings_proto::frame::{
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, ServerName, UserName, limits};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
 
 /// People or rooms in one frame: well below the frame's limit at the longest names there are.
 const LISTED_AT_ONCE: usize = 400;
@@ -238,7 +237,7 @@ pub async fn chain(host: &Host, req: u32, user: &UserName, after: u64) -> Result
 }
 
 /// Puts a draft into its log: here, or through the outbox of the peer that is its hub.
-async fn place(host: &Arc<Host>, caller: &Caller, submit: Submit, sender: mpsc::Sender<Frame>) -> Result<Frame, Refusal> {
+async fn place(host: &Arc<Host>, caller: &Caller, submit: Submit, sender: Late) -> Result<Frame, Refusal> {
     let Submit { req, log, draft, genesis } = submit;
     let hub: ServerName = match (&log, &genesis) {
         (LogName::Room(_), Some(genesis)) => genesis.hub().clone(),

@@ -1,12 +1,13 @@
 //! A draft of ours for a log whose hub is a peer: durable here first, then the peer's answer.
 
 use super::PeerState;
+use crate::link::pump::Late;
 use crate::logs::{Logs, OutboxState, Settled};
 use bytes::Bytes;
 use std::sync::{Arc, MutexGuard};
 use tidings_proto::frame::{Accepted, Queued, Refused};
 use tidings_proto::{Code, DeviceKey, Frame, Genesis, Hash, LogName, Refusal, UserName};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 /// A draft on its way to a peer.
 pub struct Outgoing {
@@ -74,13 +75,7 @@ impl Drop for Waiter {
 
 /// Makes the draft durable in the peer's outbox, and gives the peer's answer when it comes. While the peer cannot be
 /// reached, the asker is told once that its draft is queued.
-pub async fn place(
-    logs: &Arc<Logs>,
-    peer: &Arc<PeerState>,
-    outgoing: Outgoing,
-    req: u32,
-    sender: mpsc::Sender<Frame>,
-) -> Result<Frame, Refusal> {
+pub async fn place(logs: &Arc<Logs>, peer: &Arc<PeerState>, outgoing: Outgoing, req: u32, sender: Late) -> Result<Frame, Refusal> {
     // Before the row exists, or its answer could come before anybody waits for it.
     let draft = Hash::of(&outgoing.draft);
     let mut waiter = Waiter { peer: peer.clone(), draft, answer: peer.wait_for(draft) };
@@ -98,7 +93,7 @@ pub async fn place(
                 tokio::select! {
                     settled = &mut waiter.answer => {
                         // An error only says that the asker's link has ended; the answer is kept for when it asks again.
-                        let _ = sender.send(answer(req, settled)).await;
+                        let _ = sender.send(Box::new(answer(req, settled))).await;
                     }
                     () = sender.closed() => {}
                 }

@@ -11,15 +11,20 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::{Named, Ping, Pong};
 use tidings_proto::{Frame, limits};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Bytes that may be on their way to one follower.
 pub const IN_FLIGHT: usize = 64 * 1024;
+/// Takes the frames of jobs that have one to send after they were done. Boxed: a channel makes room for 32 of what it carries as soon as it is
+/// there, and 32 frames as they are were 5 KiB of every idle connection.
+pub type Late = mpsc::Sender<Box<Frame>>;
+
 /// Requests of one link that may be under way; more are not read until some are answered.
 const JOBS: usize = 256;
 /// Bytes of answers that are held for one link: those that wait to be written, and room for those that are being made. Who asks
@@ -55,11 +60,14 @@ pub struct Pump {
     flushing: bool,
     follower: Follower,
     jobs: FuturesUnordered<BoxFuture<'static, (Frame, usize)>>,
-    late: (mpsc::Sender<Frame>, mpsc::Receiver<Frame>),
+    late: (Late, mpsc::Receiver<Box<Frame>>),
     pongs: Pongs,
     pace: Pace,
     /// When the link is cut, unless something comes.
     cut_at: Instant,
+    /// Rings at `cut_at` or before. It stays set while that moves on with each frame: to set a timer anew for every look at the link
+    /// costs more than to ring once too often a minute.
+    alarm: Pin<Box<Sleep>>,
     /// A ping is queued that is not written yet.
     pinged: bool,
     reading: bool,
@@ -103,6 +111,7 @@ impl Pump {
             pongs: Pongs::default(),
             pace,
             cut_at: Instant::now() + pace.silent,
+            alarm: Box::pin(tokio::time::sleep(pace.silent)),
             pinged: false,
             reading: true,
             held: false,
@@ -181,7 +190,7 @@ impl Pump {
     }
 
     /// For jobs that have more than one frame to send.
-    pub fn sender(&self) -> mpsc::Sender<Frame> {
+    pub fn sender(&self) -> Late {
         self.late.0.clone()
     }
 
@@ -221,6 +230,7 @@ impl Pump {
                     if self.pinged && self.out.is_empty() {
                         self.pinged = false;
                         self.cut_at = self.cut_at.min(Instant::now() + self.pace.pong_within);
+                        self.alarm.as_mut().reset(self.cut_at);
                     }
                 }
                 bytes = self.wire.reader.next(), if may_read => {
@@ -231,11 +241,16 @@ impl Pump {
                     self.kept -= room;
                     self.send(frame);
                 }
-                Some(frame) = self.late.1.recv() => self.send(frame),
+                Some(frame) = self.late.1.recv() => self.send(*frame),
                 news = self.follower.next(), if !self.flushing && self.out.is_empty() => {
                     self.news(news);
                 }
-                () = tokio::time::sleep_until(self.cut_at), if may_read => return Err(LinkError::TimedOut),
+                () = &mut self.alarm, if may_read => {
+                    if self.cut_at <= Instant::now() {
+                        return Err(LinkError::TimedOut);
+                    }
+                    self.alarm.as_mut().reset(self.cut_at);
+                }
             }
         }
     }

@@ -111,7 +111,7 @@ pub struct NewRun {
 pub struct Done {
     pub changes: Vec<Change>,
     pub answers: Vec<Answer>,
-    pub logs: Vec<LogRow>,
+    pub logs: Vec<Arc<LogRow>>,
     pub registered: Vec<UserName>,
     pub closed: Vec<UserName>,
     pub claims: HashMap<UserName, bool>,
@@ -389,11 +389,11 @@ impl<'a> Batch<'a> {
         let row = LogRow { number, name: name.clone(), room, people: None, followed: true, tip: Tip::EMPTY, stopped: false };
         self.done.changes.push(Change::Log(row.clone()));
         self.new_logs.insert(name, self.done.logs.len());
-        self.done.logs.push(row);
+        self.done.logs.push(Arc::new(row));
         number
     }
 
-    fn find(&self, log: &LogName) -> Option<LogRow> {
+    fn find(&self, log: &LogName) -> Option<Arc<LogRow>> {
         match self.new_logs.get(log) {
             Some(at) => self.done.logs.get(*at).cloned(),
             None => self.view.book.find(log),

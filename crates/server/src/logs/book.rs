@@ -16,7 +16,8 @@ pub struct Book {
 
 #[derive(Default)]
 struct Pages {
-    rows: HashMap<u64, LogRow>,
+    /// Shared: each delivery looks at one, and to copy names and genesis would cost more than the look.
+    rows: HashMap<u64, Arc<LogRow>>,
     numbers: HashMap<LogName, u64>,
     /// Rooms by the people who have something in them to read; people of this server only.
     rooms: HashMap<UserName, BTreeSet<u64>>,
@@ -26,7 +27,7 @@ struct Pages {
 /// What has become durable.
 #[derive(Default)]
 pub struct News {
-    pub rows: Vec<LogRow>,
+    pub rows: Vec<Arc<LogRow>>,
     pub people: Vec<(u64, Arc<People>)>,
     pub followed: Vec<(u64, bool)>,
     pub tips: Vec<(u64, Tip)>,
@@ -38,6 +39,7 @@ pub struct News {
 impl Book {
     pub fn new(me: ServerName, rows: Vec<LogRow>, registered: Vec<UserName>) -> Book {
         let book = Book { me, pages: RwLock::default() };
+        let rows = rows.into_iter().map(Arc::new).collect();
         book.change(News { rows, registered, ..News::default() });
         book
     }
@@ -48,12 +50,12 @@ impl Book {
     }
 
     /// A log by number.
-    pub fn row(&self, number: u64) -> Option<LogRow> {
+    pub fn row(&self, number: u64) -> Option<Arc<LogRow>> {
         self.read().rows.get(&number).cloned()
     }
 
     /// A log by name.
-    pub fn find(&self, log: &LogName) -> Option<LogRow> {
+    pub fn find(&self, log: &LogName) -> Option<Arc<LogRow>> {
         let pages = self.read();
         pages.rows.get(pages.numbers.get(log)?).cloned()
     }
@@ -95,14 +97,14 @@ impl Book {
     pub fn ordered_by(&self, hub: &ServerName) -> Vec<(LogName, Tip)> {
         let pages = self.read();
         let ordered = pages.rows.values().filter(|row| hub_of(row) == Some(hub) && row.followed && !row.stopped);
-        let mut found: Vec<&LogRow> = ordered.collect();
+        let mut found: Vec<&Arc<LogRow>> = ordered.collect();
         // By number: people's keys and the public chat come before the rooms.
         found.sort_by_key(|row| row.number);
         found.into_iter().map(|row| (row.name.clone(), row.tip)).collect()
     }
 
     /// Every inbox.
-    pub fn inboxes(&self) -> Vec<LogRow> {
+    pub fn inboxes(&self) -> Vec<Arc<LogRow>> {
         self.read().rows.values().filter(|row| matches!(row.name, LogName::Inbox(_))).cloned().collect()
     }
 
@@ -148,14 +150,14 @@ impl Book {
 impl Pages {
     fn with(&mut self, number: u64, change: impl FnOnce(&mut LogRow)) {
         if let Some(row) = self.rows.get_mut(&number) {
-            change(row);
+            change(Arc::make_mut(row));
         }
     }
 
     /// A group's people are these from now on.
     fn people_are(&mut self, me: &ServerName, number: u64, people: Arc<People>) {
         let Some(row) = self.rows.get_mut(&number) else { return };
-        let before = row.people.replace(people.clone());
+        let before = Arc::make_mut(row).people.replace(people.clone());
         for gone in before.iter().flat_map(|before| before.everybody()).filter(|user| people.person(user).is_none()) {
             if let Some(rooms) = self.rooms.get_mut(gone) {
                 rooms.remove(&number);

@@ -81,7 +81,7 @@ impl Follower {
 
     /// Follows `log` from the entry after `after`; whoever followed it already starts again from there.
     pub fn follow(&mut self, reader: &Reader, log: &LogName, after: u64) -> Result<(), Refusal> {
-        let (LogRow { number, .. }, _) = self.logs.view.may_see(reader, log)?;
+        let number = self.logs.view.may_see(reader, log)?.0.number;
         self.turns += 1;
         self.cursors.insert(number, Cursor { reader: reader.clone(), after, turn: self.turns });
         self.logs.mailboxes.add(number, &self.mailbox);
@@ -194,7 +194,7 @@ impl Follower {
     }
 
     /// A log, and how much of it its follower sees now.
-    fn sight(&self, log: u64) -> Option<(LogRow, Option<Sight>)> {
+    fn sight(&self, log: u64) -> Option<(Arc<LogRow>, Option<Sight>)> {
         let cursor = self.cursors.get(&log)?;
         let row = self.logs.view.book.row(log)?;
         let sight = self.logs.view.sight(&cursor.reader, &row);
@@ -232,7 +232,7 @@ impl Follower {
         self.logs.mailboxes.remove(std::iter::once(log), &self.mailbox);
         let row = self.logs.view.book.row(log)?;
         let until = self.logs.view.sight(&cursor.reader, &row).and_then(|sight| sight.until());
-        let ended = Ended { log: row.name, seq: until.unwrap_or(cursor.after) };
+        let ended = Ended { log: row.name.clone(), seq: until.unwrap_or(cursor.after) };
         Some(FollowFrame { number: log, first_named: None, frame: Frame::Ended(ended).encode() })
     }
 }

@@ -4,6 +4,7 @@
 use super::Reader;
 use super::view::View;
 use crate::store::{LogRow, StoreError};
+use std::sync::Arc;
 use tidings_proto::frame::Item;
 use tidings_proto::{Code, Entry, Genesis, Kind, LogName, Payload, Refusal};
 use tidings_trust::members::Reads;
@@ -49,7 +50,7 @@ impl View {
     }
 
     /// The same, or why not.
-    pub fn may_see(&self, reader: &Reader, log: &LogName) -> Result<(LogRow, Sight), Refusal> {
+    pub fn may_see(&self, reader: &Reader, log: &LogName) -> Result<(Arc<LogRow>, Sight), Refusal> {
         // A room that is not known is nobody's; of other logs everybody knows that they are somewhere.
         let unknown = || if matches!(log, LogName::Room(_) | LogName::Inbox(_)) { Code::Forbidden } else { Code::NotFound };
         let row = self.book.find(log).ok_or_else(|| Refusal::from(unknown()))?;

@@ -95,7 +95,7 @@ pub fn submit(
     hub: &str,
     author: &Person,
     (log, draft, genesis): (LogName, &Encoded<Draft>, Option<&Genesis>),
-) -> (JoinHandle<Result<Frame, Refusal>>, mpsc::Receiver<Frame>) {
+) -> (JoinHandle<Result<Frame, Refusal>>, mpsc::Receiver<Box<Frame>>) {
     let peer = host.peers.get(&server(hub)).unwrap();
     let outgoing =
         Outgoing { user: author.name.clone(), device: author.device(), log, draft: draft.bytes().clone(), genesis: genesis.cloned() };

@@ -146,7 +146,7 @@ async fn an_answer_that_becomes_durable_after_its_link_ended_is_told() {
     assert!(matches!(placing.await.unwrap(), Ok(Frame::Queued(Queued { .. }))), "the link is gone, and nothing durable yet");
     store.hold_commits(false);
     let told = tokio::time::timeout(SOON, late.recv()).await.expect("the answer, once it is durable");
-    assert!(matches!(told, Some(Frame::Accepted(Accepted { seq: 9, .. }))), "{told:?}");
+    assert!(matches!(told.as_deref(), Some(Frame::Accepted(Accepted { seq: 9, .. }))), "{told:?}");
     host.stopping.cancel();
     logs.close().await;
 }

@@ -17,7 +17,7 @@ impl Batch<'_> {
     pub(super) fn append_to_room(&mut self, log: &LogName, Admitted { draft, room, .. }: Admitted) -> Result<Placed, Refusal> {
         let known = self.find(log);
         let number = known.as_ref().map(|row| row.number);
-        let room = known.and_then(|row| row.room).or(room).ok_or(Code::NotFound)?;
+        let room = known.and_then(|row| row.room.clone()).or(room).ok_or(Code::NotFound)?;
         if room.hub != self.view.me {
             return Err(Refusal::new(Code::Forbidden, "this room is ordered by another server"));
         }
@@ -92,7 +92,7 @@ impl Batch<'_> {
             Genesis::Direct(direct) => Some(Arc::new(Members::direct(direct).into())),
             Genesis::Group(_) => {
                 let number = number?;
-                self.people.get(&number).cloned().or_else(|| self.view.book.row(number)?.people)
+                self.people.get(&number).cloned().or_else(|| self.view.book.row(number)?.people.clone())
             }
         }
     }
