@@ -71,8 +71,12 @@ limits! {
     invitation_burst: u32 = 5, at least 0;
     /// After that, one such invitation in so many seconds.
     invitation_seconds: u32 = 300, at least 1;
-    /// Rooms that a user may be in.
+    /// Rooms that a user has begun or takes part in.
     rooms_per_user: u32 = 5000, at least 1;
+    /// Rooms that others have begun with a user, or asked the user into, and in which the user has taken no part yet.
+    asked_rooms_per_user: u32 = 500, at least 1;
+    /// Conversations that one other server's people have begun here, and in which nobody here has taken part yet.
+    rooms_per_peer: u32 = 20_000, at least 1;
     /// Entries that wait for one server that cannot be reached.
     outbox_entries: u32 = 100_000, at least 1;
     /// Bytes that wait for one server that cannot be reached.

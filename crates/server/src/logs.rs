@@ -12,6 +12,7 @@ mod kept;
 mod limiter;
 mod mailbox;
 mod open;
+mod quota;
 mod replica;
 mod rules;
 mod sequencer;
@@ -376,7 +377,8 @@ impl Logs {
         replica::replicate(self, hub, log, pages).await
     }
 
-    /// Forgets what inboxes hold from before this time, in milliseconds since 1970; the entries' places stay.
+    /// Forgets what inboxes hold from before this time, in milliseconds since 1970; the entries' places stay. Groups to which
+    /// pointers of before then lead, and of which nothing has come since, are not followed any more.
     pub async fn expire_inboxes(&self, before: u64) -> Result<(), Refusal> {
         expire::expire(self, before).await
     }

@@ -122,6 +122,11 @@ pub struct LogRow {
     pub room: Option<RoomRef>,
     /// Groups: who is in, once the first entry is here. Those of a direct room are in its genesis.
     pub people: Option<Arc<People>>,
+    /// Whom others have asked here: into a direct room in which this user has not written yet; or, by a pointer in this user's
+    /// inbox, into a group whose first entry is not here yet.
+    pub asked: Option<UserName>,
+    /// Since when the log is here, in milliseconds since 1970.
+    pub since: u64,
     /// Replicas: whether the log is to be followed at its hub.
     pub followed: bool,
     /// Where it stands.
@@ -135,6 +140,16 @@ pub struct LogRow {
 pub enum Change {
     /// A new log, empty; who is in a group comes by a change of its own.
     Log(LogRow),
+    /// A log that never got an entry is not kept any more.
+    Discard {
+        /// The log's number.
+        log: u64,
+    },
+    /// Whoever was asked into this direct room has written in it.
+    TakenUp {
+        /// The log's number.
+        log: u64,
+    },
     /// The next entry of a log.
     Entry(NewEntry),
     /// Who is in a group from here on.

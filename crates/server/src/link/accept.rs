@@ -46,12 +46,13 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, tls: Option<Arc<rustl
         match accepted {
             Ok((tcp, address)) => {
                 let place = host.guests.enter(address.ip());
-                let (host, tls, lost) = (host.clone(), tls.clone(), place.lost());
-                host.clone().tasks.spawn(async move {
-                    match lost.run_until_cancelled(connection(host, tcp, address, tls, place)).await {
-                        Some(Ok(())) => {}
-                        Some(Err(error)) => tracing::debug!(%address, %error, "a connection ended before it was a link"),
-                        None => tracing::debug!(%address, "a connection lost its place to a newcomer"),
+                let (stopping, lost) = (host.stopping.clone(), place.lost());
+                let connected = connection(host.clone(), tcp, address, tls.clone(), place);
+                host.tasks.spawn(async move {
+                    match stopping.run_until_cancelled(lost.run_until_cancelled(connected)).await {
+                        Some(Some(Ok(()))) | None => {}
+                        Some(Some(Err(error))) => tracing::debug!(%address, %error, "a connection ended before it was a link"),
+                        Some(None) => tracing::debug!(%address, "a connection lost its place to a newcomer"),
                     }
                 });
             }
@@ -87,21 +88,17 @@ async fn connection(
     let (io, session) = tokio::time::timeout(AUTHENTICATE_WITHIN, handshake).await??;
     // The place goes with the first upgrade; a connection that only asks for a page keeps it until it ends.
     let place = Arc::new(Mutex::new(Some(place)));
-    let stopping = host.stopping.clone();
     let service = service_fn(move |request| {
         let response = answer(&host, request, session, address, &place);
         async move { Ok::<_, Infallible>(response) }
     });
-    let serving = hyper::server::conn::http1::Builder::new()
+    hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(AUTHENTICATE_WITHIN)
         .max_buf_size(8 * 1024)
         .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    tokio::select! {
-        done = serving => done?,
-        () = stopping.cancelled() => {}
-    }
+        .with_upgrades()
+        .await?;
     Ok(())
 }
 
@@ -147,7 +144,7 @@ fn upgrade(
     };
     let is_client = request.uri().path() == "/client";
     let upgrading = hyper::upgrade::on(&mut request);
-    let link_host = host.clone();
+    let (link_host, stopping) = (host.clone(), host.stopping.clone());
     // A fresh task: the one that did TLS and HTTP has grown a large stack frame that a link would keep for its life.
     host.tasks.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
@@ -163,7 +160,8 @@ fn upgrade(
                 crate::federation::serve(link_host, arrival).await;
             }
         };
-        if lost.run_until_cancelled(served).await.is_none() {
+        // Nobody who has not authenticated is waited for. A link that has serves itself, and ends in order.
+        if let Some(None) = stopping.run_until_cancelled(lost.run_until_cancelled(served)).await {
             tracing::debug!(%address, "a link lost its place to a newcomer before it had authenticated");
         }
     });

@@ -9,6 +9,7 @@ mod rooms;
 
 use super::Placed;
 use super::book::News;
+use super::quota::Quota;
 use super::rules::{Admitted, not_believed};
 use super::sequencer::{Append, Job, Register, Rekey, Replicate, Reply};
 use super::view::View;
@@ -24,6 +25,7 @@ use tidings_trust::KeyState;
 use tidings_trust::drafts::check_listed;
 
 pub use codes::{claim_needed, lets_in};
+use rooms::asked;
 
 /// Authors whose last n is remembered; beyond that all are forgotten and asked for anew.
 const REMEMBERED: usize = 200_000;
@@ -93,8 +95,8 @@ pub struct Batch<'a> {
     rows: HashMap<(LogName, DeviceKey, u64), OutboxRow>,
     states: HashMap<UserName, Arc<KeyState>>,
     people: HashMap<u64, Arc<People>>,
-    /// Rooms that people of this server have come to in this batch.
-    new_rooms: HashMap<UserName, usize>,
+    /// Rooms that count towards a quota since this batch.
+    new_rooms: HashMap<Quota, usize>,
     new_logs: HashMap<LogName, usize>,
     done: Done,
 }
@@ -118,6 +120,8 @@ pub struct Done {
     pub runs: BTreeMap<u64, NewRun>,
     pub stopped: Vec<u64>,
     pub followed: Vec<(u64, bool)>,
+    pub taken_up: HashSet<u64>,
+    pub discarded: HashSet<u64>,
     pub people: Vec<(u64, Arc<People>)>,
     /// The logs in which something was forgotten.
     pub erased: HashSet<u64>,
@@ -136,6 +140,8 @@ impl Done {
             rows: std::mem::take(&mut self.logs),
             people: std::mem::take(&mut self.people),
             followed: std::mem::take(&mut self.followed),
+            taken_up: std::mem::take(&mut self.taken_up),
+            discarded: std::mem::take(&mut self.discarded),
             tips: self.runs.iter().filter_map(|(log, run)| Some((*log, run.entries.last()?.0))).collect(),
             stopped: std::mem::take(&mut self.stopped),
             registered: std::mem::take(&mut self.registered),
@@ -176,6 +182,8 @@ impl<'a> Batch<'a> {
                 runs: BTreeMap::new(),
                 stopped: Vec::new(),
                 followed: Vec::new(),
+                taken_up: HashSet::new(),
+                discarded: HashSet::new(),
                 people: Vec::new(),
                 erased: HashSet::new(),
                 states: Vec::new(),
@@ -252,6 +260,10 @@ impl<'a> Batch<'a> {
                 }
                 self.answer(reply, Ok(()));
             }
+            Job::Discard { logs, reply } => {
+                logs.into_iter().for_each(|log| self.discard(log));
+                self.answer(reply, Ok(()));
+            }
             Job::Enqueue(enqueue) => self.enqueue(enqueue),
             Job::Settle { id, settled, reply } => {
                 self.done.changes.push(Change::Settle { id, settled, at: self.at });
@@ -260,7 +272,7 @@ impl<'a> Batch<'a> {
             Job::KnowServer { name, reply } => {
                 for log in [LogName::Keys(name.clone()), LogName::Public(name)] {
                     if self.find(&log).is_none() {
-                        self.new_log(log, None);
+                        self.new_log(log, None, None);
                     }
                 }
                 self.answer(reply, Ok(()));
@@ -295,8 +307,9 @@ impl<'a> Batch<'a> {
         let stub = self.erasure(number, log, &draft)?;
         // A draft that is refused teaches nothing, so its own rules come before the room is learnt.
         if let (LogName::Inbox(owner), Some(room)) = (log, &room) {
-            self.is_welcome(&draft, owner, room)?;
-            self.learn_room(room);
+            let asked = asked(&room.genesis, &draft.author, Some(owner));
+            self.is_welcome(&draft, owner, room, asked.as_ref())?;
+            self.learn_room(room, asked);
         }
         let placed = self.place(number, log, draft);
         if let Some((seq, stub)) = stub {
@@ -324,7 +337,7 @@ impl<'a> Batch<'a> {
 
     fn replicate(&mut self, number: u64, base: Tip, entries: Vec<super::replica::Checked>) -> Option<Tip> {
         let row = self.view.book.row(number)?;
-        if self.tip(number) != base || row.stopped || self.done.stopped.contains(&number) {
+        if self.tip(number) != base || row.stopped || self.done.stopped.contains(&number) || self.done.discarded.contains(&number) {
             return None;
         }
         let mut people = None;
@@ -383,20 +396,28 @@ impl<'a> Batch<'a> {
         self.done.changes.push(Change::Entry(NewEntry { log, tip, entry, once, about, got, flawed }));
     }
 
-    fn new_log(&mut self, name: LogName, room: Option<RoomRef>) -> u64 {
+    fn new_log(&mut self, name: LogName, room: Option<RoomRef>, asked: Option<UserName>) -> u64 {
         self.counters.log += 1;
         let number = self.counters.log;
-        let row = LogRow { number, name: name.clone(), room, people: None, followed: true, tip: Tip::EMPTY, stopped: false };
+        let (tip, since) = (Tip::EMPTY, self.at);
+        let row = LogRow { number, name: name.clone(), room, people: None, asked, since, followed: true, tip, stopped: false };
         self.done.changes.push(Change::Log(row.clone()));
         self.new_logs.insert(name, self.done.logs.len());
         self.done.logs.push(Arc::new(row));
         number
     }
 
+    /// A log that never got an entry is not kept any more.
+    fn discard(&mut self, number: u64) {
+        if self.tip(number) == Tip::EMPTY && self.view.book.row(number).is_some() && self.done.discarded.insert(number) {
+            self.done.changes.push(Change::Discard { log: number });
+        }
+    }
+
     fn find(&self, log: &LogName) -> Option<Arc<LogRow>> {
         match self.new_logs.get(log) {
             Some(at) => self.done.logs.get(*at).cloned(),
-            None => self.view.book.find(log),
+            None => self.view.book.find(log).filter(|row| !self.done.discarded.contains(&row.number)),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Which logs there are, where each stands and who is in it, in memory. It shows what is durable, never what is about to be.
 
+use super::quota::{Quota, quotas};
 use crate::store::{LogRow, People};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Genesis, LogName, ServerName, UserName};
+use tidings_proto::{LogName, ServerName, UserName};
 
 /// Every log.
 pub struct Book {
@@ -19,8 +20,8 @@ struct Pages {
     /// Shared: each delivery looks at one, and to copy names and genesis would cost more than the look.
     rows: HashMap<u64, Arc<LogRow>>,
     numbers: HashMap<LogName, u64>,
-    /// Rooms by the people who have something in them to read; people of this server only.
-    rooms: HashMap<UserName, BTreeSet<u64>>,
+    /// Rooms by what they count towards.
+    rooms: HashMap<Quota, BTreeSet<u64>>,
     registered: HashSet<UserName>,
 }
 
@@ -30,6 +31,8 @@ pub struct News {
     pub rows: Vec<Arc<LogRow>>,
     pub people: Vec<(u64, Arc<People>)>,
     pub followed: Vec<(u64, bool)>,
+    pub taken_up: HashSet<u64>,
+    pub discarded: HashSet<u64>,
     pub tips: Vec<(u64, Tip)>,
     pub stopped: Vec<u64>,
     pub registered: Vec<UserName>,
@@ -69,23 +72,34 @@ impl Book {
     /// go on from, where more follow. Oldest first.
     pub fn rooms_after(&self, user: &UserName, after: Option<u64>, limit: usize) -> (Vec<RoomRef>, Option<u64>) {
         let pages = self.read();
-        let Some(numbers) = pages.rooms.get(user) else { return (Vec::new(), None) };
-        let mut numbers = numbers.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
-        let some: Vec<u64> = numbers.by_ref().take(limit).copied().collect();
+        let range = (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let of = |quota| pages.rooms.get(&quota).into_iter().flat_map(|numbers| numbers.range(range)).copied();
+        let is_room = |number: &u64| pages.rows.get(number).is_some_and(|row| has_begun(row));
+        let both = of(Quota::Own(user.clone())).chain(of(Quota::Asked(user.clone())));
+        let mut numbers = both.filter(is_room).collect::<BTreeSet<u64>>().into_iter();
+        let some: Vec<u64> = numbers.by_ref().take(limit).collect();
         let next = some.last().copied().filter(|_| numbers.next().is_some());
         (some.iter().filter_map(|number| pages.rows.get(number)?.room.clone()).collect(), next)
     }
 
-    /// How many rooms a user has something to read in, or is asked in.
-    pub fn count_of(&self, user: &UserName) -> usize {
-        self.read().rooms.get(user).map_or(0, BTreeSet::len)
+    /// How many rooms count towards a quota.
+    pub fn count_of(&self, quota: &Quota) -> usize {
+        self.read().rooms.get(quota).map_or(0, BTreeSet::len)
     }
 
-    /// Whether two people are in one group.
-    pub fn share_a_group(&self, one: &UserName, other: &UserName) -> bool {
+    /// Whether `user`, who is of this server, is in one group with `other`.
+    pub fn share_a_group(&self, user: &UserName, other: &UserName) -> bool {
         let pages = self.read();
-        let groups = pages.rooms.get(one).into_iter().flatten().filter_map(|number| pages.rows.get(number)?.people.as_ref());
-        groups.into_iter().any(|people| people.has(one) && people.has(other))
+        let own = pages.rooms.get(&Quota::Own(user.clone())).into_iter().flatten();
+        own.filter_map(|number| pages.rows.get(number)?.people.as_ref()).any(|people| people.has(user) && people.has(other))
+    }
+
+    /// The groups of other servers of which nothing but a pointer from before this time, in milliseconds since 1970, is here.
+    pub fn never_begun(&self, before: u64) -> Vec<u64> {
+        let pages = self.read();
+        let is_group = |row: &&Arc<LogRow>| row.room.as_ref().is_some_and(|room| room.hub != self.me && room.genesis.as_group().is_some());
+        let rows = pages.rows.values().filter(|row| row.tip == Tip::EMPTY && row.since < before);
+        rows.filter(is_group).map(|row| row.number).collect()
     }
 
     /// Whether `user` has an account here.
@@ -111,21 +125,24 @@ impl Book {
     /// Takes over what has become durable. Tips and members change in one step: whoever sees a tip sees who may read up to it.
     pub fn change(&self, news: News) {
         let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
-        for row in news.rows {
-            if let Some(Genesis::Direct(direct)) = row.room.as_ref().map(|room| &room.genesis) {
-                for person in direct.people.iter().filter(|person| person.server() == &self.me) {
-                    pages.rooms.entry(person.clone()).or_default().insert(row.number);
-                }
-            }
-            pages.numbers.insert(row.name.clone(), row.number);
-            let (number, people) = (row.number, row.people.clone());
-            pages.rows.insert(number, row);
-            if let Some(people) = people {
-                pages.people_are(&self.me, number, people);
+        // Before the new ones: a room that was discarded may have been learnt again since.
+        for number in news.discarded {
+            pages.count(&self.me, number, false);
+            if let Some(row) = pages.rows.remove(&number) {
+                pages.numbers.remove(&row.name);
             }
         }
+        for row in news.rows {
+            let number = row.number;
+            pages.numbers.insert(row.name.clone(), number);
+            pages.rows.insert(number, row);
+            pages.count(&self.me, number, true);
+        }
         for (number, people) in news.people {
-            pages.people_are(&self.me, number, people);
+            pages.recount(&self.me, number, |row| row.people = Some(people));
+        }
+        for number in news.taken_up {
+            pages.recount(&self.me, number, |row| row.asked = None);
         }
         pages.registered.extend(news.registered);
         for user in news.closed {
@@ -154,19 +171,33 @@ impl Pages {
         }
     }
 
-    /// A group's people are these from now on.
-    fn people_are(&mut self, me: &ServerName, number: u64, people: Arc<People>) {
-        let Some(row) = self.rows.get_mut(&number) else { return };
-        let before = Arc::make_mut(row).people.replace(people.clone());
-        for gone in before.iter().flat_map(|before| before.everybody()).filter(|user| people.person(user).is_none()) {
-            if let Some(rooms) = self.rooms.get_mut(gone) {
+    /// Changes what a room counts towards.
+    fn recount(&mut self, me: &ServerName, number: u64, change: impl FnOnce(&mut LogRow)) {
+        self.count(me, number, false);
+        self.with(number, change);
+        self.count(me, number, true);
+    }
+
+    /// Counts a room, or takes it out of the count.
+    fn count(&mut self, me: &ServerName, number: u64, counts: bool) {
+        let Some(row) = self.rows.get(&number) else { return };
+        for quota in quotas(me, row.room.as_ref(), row.asked.as_ref(), row.people.as_deref()) {
+            let rooms = self.rooms.entry(quota.clone()).or_default();
+            if counts {
+                rooms.insert(number);
+            } else {
                 rooms.remove(&number);
             }
-        }
-        for user in people.everybody().filter(|user| user.server() == me) {
-            self.rooms.entry(user.clone()).or_default().insert(number);
+            if rooms.is_empty() {
+                self.rooms.remove(&quota);
+            }
         }
     }
+}
+
+/// Whether a room is more than a pointer to a group.
+fn has_begun(row: &LogRow) -> bool {
+    row.people.is_some() || row.room.as_ref().is_some_and(|room| room.genesis.as_direct().is_some())
 }
 
 /// The server that orders a log.

@@ -1,4 +1,5 @@
-//! Inboxes keep what they hold for a while, and then its place only.
+//! Inboxes keep what they hold for a while, and then its place only. With a pointer goes the group that it led to, if that never
+//! began.
 
 use super::Logs;
 use super::sequencer::Job;
@@ -32,6 +33,10 @@ impl Expired {
 
 /// See [`Logs::expire_inboxes`].
 pub async fn expire(logs: &Logs, before: u64) -> Result<(), Refusal> {
+    let never_begun = logs.view.book.never_begun(before);
+    if !never_begun.is_empty() {
+        logs.ask(|reply| Job::Discard { logs: never_begun, reply }).await?;
+    }
     for row in logs.view.book.inboxes() {
         while logs.expired.until(row.number) < row.tip.seq && some(logs, &row, before).await? {}
     }

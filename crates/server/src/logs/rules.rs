@@ -6,6 +6,7 @@ use super::{Admission, NewAccount, Origin, Secrets};
 use crate::federation::Outgoing;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Instant;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::{RoomRef, SealedVault};
 use tidings_proto::membership::{self, Invitation, Invite, Remove};
@@ -39,6 +40,10 @@ impl View {
     pub fn admit(&self, origin: &Origin, log: &LogName, bytes: Bytes, genesis: Option<Genesis>) -> Result<Admitted, Refusal> {
         let draft = numbered(bytes)?;
         is_from(origin, &draft)?;
+        // Before anything that costs more than looking at it.
+        if let Origin::Peer(peer) = origin {
+            self.limiter.relays(peer, &draft.author, &draft.device, Instant::now())?;
+        }
         let own_keys = *log == LogName::Keys(self.me.clone());
         if matches!(origin, Origin::Guest { .. }) && !(own_keys && draft.kind == Kind::List) {
             return Err(Code::Forbidden.into());

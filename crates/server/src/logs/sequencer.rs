@@ -57,6 +57,12 @@ pub enum Job {
         stubs: Vec<(u64, Bytes)>,
         reply: Reply<()>,
     },
+    /// Logs that are not kept any more, unless they have got an entry meanwhile.
+    Discard {
+        /// Their numbers.
+        logs: Vec<u64>,
+        reply: Reply<()>,
+    },
     /// A draft for a peer.
     Enqueue(Enqueue),
     /// A peer's answer.
@@ -294,6 +300,7 @@ fn refuse_all(jobs: Vec<Job>, why: &Refusal) {
             Job::PutBook { reply, .. }
             | Job::Stop { reply, .. }
             | Job::Forget { reply, .. }
+            | Job::Discard { reply, .. }
             | Job::Settle { reply, .. }
             | Job::KnowServer { reply, .. }
             | Job::AddCode { reply, .. }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use tidings_proto::{ServerName, UserName};
 use tidings_trust::Members;
-use tidings_trust::members::Reads;
+use tidings_trust::members::{Reads, Standing};
 
 /// The people of a group, and those who were asked in and never came.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -38,6 +38,11 @@ impl People {
         withdrawn.extend(self.everybody().map(|user| (user.clone(), seq)));
         withdrawn.retain(|user, _| members.person(user).is_none());
         People { members, withdrawn }
+    }
+
+    /// Whether `user` is asked in, and has never been in.
+    pub fn is_asked(&self, user: &UserName) -> bool {
+        self.person(user).is_some_and(|person| person.standing == Standing::Invited && person.stays.is_empty())
     }
 
     /// What `user` may read; none for whom nothing is.

@@ -19,6 +19,7 @@ pub struct Group {
 }
 
 /// What somebody does in a group.
+#[derive(Clone)]
 pub enum Act<'a> {
     Begin,
     Invite(&'a UserName, Hash, Role),

@@ -1,7 +1,10 @@
 //! Connections that nobody knows yet: one that does nothing keeps nobody out, and whoever is let in is no guest any more.
 
-use crate::support::{SOON, config};
+use crate::secrets::Link;
+use crate::support::{Person, SOON, config};
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tidings_server::link::wire::Io;
 use tidings_server::{Limits, Registration, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,6 +21,23 @@ async fn is_answered(server: SocketAddr) -> bool {
     let mut answer = String::new();
     let _ = tokio::time::timeout(SOON, stream.read_to_string(&mut answer)).await.expect("an answer");
     answer.starts_with("HTTP/1.1 200")
+}
+
+/// Whoever has come, and not logged in yet, is no reason to wait.
+#[tokio::test]
+async fn a_server_that_stops_waits_for_nobody_who_is_not_let_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(config(folder.path(), Registration::Open)).await.unwrap();
+    let silent = TcpStream::connect(server.address()).await.unwrap();
+    let io: Io = Box::new(TcpStream::connect(server.address()).await.unwrap());
+    let (shaking, _) = tokio_tungstenite::client_async("ws://test/client", io).await.unwrap();
+    let guest = Link::of(server.address(), &Person::new("alice@s1"), 0).await;
+    let federation = TcpStream::connect(server.address()).await.unwrap();
+    let (peer, _) = tokio_tungstenite::client_async("ws://test/federation", federation).await.unwrap();
+    let start = Instant::now();
+    server.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    drop((silent, shaking, guest, peer));
 }
 
 #[tokio::test]

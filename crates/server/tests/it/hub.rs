@@ -1,17 +1,19 @@
 //! A server that does as a test says, at the other end of a real link.
 
 use crate::support::{Home, Person, SOON, config, server};
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::{Accepted, Refused, Submit};
-use tidings_proto::{Draft, Encoded, Frame, Genesis, Hash, LogName, Refusal, draft, limits};
+use tidings_proto::{Draft, Encoded, Frame, Genesis, Hash, LogName, Refusal, ServerName, UserName, draft, limits};
 use tidings_server::federation::{self, Outgoing};
 use tidings_server::host::Host;
 use tidings_server::identity::Identity;
 use tidings_server::link::accept::Arrival;
 use tidings_server::link::handshake::{self, Session};
 use tidings_server::link::wire::Wire;
-use tidings_server::logs::Logs;
+use tidings_server::logs::{Logs, Origin, Placed};
 use tidings_server::{Config, Peer, Registration};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -76,6 +78,42 @@ impl Link {
     /// Sends a frame.
     pub async fn say(&mut self, frame: impl Into<Frame>) {
         self.wire.writer.send(frame.into().encode()).await.unwrap();
+    }
+
+    /// Hands what is submitted to the hub itself, as the hub's own end of a link does, and tells what became of it: by whom it is,
+    /// its n, and why it was not taken.
+    pub fn relay(mut self, hub: Arc<Logs>, from: ServerName) -> mpsc::UnboundedReceiver<(UserName, u64, Option<Refusal>)> {
+        let (sender, told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut jobs = FuturesUnordered::new();
+            loop {
+                tokio::select! {
+                    Some((req, author, n, result)) = jobs.next(), if !jobs.is_empty() => {
+                        let _ = sender.send((author, n, Result::err(Result::<Placed, Refusal>::clone(&result))));
+                        match result {
+                            Ok(placed) => self.accept(req, placed.seq).await,
+                            Err(why) => self.refuse(req, why).await,
+                        }
+                    }
+                    bytes = self.wire.reader.next() => {
+                        let Ok(bytes) = bytes else { return };
+                        let Frame::Submit(Submit { req, log, draft, genesis }) = Frame::read(&bytes, limits::PEER_FRAME).unwrap() else { continue };
+                        let (hub, origin, read) = (hub.clone(), Origin::Peer(from.clone()), draft::read(draft.clone()).unwrap());
+                        let mut job = async move {
+                            let result = hub.append(origin, &log, draft, genesis).await;
+                            (req, read.author.clone(), read.n, result)
+                        }
+                        .boxed();
+                        // In line in the order in which they came.
+                        match (&mut job).now_or_never() {
+                            Some(done) => jobs.push(std::future::ready(done).boxed()),
+                            None => jobs.push(job),
+                        }
+                    }
+                }
+            }
+        });
+        told
     }
 
     /// Takes a draft.

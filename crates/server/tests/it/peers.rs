@@ -1,17 +1,17 @@
 //! How a server behaves towards another one: what it sends, how often, and what it makes of the answers.
 
 use crate::hub::{Link, host, submit};
-use crate::support::{Home, Person, SOON, config, direct, keys, open_on, public, server};
+use crate::support::{Home, Person, SOON, config, direct, generous, keys, open_on, public, server};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::{Accepted, Entries, Item, LogRef, Named, Ping, Queued};
-use tidings_proto::{Code, DeviceKey, Frame, Genesis, LogName, Refusal, UserName};
+use tidings_proto::{Code, DeviceKey, Entry, Frame, Genesis, LogName, Refusal, UserName};
 use tidings_server::bus::local::LocalBus;
 use tidings_server::federation::Outgoing;
 use tidings_server::identity::Identity;
 use tidings_server::link::dial::{Dial, dial};
-use tidings_server::{Config, Peer, Registration, Server, Transport};
+use tidings_server::{Config, Limits, Peer, Registration, Server, Transport};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -124,6 +124,85 @@ async fn one_persons_thousands_of_drafts_delay_nobody_elses() {
         tokio::task::yield_now().await;
     }
     assert!(link.submitted_within(Duration::from_millis(200)).await.is_none(), "nothing goes out twice");
+    host.stopping.cancel();
+}
+
+/// The hub takes drafts at no other speed than from its own people. What comes faster waits at home, and nobody else's does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_too_fast_for_the_hub_is_not_lost_and_delays_nobody_elses() {
+    const MANY: u64 = 100;
+    let (home, hub, zach, yves, others) = world(2).await;
+    hub.knows(&home).await;
+    hub.copy(&home, &keys("s1")).await;
+    let hub = hub.within(Limits { message_burst: 20, messages_per_second: 40, ..generous() }).await;
+    let (busy, quiet) = (direct(&zach, &others[0]), direct(&yves, &others[1]));
+    for n in 1..=MANY {
+        put(&home, &zach, &busy, n).await;
+    }
+    let host = host(&home, &home.logs, &hub);
+    let mut told = Link::to(&host, &hub).await.relay(hub.logs.clone(), home.name.clone());
+    let mut next = async || tokio::time::timeout(SOON, told.recv()).await.expect("in time").unwrap();
+    let mut taken = 0;
+    // Too fast: from now on yves writes.
+    loop {
+        let (_, n, why) = next().await;
+        match why {
+            None => taken += 1,
+            Some(why) if why.code == Code::TooFast => {
+                assert!(why.retry_after == Some(1) && n > 20, "{n}: {why:?}");
+                break;
+            }
+            Some(why) => assert_eq!(why.code, Code::Gap),
+        }
+    }
+    let start = Instant::now();
+    for n in 1..=9 {
+        put(&home, &yves, &quiet, n).await;
+    }
+    let (placing, _late) = submit(&host, "s0", &yves, (quiet.log(), &yves.sealed(10, b"text"), Some(&quiet)));
+    assert!(matches!(placing.await.unwrap(), Ok(Frame::Accepted(_))), "and what comes before it");
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    let mut frames = 0;
+    while taken < MANY + 10 {
+        let (_, _, why) = next().await;
+        taken += u64::from(why.is_none());
+        frames += 1;
+    }
+    assert!(start.elapsed() < Duration::from_secs(12) && frames < 4 * MANY, "{:?} {frames}", start.elapsed());
+    // Each once, and in order: the room has its first entry, and these.
+    let (_, entries) = hub.read(&busy.log()).await;
+    let numbers: Vec<u64> = entries.iter().filter_map(|entry| Entry::read(entry).unwrap().draft().map(|draft| draft.n)).skip(1).collect();
+    assert_eq!(numbers, (1..=MANY).collect::<Vec<_>>());
+    host.stopping.cancel();
+}
+
+/// The limits are for who does too much; people who were cut off for a while have not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_people_have_written_during_an_outage_comes_at_once() {
+    const PEOPLE: usize = 48;
+    const EACH: u64 = 50;
+    let (home, hub, _, _, others) = world(4).await;
+    let mut people = Vec::new();
+    for i in 0..PEOPLE {
+        people.push(home.person(&format!("z{i}")).await);
+    }
+    hub.knows(&home).await;
+    hub.copy(&home, &keys("s1")).await;
+    let hub = hub.within(Limits::default()).await;
+    for (i, person) in people.iter().enumerate() {
+        let room = direct(person, &others[i % others.len()]);
+        futures_util::future::join_all((1..=EACH).map(|n| put(&home, person, &room, n))).await;
+    }
+    let host = host(&home, &home.logs, &hub);
+    let start = Instant::now();
+    let mut told = Link::to(&host, &hub).await.relay(hub.logs.clone(), home.name.clone());
+    let mut taken = 0;
+    while taken < PEOPLE as u64 * EACH {
+        let (author, n, why) = tokio::time::timeout(SOON, told.recv()).await.expect("in time").unwrap();
+        assert!(why.is_none(), "{author} {n}: {why:?}");
+        taken += 1;
+    }
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
     host.stopping.cancel();
 }
 

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// One device's link.
-struct Link {
+pub struct Link {
     wire: Wire,
     transcript: Hash,
     listed: bool,
@@ -36,7 +36,7 @@ fn identifiers(user: &str) -> Identifiers<'_> {
 }
 
 impl Link {
-    async fn of(address: SocketAddr, who: &Person, which: usize) -> Link {
+    pub async fn of(address: SocketAddr, who: &Person, which: usize) -> Link {
         Link::over(TcpStream::connect(address).await.unwrap(), who, which).await
     }
 
@@ -258,8 +258,7 @@ async fn new_secrets_open_the_account_the_old_ones_do_not_and_a_device_that_goes
     server.stop().await;
 }
 
-/// Nothing that a device does with its link, and nothing that it leaves undone, puts off its end. Control: with revocations looked
-/// at only while the link has room, this one stays for as long as its other end reads nothing.
+/// Nothing that a device does with its link, and nothing that it leaves undone, puts off its end.
 #[tokio::test]
 async fn a_device_that_reads_nothing_is_out_as_soon_as_any_other() {
     let (_folder, server, mut alice, mut link) = registered().await;

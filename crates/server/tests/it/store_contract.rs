@@ -36,7 +36,7 @@ async fn contract(open: Open<'_>) {
 }
 
 fn log(number: u64, name: LogName) -> LogRow {
-    LogRow { number, name, room: None, people: None, followed: true, tip: Tip::EMPTY, stopped: false }
+    LogRow { number, name, room: None, people: None, asked: None, since: 5, followed: true, tip: Tip::EMPTY, stopped: false }
 }
 
 fn tip(seq: u64) -> Tip {
@@ -322,13 +322,26 @@ async fn rooms_keep_their_genesis_and_stopped_logs_stay_stopped(open: Open<'_>) 
     let store = open();
     let genesis = Genesis::direct(SuiteName::RsaJwe1, &user("alice@s1"), &user("bob@s2"));
     let room = RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() };
-    let row = LogRow { room: Some(room), ..log(4, genesis.log()) };
+    let row = LogRow { room: Some(room.clone()), asked: Some(user("bob@s2")), ..log(4, genesis.log()) };
     store.commit(vec![Change::Log(row.clone()), Change::Stop { log: 2 }]).await.unwrap();
     assert!(store.commit(vec![Change::Log(LogRow { number: 5, ..row.clone() })]).await.is_err(), "a log has one number");
     let store = reopened(open, store).await;
     let logs = store.load().await.unwrap().logs;
     assert_eq!(logs.iter().map(|log| (log.number, log.stopped)).collect::<Vec<_>>(), [(1, false), (2, true), (3, false), (4, false)]);
     assert_eq!(logs[3], row);
+    // Whoever was asked has answered; and a log without an entry is not kept for ever.
+    let empty = log(9, Genesis::group(SuiteName::RsaJwe1, &user("alice@s1"), tidings_proto::Nonce([1; 32])).log());
+    store.commit(vec![Change::TakenUp { log: 4 }, Change::Log(empty.clone())]).await.unwrap();
+    let store = reopened(open, store).await;
+    assert_eq!(store.load().await.unwrap().logs[3..], [LogRow { asked: None, ..row }, empty.clone()]);
+    for kept in [1, 99] {
+        let discard = vec![Change::Discard { log: 9 }, Change::Discard { log: kept }];
+        assert!(store.commit(discard).await.is_err(), "{kept}: one that has entries, or is not there");
+    }
+    store.commit(vec![Change::Discard { log: 9 }, Change::Log(LogRow { number: 10, ..empty })]).await.unwrap();
+    store.commit(vec![Change::Discard { log: 10 }]).await.unwrap();
+    let store = reopened(open, store).await;
+    assert_eq!(store.load().await.unwrap().logs.len(), 4);
     store.close().await;
 }
 

@@ -42,7 +42,7 @@ impl Batch<'_> {
         let record = AccountRecord { password, recovery, vault };
         self.done.changes.push(Change::Account { user: user.clone(), record: record.clone() });
         self.accounts.insert(user.clone(), record);
-        self.new_log(LogName::Inbox(user.clone()), None);
+        self.new_log(LogName::Inbox(user.clone()), None, None);
         self.done.registered.push(user);
         Ok(placed)
     }

@@ -1,11 +1,13 @@
 //! Drafts for logs that peers order: durable here first.
 
+use super::rooms::asked;
 use super::{Batch, author_of};
+use crate::logs::quota::Quota;
 use crate::logs::rules::Admitted;
 use crate::logs::sequencer::Enqueue;
 use crate::store::{Change, OutboxRow, OutboxState};
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Code, Draft, Genesis, LogName, Refusal, ServerName, UserName};
+use tidings_proto::{Code, Draft, Genesis, Kind, LogName, Refusal, ServerName, UserName};
 
 /// The epoch of every message in a direct room.
 const ONLY_EPOCH: u64 = 0;
@@ -37,7 +39,10 @@ impl Batch<'_> {
         }
         self.has_place(&peer, &draft.author, draft.bytes().len() as u64)?;
         if let Some(room) = &room {
-            self.learn_room(room);
+            self.learn_room(room, asked(&room.genesis, &draft.author, None));
+        }
+        if let Some(row) = self.find(&log) {
+            self.takes_up(&row, &draft);
         }
         self.counters.row += 1;
         let (id, hash, bytes, queued) = (self.counters.row, draft.hash(), draft.bytes().clone(), self.at);
@@ -87,6 +92,10 @@ impl Batch<'_> {
         if room.genesis.as_direct().is_some() && draft.epoch.is_some_and(|epoch| epoch != ONLY_EPOCH) {
             return Err(Code::Stale.into());
         }
-        if number.is_none() { self.has_room_for(&room.genesis, &draft.author) } else { Ok(()) }
+        match &known {
+            Some(_) if draft.kind == Kind::Join && people.is_asked(&draft.author) => self.one_more_room(&Quota::Own(draft.author.clone())),
+            Some(row) => self.may_take_up(row, draft),
+            None => self.has_place_for(room, asked(&room.genesis, &draft.author, None).as_ref()),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use super::Batch;
 use crate::logs::Placed;
+use crate::logs::limiter::{Approach, Way};
+use crate::logs::quota::{Quota, quotas};
 use crate::logs::rules::{Admitted, members_refused, read_body};
 use crate::store::{Change, LogRow, People};
 use bytes::Bytes;
@@ -17,7 +19,7 @@ impl Batch<'_> {
     pub(super) fn append_to_room(&mut self, log: &LogName, Admitted { draft, room, .. }: Admitted) -> Result<Placed, Refusal> {
         let known = self.find(log);
         let number = known.as_ref().map(|row| row.number);
-        let room = known.and_then(|row| row.room.clone()).or(room).ok_or(Code::NotFound)?;
+        let room = known.as_ref().and_then(|row| row.room.clone()).or(room).ok_or(Code::NotFound)?;
         if room.hub != self.view.me {
             return Err(Refusal::new(Code::Forbidden, "this room is ordered by another server"));
         }
@@ -39,13 +41,15 @@ impl Batch<'_> {
             }
             Kind::Erase => stub = self.erasure(number.ok_or(Code::NotFound)?, log, &draft)?,
             Kind::Genesis => return Err(Refusal::new(Code::Conflict, "this room has begun already")),
-            _ => changed = Some(self.change_people(number, &people, &draft, &author)?),
+            _ => changed = Some(self.change_people(number.ok_or(Code::NotFound)?, &people, &draft, &author)?),
         }
-        if number.is_none() {
-            self.has_room_for(&room.genesis, &draft.author)?;
+        match &known {
+            Some(row) => self.may_take_up(row, &draft)?,
+            None => self.may_begin_direct(&room, &draft.author)?,
         }
-        self.learn_room(&room);
+        self.learn_room(&room, asked(&room.genesis, &draft.author, None));
         let row = self.find(log).ok_or(Code::NotFound)?;
+        self.takes_up(&row, &draft);
         let placed = self.place(row.number, log, draft);
         if let Some(people) = changed {
             self.people_are(&row, people);
@@ -63,27 +67,26 @@ impl Batch<'_> {
             return Err(Code::NotFound.into());
         }
         let members = Members::begin(group, &draft, author).map_err(members_refused)?;
-        self.one_more_room(&draft.author)?;
-        let number = self.new_log(log.clone(), Some(room));
+        self.one_more_room(&Quota::Own(draft.author.clone()))?;
+        let number = self.new_log(log.clone(), Some(room), None);
         let row = self.find(log).ok_or(Code::NotFound)?;
         let placed = self.place(number, log, draft);
         self.people_are(&row, Arc::new(members.into()));
         Ok(placed)
     }
 
-    fn change_people(
-        &self,
-        number: Option<u64>,
-        people: &People,
-        draft: &Encoded<Draft>,
-        author: &KeyState,
-    ) -> Result<Arc<People>, Refusal> {
-        let seq = number.map_or(0, |number| self.tip(number).seq) + 1;
+    /// The people of a group once this draft is taken. Those of this server who are asked in are approached by its author.
+    fn change_people(&self, number: u64, people: &People, draft: &Encoded<Draft>, author: &KeyState) -> Result<Arc<People>, Refusal> {
+        let row = self.view.book.row(number).or_else(|| self.done.logs.iter().find(|row| row.number == number).cloned());
+        let row = row.ok_or(Code::NotFound)?;
+        let seq = self.tip(number).seq + 1;
         let next = people.apply(seq, draft, author, |user| self.state(user)).map_err(members_refused)?;
-        for user in arrivals(Some(people), &next).filter(|user| user.server() == &self.view.me && people.person(user).is_none()) {
-            self.one_more_room(user)?;
+        let next = people.next(next, seq);
+        self.newly_counted(&row, Some(people), &next).iter().try_for_each(|quota| self.one_more_room(quota))?;
+        for user in arrivals(Some(people), &next).filter(|user| user.server() == &self.view.me) {
+            self.is_approached(user, Approach { by: &draft.author, room: &row.name, way: Way::Room })?;
         }
-        Ok(Arc::new(people.next(next, seq)))
+        Ok(Arc::new(next))
     }
 
     /// Which people there are in a room; none in a group that has not begun.
@@ -103,10 +106,10 @@ impl Batch<'_> {
         if let Some(room) = &row.room {
             let members_before = before.as_ref().map(|before| &***before);
             for user in arrivals(members_before, &people).filter(|user| user.server() == &self.view.me) {
-                if before.as_ref().is_none_or(|before| before.person(user).is_none()) {
-                    *self.new_rooms.entry(user.clone()).or_default() += 1;
-                }
                 self.done.arrived.push((user.clone(), room.clone()));
+            }
+            for quota in self.newly_counted(row, before.as_deref(), &people) {
+                *self.new_rooms.entry(quota).or_default() += 1;
             }
             // When the last of our people has gone, nothing more comes; an invitation will tell when somebody is asked in again,
             // unless that comes with the next entries.
@@ -126,39 +129,75 @@ impl Batch<'_> {
         self.done.followed.push((log, followed));
     }
 
-    /// Whether an inbox takes this pointer to a room.
-    pub(super) fn is_welcome(&mut self, draft: &Draft, owner: &UserName, room: &RoomRef) -> Result<(), Refusal> {
-        let known = self.find(&room.genesis.log());
-        if known.is_none() {
+    /// Whether an inbox takes this pointer to a room, into which it asks somebody.
+    pub(super) fn is_welcome(&self, draft: &Draft, owner: &UserName, room: &RoomRef, asked: Option<&UserName>) -> Result<(), Refusal> {
+        let log = room.genesis.log();
+        if self.find(&log).is_none() {
             if room.genesis.as_group().is_some() && room.hub == self.view.me {
                 return Err(Refusal::new(Code::NotFound, "there is no such group on this server"));
             }
-            self.has_room_for(&room.genesis, owner)?;
+            self.has_place_for(room, asked)?;
         }
-        if draft.author != *owner && !self.view.book.share_a_group(&draft.author, owner) {
-            self.view.limiter.approaches(&draft.author, owner, self.now)?;
-        }
-        Ok(())
+        self.is_approached(owner, Approach { by: &draft.author, room: &log, way: Way::Pointer })
     }
 
-    /// Whether those who get a room by this may have one more.
-    pub(super) fn has_room_for(&self, genesis: &Genesis, owner: &UserName) -> Result<(), Refusal> {
-        match genesis {
-            Genesis::Direct(direct) => {
-                direct.people.iter().filter(|person| person.server() == &self.view.me).try_for_each(|person| self.one_more_room(person))
-            }
-            Genesis::Group(_) => self.one_more_room(owner),
+    /// Whether somebody may begin a direct room here by what they write.
+    fn may_begin_direct(&self, room: &RoomRef, author: &UserName) -> Result<(), Refusal> {
+        let asked = asked(&room.genesis, author, None);
+        self.has_place_for(room, asked.as_ref())?;
+        let Some(other) = asked.filter(|other| other.server() == &self.view.me) else { return Ok(()) };
+        self.is_approached(&other, Approach { by: author, room: &room.genesis.log(), way: Way::Room })
+    }
+
+    /// Somebody of this server is asked into a room. The last thing to be looked at: it is counted, whatever comes of it.
+    fn is_approached(&self, user: &UserName, approach: Approach<'_>) -> Result<(), Refusal> {
+        // Nobody makes a group to be free with their own inbox.
+        if approach.by != user && self.view.book.share_a_group(user, approach.by) {
+            return Ok(());
+        }
+        self.view.limiter.approaches(user, approach, self.now)
+    }
+
+    /// Whether those for whom a new room counts may have one more.
+    pub(super) fn has_place_for(&self, room: &RoomRef, asked: Option<&UserName>) -> Result<(), Refusal> {
+        quotas(&self.view.me, Some(room), asked, None).iter().try_for_each(|quota| self.one_more_room(quota))
+    }
+
+    pub(super) fn one_more_room(&self, quota: &Quota) -> Result<(), Refusal> {
+        let rooms = self.view.book.count_of(quota) + self.new_rooms.get(quota).copied().unwrap_or(0);
+        self.view.limiter.one_more_room(quota, rooms)
+    }
+
+    /// What a room counts towards with these people, and did not before.
+    fn newly_counted(&self, row: &LogRow, before: Option<&People>, after: &People) -> Vec<Quota> {
+        let quotas = |people| quotas(&self.view.me, row.room.as_ref(), row.asked.as_ref(), people);
+        let (before, mut after) = (quotas(before), quotas(Some(after)));
+        after.retain(|quota| !before.contains(quota));
+        after
+    }
+
+    /// Whether a draft's author, whom others have asked into the room, may have it among their own.
+    pub(super) fn may_take_up(&self, row: &LogRow, draft: &Draft) -> Result<(), Refusal> {
+        if self.is_first_of_asked(row, draft) { self.one_more_room(&Quota::Own(draft.author.clone())) } else { Ok(()) }
+    }
+
+    /// Whoever was asked into a direct room takes part in it from their first draft on.
+    pub(super) fn takes_up(&mut self, row: &LogRow, draft: &Draft) {
+        if self.is_first_of_asked(row, draft) {
+            self.done.changes.push(Change::TakenUp { log: row.number });
+            self.done.taken_up.insert(row.number);
+            *self.new_rooms.entry(Quota::Own(draft.author.clone())).or_default() += 1;
         }
     }
 
-    fn one_more_room(&self, user: &UserName) -> Result<(), Refusal> {
-        let rooms = self.view.book.count_of(user) + self.new_rooms.get(user).copied().unwrap_or(0);
-        self.view.limiter.one_more_room(user, rooms)
+    fn is_first_of_asked(&self, row: &LogRow, draft: &Draft) -> bool {
+        let is_direct = row.room.as_ref().is_some_and(|room| room.genesis.as_direct().is_some());
+        is_direct && row.asked.as_ref() == Some(&draft.author) && !self.done.taken_up.contains(&row.number)
     }
 
-    /// Learns a room, once. The hub writes a direct room's first entry at once, so a room that is known has one. A group that is
-    /// known is followed again: its hub may have told of its end meanwhile.
-    pub(super) fn learn_room(&mut self, room: &RoomRef) {
+    /// Learns a room, once, and whom others have asked into it. The hub writes a direct room's first entry at once, so a room that
+    /// is known has one. A group that is known is followed again: its hub may have told of its end meanwhile.
+    pub(super) fn learn_room(&mut self, room: &RoomRef, asked: Option<UserName>) {
         let log = room.genesis.log();
         if let Some(row) = self.find(&log) {
             if room.genesis.as_group().is_some() && room.hub != self.view.me {
@@ -167,15 +206,15 @@ impl Batch<'_> {
             }
             return;
         }
-        let number = self.new_log(log.clone(), Some(room.clone()));
+        for quota in quotas(&self.view.me, Some(room), asked.as_ref(), None) {
+            *self.new_rooms.entry(quota).or_default() += 1;
+        }
+        let number = self.new_log(log.clone(), Some(room.clone()), asked);
         self.done.rooms.push(room.clone());
         if let Genesis::Direct(direct) = &room.genesis {
             let mut own: Vec<&UserName> = direct.people.iter().filter(|person| person.server() == &self.view.me).collect();
             own.dedup();
-            for person in own {
-                *self.new_rooms.entry(person.clone()).or_default() += 1;
-                self.done.arrived.push((person.clone(), room.clone()));
-            }
+            self.done.arrived.extend(own.into_iter().map(|person| (person.clone(), room.clone())));
             if room.hub == self.view.me {
                 let (tip, entry) = self.next_entry(number, &log, direct.draft());
                 self.push(number, &log, tip, entry, (None, None), false);
@@ -238,6 +277,15 @@ impl Batch<'_> {
         self.erased.insert((log, seq));
         self.done.erased.insert(log);
         self.done.changes.push(Change::Erase { log, seq, stub });
+    }
+}
+
+/// Whom an author asks into a room that is new here: the other one of a direct room, or the owner of the inbox that is told of a
+/// group.
+pub(super) fn asked(genesis: &Genesis, author: &UserName, owner: Option<&UserName>) -> Option<UserName> {
+    match genesis {
+        Genesis::Direct(direct) => Some(direct.other(author)).filter(|other| *other != author).cloned(),
+        Genesis::Group(_) => owner.cloned(),
     }
 }
 

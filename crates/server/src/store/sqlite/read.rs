@@ -22,7 +22,7 @@ pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
         ..Loaded::default()
     };
     let mut query = connection
-        .prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, people, followed FROM logs ORDER BY number")
+        .prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, people, followed, asked, since FROM logs ORDER BY number")
         .map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
@@ -183,7 +183,9 @@ fn log(row: &Row<'_>) -> Result<LogRow, StoreError> {
     let tip = Tip { seq: get::<i64>(row, 4)? as u64, hash: hash(row, 5)? };
     let people = get::<Option<Vec<u8>>>(row, 7)?.map(|bytes| People::from_bytes(&bytes)).transpose().map_err(damaged)?.map(Arc::new);
     let (number, name) = (get::<i64>(row, 0)? as u64, parsed(&get::<String>(row, 1)?)?);
-    Ok(LogRow { number, name, room, people, followed: get(row, 8)?, tip, stopped: get(row, 6)? })
+    let asked = get::<Option<String>>(row, 9)?.map(|user| parsed(&user)).transpose()?;
+    let since = get::<i64>(row, 10)? as u64;
+    Ok(LogRow { number, name, room, people, asked, since, followed: get(row, 8)?, tip, stopped: get(row, 6)? })
 }
 
 fn code_row(row: &Row<'_>) -> Result<NewCode, StoreError> {

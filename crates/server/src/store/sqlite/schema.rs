@@ -4,7 +4,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// The steps from an empty file to the newest version: each makes the version of its place, counted from 1.
-const STEPS: &[&str] = &[TABLES, QUEUES, GROUPS, SHARES, BOOKS];
+const STEPS: &[&str] = &[TABLES, QUEUES, GROUPS, SHARES, BOOKS, ASKED];
 
 /// The version of the schema that this program writes.
 pub const VERSION: i64 = STEPS.len() as i64;
@@ -136,6 +136,13 @@ INSERT INTO shares SELECT peer, author, count(*), sum(length(draft)) FROM outbox
 /// Version 5: what an account's owner has written down lies beside the keys of the vault.
 const BOOKS: &str = "
 ALTER TABLE accounts ADD COLUMN book BLOB NOT NULL DEFAULT x'';
+";
+
+/// Version 6: whom others have asked into a room, and since when a log is here.
+const ASKED: &str = "
+ALTER TABLE logs ADD COLUMN asked TEXT;
+ALTER TABLE logs ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+UPDATE logs SET since = unixepoch() * 1000;
 ";
 
 /// Makes the tables in an empty file, brings an older file to the newest version; refuses a file of a newer program.

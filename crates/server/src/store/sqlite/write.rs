@@ -74,6 +74,12 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
     for change in changes {
         match change {
             Change::Log(row) => log(connection, row, changed)?,
+            Change::Discard { log } => {
+                one(connection.prepare_cached("DELETE FROM logs WHERE number = ?1 AND tip_seq = 0")?.execute([*log as i64])?)?;
+            }
+            Change::TakenUp { log } => {
+                connection.prepare_cached("UPDATE logs SET asked = NULL WHERE number = ?1")?.execute([*log as i64])?;
+            }
             Change::Entry(new) => {
                 entry(connection, new)?;
                 tips.insert(new.log, new.tip);
@@ -142,8 +148,8 @@ fn one(changed: usize) -> rusqlite::Result<()> {
 fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO logs (number, name, hub, genesis, tip_seq, tip_hash, stopped, changed, followed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO logs (number, name, hub, genesis, tip_seq, tip_hash, stopped, changed, followed, asked, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             row.number as i64,
@@ -154,7 +160,9 @@ fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<
             row.tip.hash.as_bytes(),
             row.stopped,
             changed,
-            row.followed
+            row.followed,
+            row.asked.as_ref().map(UserName::to_string),
+            row.since as i64
         ])?;
     Ok(())
 }
@@ -261,6 +269,8 @@ mod tests {
             name: "public@s1".parse().unwrap(),
             room: None,
             people: None,
+            asked: None,
+            since: 0,
             followed: true,
             tip: Tip::EMPTY,
             stopped: false,
