@@ -111,7 +111,7 @@ fn what_cannot_be_done_in_a_group_has_its_exit_code() {
     for (who, arguments, code) in [
         ("alice", &["send", "Plan", "hi"][..], 5),
         ("alice", &["send", "#bob@s2", "hi"], 5),
-        ("alice", &["room", "join", "Plans"], 2),
+        ("alice", &["room", "join", "Plans"], 6),
         ("alice", &["room", "join", "public"], 2),
         ("alice", &["room", "members", "nowhere"], 5),
         ("alice", &["room", "invite", "Plans", "nobody@s1"], 5),
