@@ -72,7 +72,7 @@ async fn who_is_removed_reads_nothing_that_follows() {
     bob.hears_exactly(&group, &[("alice@s1", "carol may read this"), ("alice@s1", "and this not")]).await;
     carol.until("knows that she is out", async || carol.room(&group).await.is_some_and(|room| room.part == Part::Gone)).await;
     let refused = carol.client.join(&group).await;
-    assert!(matches!(refused, Err(ClientError::Usage(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ClientError::Refused(_))), "{refused:?}");
     let too_late = carol.writes(&group, "still here").await;
     let status = carol.client.settled(too_late, tidings_testbed::PATIENCE).await.unwrap();
     assert!(matches!(status, Status::Failed { .. }), "{status:?}");
