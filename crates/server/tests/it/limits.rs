@@ -232,7 +232,8 @@ async fn what_others_begin_with_somebody_has_places_of_its_own() {
     let answers = [alice.sealed(1, b"an answer"), alice.sealed(2, b"more")];
     let room = direct(&alice, &bob);
     let (one, two) = tokio::join!(home.append_direct(&alice, &room, &answers[0]), home.append_direct(&alice, &room, &answers[1]));
-    (one.unwrap(), two.unwrap());
+    one.unwrap();
+    two.unwrap();
     is_full(home.append_direct(&alice, &direct(&alice, &carol), &alice.sealed(1, b"one too many")).await, 3);
     is_full(group.does(&home, &alice, Act::Join).await, 3);
     is_full(begins(&home, &alice, &erin).await, 3);
