@@ -12,7 +12,7 @@ use crate::bus::Bus;
 use crate::store::{Change, NewCode, OutboxRow, Questions, Settled, Store, StoreError};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tidings_proto::chain::Tip;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
@@ -21,6 +21,11 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Jobs in one batch; a commit of so many takes some 10 ms, and nobody waits longer for the next.
 const BATCH: usize = 1024;
+/// Commits of less than [`COMPANY`] jobs are at least so far apart. A commit costs the processor about as much as a handful of
+/// messages do besides, and who writes does not notice. One that comes by itself waits for nothing.
+const APART: Duration = Duration::from_millis(2);
+/// So many jobs need not wait for more.
+const COMPANY: usize = 32;
 /// Jobs that may wait; whoever comes then is told to come again.
 pub const WAITING: usize = 16 * 1024;
 /// Answered rows of the outbox are kept so long, so that a device that was away hears the answer.
@@ -134,11 +139,20 @@ pub struct Sequencer {
 impl Sequencer {
     /// Takes jobs until nobody can give any more, or the store is gone.
     pub async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut batch = Vec::new();
+        let (mut batch, mut next) = (Vec::new(), tokio::time::Instant::now());
         while jobs.recv_many(&mut batch, BATCH).await > 0 {
+            if batch.len() < COMPANY {
+                tokio::time::sleep_until(next).await;
+                while batch.len() < BATCH
+                    && let Ok(job) = jobs.try_recv()
+                {
+                    batch.push(job);
+                }
+            }
             if let Err(gone) = self.turn(std::mem::take(&mut batch)).await {
                 return tracing::error!(%gone, "nothing can be made durable any more");
             }
+            next = tokio::time::Instant::now() + APART;
         }
     }
 
