@@ -18,12 +18,12 @@ const INSTRUMENTED: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 
 /// Fuzzes these targets, or all, for `all` together. False when an input was found that a target fails on.
 pub fn campaign(all: Duration, wanted: &[&str]) -> anyhow::Result<bool> {
-    let binary = build()?;
     let targets = targets()?;
     if let Some(unknown) = wanted.iter().find(|name| !targets.iter().any(|target| target == *name)) {
         bail!("there is no target {unknown:?}; there are {}", targets.join(", "));
     }
     let chosen: Vec<&String> = targets.iter().filter(|target| wanted.is_empty() || wanted.contains(&target.as_str())).collect();
+    let binary = build()?;
     let share = (all.as_secs() / chosen.len() as u64).max(1);
     let mut findings = 0;
     for (number, target) in chosen.iter().enumerate() {
