@@ -19,6 +19,8 @@ const USAGE: &str = "cargo xtask <command>
   test           formatting, lints, house rules and every test. The last line is the sum.
   bench [WHAT]   measure a release build: what connections, messages and logins cost a server on one core. A table, or with
                  --json one object. WHAT is one or more of what `cargo xtask bench --help` lists. Takes minutes.
+  bench --micro [--report FILE]
+                 medians of single steps instead: seal, open, sign, append, encode, each against the bare thing in it
   campaign fuzz [--for 10m] [TARGET]…
                  every decoder under libFuzzer; what was seen adds up in evidence/fuzz.json
   campaign crash [--for 20m] [--seed N]
@@ -96,7 +98,29 @@ fn bench(arguments: &[&str]) -> anyhow::Result<bool> {
         bail!("the build failed");
     }
     let mut program = Command::new(target().join("release/tidings-bench"));
+    let arguments = match arguments {
+        ["--micro", more @ ..] => {
+            program.arg("micro").arg(micro()?);
+            more
+        }
+        whole => whole,
+    };
     Ok(program.arg("--commit").arg(evidence::commit()).args(arguments).current_dir(root()).status()?.success())
+}
+
+/// Runs all of `crates/bench/benches`, and says where criterion has put what it measured.
+fn micro() -> anyhow::Result<PathBuf> {
+    let folder = target().join("micro");
+    // What was measured of a benchmark that is there no more is no figure of this commit.
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context(folder.display().to_string()),
+        _ => {}
+    }
+    let all = ["bench", "--package", "tidings", "--package", "tidings-bench", "--bench", "*"];
+    if !cargo().args(all).env("CRITERION_HOME", &folder).status()?.success() {
+        bail!("the benchmarks failed");
+    }
+    Ok(folder)
 }
 
 /// Only the binary knows its own command line, so it writes these itself.

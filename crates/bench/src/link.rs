@@ -13,7 +13,7 @@ use tidings_proto::frame::Proof;
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, transcript};
 use tidings_proto::{Frame, Hash, Nonce, ServerName, UserName, limits};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
@@ -28,6 +28,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// TLS, unless it serves plain links.
     pub tls: Option<Arc<ClientConfig>>,
+    /// How much the kernel keeps for a link that does not read, in bytes; as much as it likes, where nothing is said.
+    pub receive_buffer: Option<u32>,
 }
 
 /// The dialling side's TLS as a client has it that starts anew: it remembers no session, so each handshake is a whole one.
@@ -74,7 +76,11 @@ pub struct Raw {
 
 /// Dials `path` at a server, up to the upgrade.
 pub async fn dial(target: &Target, path: &str) -> Result<Raw> {
-    let tcp = TcpStream::connect(target.address).await.context("no connection")?;
+    let socket = TcpSocket::new_v4()?;
+    if let Some(bytes) = target.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    let tcp = socket.connect(target.address).await.context("no connection")?;
     tcp.set_nodelay(true)?;
     let (io, exporter): (Io, _) = match &target.tls {
         None => (Box::new(tcp), None),

@@ -2,7 +2,7 @@
 
 use crate::link::{Link, Reader, Writer};
 use crate::process::Server;
-use crate::table::percentile;
+use crate::table::{median, percentile};
 use crate::talk::{Author, Heard, hear, lateness};
 use anyhow::{Result, anyhow, bail};
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// What all listeners of a run have heard.
@@ -113,11 +114,19 @@ impl Tally {
 }
 
 /// Reads a link to its end. What comes is counted where `counts`.
-pub fn listen(mut reader: Reader, tally: &Arc<Tally>, counts: bool) -> JoinHandle<()> {
+pub fn listen(reader: Reader, tally: &Arc<Tally>, counts: bool) -> JoinHandle<()> {
+    listen_while(reader, tally, counts, watch::channel(true).1)
+}
+
+/// The same, but reads nothing while `open` is false. Whoever let go of the other end leaves it as it was.
+pub fn listen_while(mut reader: Reader, tally: &Arc<Tally>, counts: bool, mut open: watch::Receiver<bool>) -> JoinHandle<()> {
     let tally = tally.clone();
     tokio::spawn(async move {
         let mut before = reader.received;
         loop {
+            if !*open.borrow() && open.wait_for(|open| *open).await.is_err() {
+                return;
+            }
             let heard = match reader.next().await {
                 Ok(frame) if counts => tally.heard(&frame),
                 Ok(frame) => hear(&frame).map(|_| ()),
@@ -171,6 +180,7 @@ async fn until(due: Instant) {
 }
 
 /// What a paced run came to.
+#[derive(Debug, Clone, Copy)]
 pub struct Paced {
     /// Microseconds of server CPU, of all servers together, for one message.
     pub cpu_us: f64,
@@ -178,18 +188,72 @@ pub struct Paced {
     pub late_us: (f64, f64),
 }
 
+/// What several windows of a paced run came to: of each figure the median, so that one stall of the disk, or of somebody else's program,
+/// is one window and not the figure.
+pub struct Windows(pub Vec<Paced>);
+
+impl Windows {
+    /// Of CPU per message, in microseconds.
+    pub fn cpu_us(&self) -> f64 {
+        median(self.0.iter().map(|window| window.cpu_us))
+    }
+
+    /// Of the windows' medians of the time from when a message was due, in microseconds.
+    pub fn p50_us(&self) -> f64 {
+        median(self.0.iter().map(|window| window.late_us.0))
+    }
+
+    /// Of the windows' 99th percentiles.
+    pub fn p99_us(&self) -> f64 {
+        median(self.0.iter().map(|window| window.late_us.1))
+    }
+
+    /// The smallest and the largest 99th percentile of a window.
+    pub fn p99_spread_us(&self) -> (f64, f64) {
+        let all = self.0.iter().map(|window| window.late_us.1);
+        (all.clone().fold(f64::INFINITY, f64::min), all.fold(0.0, f64::max))
+    }
+}
+
+/// How long everything that was written may take to come, after the last of it was due.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// A run: messages as in [`paced`], warm-up first, each of which comes to `each` listeners.
 pub async fn run(servers: &[&Server], voices: &mut [Voice], tally: &Tally, (rate, time): (f64, Duration), each: u64) -> Result<Paced> {
-    const PATIENCE: Duration = Duration::from_secs(15);
-    let count = ((rate * time.as_secs_f64()) as usize).max(10);
-    let warm = count / 4;
-    let begun = tally.delivered();
-    paced(voices, rate, warm, tally.clock, false).await?;
-    tally.wait_for(begun + warm as u64 * each, PATIENCE).await?;
+    warm_up(voices, tally, (rate, time / 4), each).await?;
+    window(servers, voices, tally, (rate, time), each).await
+}
+
+/// The same in `count` windows, one after the other.
+pub async fn windows(
+    servers: &[&Server],
+    voices: &mut [Voice],
+    tally: &Tally,
+    (rate, time, count): (f64, Duration, usize),
+    each: u64,
+) -> Result<Windows> {
+    warm_up(voices, tally, (rate, time / 2), each).await?;
+    let mut windows = Vec::new();
+    for _ in 0..count {
+        windows.push(window(servers, voices, tally, (rate, time), each).await?);
+    }
+    Ok(Windows(windows))
+}
+
+/// Messages that nothing is measured of.
+pub async fn warm_up(voices: &mut [Voice], tally: &Tally, (rate, time): (f64, Duration), each: u64) -> Result<()> {
+    let (count, begun) = ((rate * time.as_secs_f64()) as usize, tally.delivered());
+    paced(voices, rate, count, tally.clock, false).await?;
+    tally.wait_for(begun + count as u64 * each, PATIENCE).await
+}
+
+/// A window: it ends when all that was due in it has come, however late, and all of that is in the figures.
+pub async fn window(servers: &[&Server], voices: &mut [Voice], tally: &Tally, (rate, time): (f64, Duration), each: u64) -> Result<Paced> {
+    let (count, begun) = (((rate * time.as_secs_f64()) as usize).max(10), tally.delivered());
     tally.time(true);
     let cpu = cpu_of(servers)?;
     paced(voices, rate, count, tally.clock, true).await?;
-    tally.wait_for(begun + (warm + count) as u64 * each, PATIENCE).await?;
+    tally.wait_for(begun + count as u64 * each, PATIENCE).await?;
     let cpu = cpu_of(servers)? - cpu;
     tally.time(false);
     Ok(Paced { cpu_us: cpu.as_secs_f64() * 1e6 / count as f64, late_us: tally.percentiles() })
@@ -207,6 +271,8 @@ pub struct Saturated {
     pub accepted: f64,
     /// The share of its core that the server used: well below 1, and it was the load or the disk that could do no more.
     pub busy: f64,
+    /// Who wrote, to go on.
+    pub authors: Vec<(Author, Link)>,
 }
 
 /// As many messages as the server takes, of each author at most `window` unanswered.
@@ -221,15 +287,16 @@ pub async fn saturate(
     let stop = Instant::now() + time + time / 4;
     let mut writing = JoinSet::new();
     for (author, link) in authors {
-        writing.spawn(write_on(author, link, window, stop, accepted.clone()));
+        writing.spawn(write_on(author, link, window, (stop, u64::MAX), accepted.clone()));
     }
     tokio::time::sleep(time / 4).await;
     let look = || Ok::<_, anyhow::Error>((tally.delivered(), accepted.load(Ordering::Relaxed), server.meter.cpu()?, Instant::now()));
     let before = look()?;
     tokio::time::sleep_until((stop - Duration::from_millis(20)).into()).await;
     let after = look()?;
+    let mut authors = Vec::new();
     while let Some(done) = writing.join_next().await {
-        done??;
+        authors.push(done??);
     }
     tally.check()?;
     let took = (after.3 - before.3).as_secs_f64();
@@ -237,19 +304,43 @@ pub async fn saturate(
         delivered: (after.0 - before.0) as f64 / took,
         accepted: (after.1 - before.1) as f64 / took,
         busy: (after.2 - before.2).as_secs_f64() / took,
+        authors,
     })
 }
 
-async fn write_on(mut author: Author, mut link: Link, window: usize, stop: Instant, accepted: Arc<AtomicU64>) -> Result<()> {
-    let mut unanswered = 0;
+/// `count` messages, as fast as the server takes them, but not for longer than `time`; how many it took.
+pub async fn fill(authors: Vec<(Author, Link)>, window: usize, count: u64, time: Duration) -> Result<(u64, Vec<(Author, Link)>)> {
+    let accepted = Arc::new(AtomicU64::new(0));
+    let (stop, each, more) = (Instant::now() + time, count / authors.len() as u64, count % authors.len() as u64);
+    let mut writing = JoinSet::new();
+    for (which, (author, link)) in authors.into_iter().enumerate() {
+        let most = each + u64::from((which as u64) < more);
+        writing.spawn(write_on(author, link, window, (stop, most), accepted.clone()));
+    }
+    let mut authors = Vec::new();
+    while let Some(done) = writing.join_next().await {
+        authors.push(done??);
+    }
+    Ok((accepted.load(Ordering::Relaxed), authors))
+}
+
+/// Writes until `stop`, but not more than `most`, and waits for all answers.
+async fn write_on(
+    mut author: Author,
+    mut link: Link,
+    window: usize,
+    (stop, most): (Instant, u64),
+    accepted: Arc<AtomicU64>,
+) -> Result<(Author, Link)> {
+    let (mut unanswered, mut left) = (0, most);
     loop {
-        let goes_on = Instant::now() < stop;
+        let goes_on = left > 0 && Instant::now() < stop;
         if !goes_on && unanswered == 0 {
-            return Ok(());
+            return Ok((author, link));
         }
-        while goes_on && unanswered < window {
+        while goes_on && left > 0 && unanswered < window {
             link.writer.put(&author.submit(0));
-            unanswered += 1;
+            (unanswered, left) = (unanswered + 1, left - 1);
         }
         link.writer.flush().await?;
         let mut frame = Some(link.reader.next().await?);

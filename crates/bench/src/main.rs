@@ -4,7 +4,11 @@
 mod link;
 mod load;
 mod machine;
+mod micro;
+mod page;
 mod people;
+mod plot;
+mod probe;
 mod process;
 mod report;
 mod scenarios;
@@ -55,6 +59,18 @@ enum Command {
     /// Serves links without TLS on loopback
     #[command(hide = true)]
     PlainServer { setup: PathBuf, data: PathBuf },
+    /// Prints what criterion has measured
+    #[command(hide = true)]
+    Micro {
+        /// Where criterion has put it
+        folder: PathBuf,
+        /// Put it into this page, too
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+        /// What was measured
+        #[arg(long, value_name = "TEXT", default_value = "unknown")]
+        commit: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -72,6 +88,10 @@ fn run(arguments: Arguments) -> Result<bool> {
     if let Some(Command::PlainServer { setup, data }) = &arguments.command {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         return runtime.block_on(process::plain_server(setup, data)).map(|()| true);
+    }
+    if let Some(Command::Micro { folder, report, commit }) = &arguments.command {
+        let about = format!("Commit {commit}; {}.", machine::describe());
+        return micro::write(folder, report.as_deref(), &about).map(|()| true);
     }
     let cores = machine::Cores::choose()?;
     machine::raise_files()?;

@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+/// A folder that is in memory, on most Linux.
+const MEMORY: &str = "/dev/shm";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// As good as no limit.
 const MANY: u32 = 1_000_000;
@@ -30,6 +32,7 @@ pub enum Transport {
 }
 
 /// What all scenarios share.
+#[derive(Clone)]
 pub struct Stage {
     /// The `tidings` program.
     pub program: PathBuf,
@@ -47,6 +50,17 @@ impl Stage {
     /// `whole`, or a small part of it.
     pub fn scaled(&self, whole: usize, tiny: usize) -> usize {
         if self.tiny { tiny } else { whole }
+    }
+
+    /// The same with the servers' folders in memory, where a sync takes no time; where there is no such place, as it was.
+    pub fn in_memory(&self) -> Stage {
+        let memory = Path::new(MEMORY);
+        if memory.is_dir() { Stage { folder: memory.to_owned(), ..self.clone() } } else { self.clone() }
+    }
+
+    /// In words for the report.
+    pub fn where_folders_are(&self) -> &'static str {
+        if self.folder == Path::new(MEMORY) { "in memory" } else { "on disk" }
     }
 
     /// How long something is measured.
@@ -167,7 +181,7 @@ impl Home {
         let mut child = child?;
         let pid = child.id().context("the server has ended at once")?;
         let tls = if self.transport == Transport::Tls { Some(link::tls()?) } else { None };
-        let target = Target { name: self.name.clone(), address, tls };
+        let target = Target { name: self.name.clone(), address, tls, receive_buffer: None };
         let stdout = child.stdout.take().context("the server's output")?;
         let mut line = String::new();
         timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await.map_err(|_| anyhow!("the server does not start"))??;

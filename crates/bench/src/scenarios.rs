@@ -18,7 +18,7 @@ use clap::ValueEnum;
 use std::time::Duration;
 
 /// No scenario takes longer, whatever happens in it.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// One measurement, of one or more figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

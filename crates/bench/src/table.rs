@@ -87,7 +87,7 @@ impl Measured {
 }
 
 /// Four digits that count, and no more.
-fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let digits = if value.abs() < 10.0 { 2 } else { usize::from(value.abs() < 1000.0) };
     let text = format!("{value:.digits$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
@@ -126,6 +126,18 @@ pub fn percentile(sorted: &[u64], share: f64) -> u64 {
     sorted.get(at - 1).copied().unwrap_or(0)
 }
 
+/// The middle of some figures; the mean of the two that are, where there is an even number of them.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    match sorted[..] {
+        [] => 0.0,
+        _ if sorted.len() % 2 == 1 => sorted[half],
+        _ => f64::midpoint(sorted[half - 1], sorted[half]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +160,14 @@ mod tests {
         let sorted: Vec<u64> = (1..=100).collect();
         assert_eq!((percentile(&sorted, 0.5), percentile(&sorted, 0.99), percentile(&sorted, 1.0)), (50, 99, 100));
         assert_eq!((percentile(&[7], 0.5), percentile(&[], 0.5)), (7, 0));
+    }
+
+    #[test]
+    fn a_median_is_the_middle_in_order() {
+        assert_eq!(
+            [vec![], vec![7.0], vec![9.0, 1.0], vec![9.0, 1.0, 2.0], vec![900.0, 1.0, 2.0, 4.0]].map(median),
+            [0.0, 7.0, 5.0, 2.0, 3.0]
+        );
     }
 
     #[test]

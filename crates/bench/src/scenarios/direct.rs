@@ -3,6 +3,7 @@
 use crate::link::Link;
 use crate::load::{self, Tally, Voice};
 use crate::people::{Person, Registrar};
+use crate::probe::Probe;
 use crate::process::{Home, Server, Stage};
 use crate::table::Measured;
 use crate::talk::{self, Author, PAYLOAD};
@@ -13,7 +14,9 @@ use std::time::Duration;
 
 const PAIRS: usize = 100;
 const RATE: f64 = 2000.0;
-const TIME: Duration = Duration::from_secs(8);
+const TIME: Duration = Duration::from_secs(2);
+/// So many windows of that, of which the median counts.
+const WINDOWS: usize = 5;
 /// Unanswered messages of one author at saturation.
 const WINDOW: usize = 32;
 
@@ -62,18 +65,26 @@ pub async fn run(stage: &Stage) -> Result<Vec<Measured>> {
         readers.push(load::listen(reader, &tally, false));
     }
     let rate = if stage.tiny { 100.0 } else { RATE };
-    let paced = load::run(&[&server], &mut voices, &tally, (rate, stage.time(TIME)), 1).await?;
+    let probe = Probe::start(&stage.folder)?;
+    let count_of = stage.scaled(WINDOWS, 2);
+    let windows = load::windows(&[&server], &mut voices, &tally, (rate, stage.time(TIME), count_of), 1).await?;
+    let disk = probe.stop();
     let overhead = overhead(&mut voices, &tally).await?;
     readers.iter().for_each(|reader| reader.abort());
 
     let Pairs { authors, tally, writers: _writers } = pairs(&server, &mut registrar, "sat", count).await?;
-    let full = load::saturate(&server, authors, &tally, WINDOW, stage.time(TIME / 2)).await?;
+    let full = load::saturate(&server, authors, &tally, WINDOW, stage.time(TIME * 2)).await?;
     server.stop().await?;
     let how = format!("{count} pairs, {rate}/s");
+    let (least, most) = windows.p99_spread_us();
     Ok(vec![
-        Measured::new("direct_cpu_us", paced.cpu_us, format!("{how}, server CPU per message")),
-        Measured::new("direct_p50_us", paced.late_us.0, format!("{how}, from the due time")),
-        Measured::new("direct_p99_us", paced.late_us.1, format!("{how}, from the due time")),
+        Measured::new("direct_cpu_us", windows.cpu_us(), format!("{how}, server CPU per message; median of {count_of} windows")),
+        Measured::new("direct_p50_us", windows.p50_us(), format!("{how}, from the due time; median of {count_of} windows")),
+        Measured::new(
+            "direct_p99_us",
+            windows.p99_us(),
+            format!("{how}, from the due time; median of {count_of} windows, {least:.0} to {most:.0}; meanwhile {disk}"),
+        ),
         Measured::new(
             "wire_overhead_bytes",
             overhead,

@@ -7,19 +7,24 @@ use crate::people::{Device, Registrar};
 use crate::process::{Home, Server, Stage};
 use crate::table::{Budget, Measured};
 use crate::talk::{self, Author};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::Fetch;
 use tidings_proto::{Frame, LogName};
 
-/// How long a long log may take to make: how many entries that are, the disk decides.
-const FILLING: Duration = Duration::from_secs(20);
-const WRITERS: usize = 20;
+/// How long a long log may take to make: where the disk is slow, it is shorter.
+const FILLING: Duration = Duration::from_secs(60);
+/// How long the log is when a message is measured in it.
+const LENGTHS: [u64; 5] = [100, 1000, 10_000, 100_000, 1_000_000];
+const WRITERS: usize = 19;
 const WINDOW: usize = 256;
+/// Messages a second, and windows of so long, of which the median counts.
+const RATE: f64 = 400.0;
+const WINDOWS: (Duration, usize) = (Duration::from_millis(1500), 3);
 /// What grows is measured by how much more it costs than when it was small: a quarter is what two runs may differ by.
 const FLAT: Budget = Budget::AtMost(1.25);
 
-/// One direct room with few entries, one with as many as could be made.
+/// One direct room, with more and more entries.
 pub async fn history(stage: &Stage) -> Result<Vec<Measured>> {
     let home = Home::new(stage, "s1", stage.transport)?;
     let server = home.start(stage).await?;
@@ -27,73 +32,64 @@ pub async fn history(stage: &Stage) -> Result<Vec<Measured>> {
     let people = registrar.people("old", 2, 20).await?;
     let genesis = talk::direct(&people[0].user, &people[1].user);
     let log = genesis.log();
-    let short = cost_of(stage, &server, &people[0].devices[0], &people[1].devices[0], Some(100)).await?;
-
     let mut authors = Vec::new();
-    for device in people[0].devices[1..].iter().take(WRITERS) {
-        authors.push((Author::new(device, log.clone(), 0), talk::arrive(&server.target, device).await?));
+    for (which, device) in people[0].devices[1..].iter().take(WRITERS).enumerate() {
+        let (mut author, mut link) = (Author::new(device, log.clone(), 0), talk::arrive(&server.target, device).await?);
+        if which == 0 {
+            talk::open_room(&mut link, &mut author, &genesis).await?;
+        }
+        authors.push((author, link));
     }
-    let begun = Instant::now();
-    load::saturate(&server, authors, &Tally::new(), WINDOW, stage.time(FILLING)).await?;
-    let filling = begun.elapsed();
-    let long = cost_of(stage, &server, &people[1].devices[1], &people[0].devices[1], None).await?;
+    let (mut here, mut costs, mut measured, begun) = (1, Vec::new(), Vec::new(), Instant::now());
+    let lengths = if stage.tiny { &LENGTHS[..2] } else { &LENGTHS[..] };
+    for (device, length) in people[1].devices.iter().zip(lengths) {
+        let (filled, back) = load::fill(authors, WINDOW, length.saturating_sub(here), FILLING.saturating_sub(begun.elapsed())).await?;
+        (authors, here) = (back, here + filled);
+        if here < *length {
+            eprintln!("the disk is too slow for {length} entries: {here} have been made in {:.0} s", begun.elapsed().as_secs_f64());
+            break;
+        }
+        let (cost, messages) = cost_of(stage, &server, device, &people[0].devices[0], here).await?;
+        here += messages;
+        costs.push((*length, cost));
+        let how = format!("CPU per message at {RATE}/s, with {length} entries in the room");
+        measured.push(Measured::other(format!("flat_history_{length}_cpu_us"), cost, "µs", Budget::None, how));
+    }
+    let filling = begun.elapsed().as_secs_f64();
     let rss = server.rss()?;
     server.stop().await?;
 
     // A server that has just started has nothing of the log in memory.
     let server = home.start(stage).await?;
-    let mut link = talk::arrive(&server.target, &people[1].devices[2]).await?;
+    let mut link = talk::arrive(&server.target, &people[1].devices[12]).await?;
     let (entries, page) = newest_page(&mut link, &log).await?;
-    let ready = server.ready;
+    let ready = server.ready.as_secs_f64() * 1e3;
     server.stop().await?;
-    let filled = format!("{entries} entries, made in {:.0} s", filling.as_secs_f64());
-    Ok(vec![
-        Measured::other(
-            "flat_history_ratio",
-            long / short,
-            "×",
-            FLAT,
-            format!("CPU per message at {filled}, against 100: {long:.0} and {short:.0} µs"),
-        ),
-        Measured::other("flat_newest_page_ms", page, "ms", Budget::AtMost(10.0), format!("50 entries of {entries}, server just started")),
-        Measured::other(
-            "flat_ready_ms",
-            ready.as_secs_f64() * 1e3,
-            "ms",
-            Budget::AtMost(1000.0),
-            format!("start to ready with {entries} entries"),
-        ),
-        Measured::other(
-            "flat_rss_mib",
-            rss as f64 / f64::from(1 << 20),
-            "MiB",
-            Budget::AtMost(256.0),
-            format!("after writing {entries} entries"),
-        ),
-    ])
+    let (Some((few, short)), Some((many, long))) = (costs.first(), costs.last()) else { bail!("no length was reached") };
+    let mib = rss as f64 / f64::from(1 << 20);
+    let how = format!("CPU per message at {many} entries against {few}: {long:.0} and {short:.0} µs; made and measured in {filling:.0} s");
+    measured.push(Measured::other("flat_history_ratio", long / short, "×", FLAT, how));
+    let how = format!("50 entries of {entries}, server just started");
+    measured.push(Measured::other("flat_newest_page_ms", page, "ms", Budget::AtMost(10.0), how));
+    let how = format!("start to ready with {entries} entries");
+    measured.push(Measured::other("flat_ready_ms", ready, "ms", Budget::AtMost(1000.0), how));
+    measured.push(Measured::other("flat_rss_mib", mib, "MiB", Budget::AtMost(256.0), format!("after writing {entries} entries")));
+    Ok(measured)
 }
 
-/// Microseconds of CPU for one message at 200 a second between two devices, in the room as long as it is; made first where `make` says
-/// with how many entries.
-async fn cost_of(stage: &Stage, server: &Server, from: &Device, to: &Device, make: Option<usize>) -> Result<f64> {
-    let genesis = talk::direct(&from.user, &to.user);
-    let mut near = talk::arrive(&server.target, from).await?;
-    let mut author = Author::new(from, genesis.log(), 0);
-    let mut seq = talk::open_room(&mut near, &mut author, &genesis).await?;
-    for _ in 1..make.unwrap_or(1) {
-        near.writer.send(&author.submit(0)).await?;
-        seq = talk::accepted(&mut near).await?.seq;
-    }
+/// Microseconds of CPU for one message between two devices, in their room, which has `here` entries; and how many more it has then.
+async fn cost_of(stage: &Stage, server: &Server, from: &Device, to: &Device, here: u64) -> Result<(f64, u64)> {
+    let log = talk::direct(&from.user, &to.user).log();
+    let Link { reader: own, writer: out, .. } = talk::arrive(&server.target, from).await?;
     let Link { reader, mut writer, .. } = talk::arrive(&server.target, to).await?;
-    writer.send(&talk::follow(&genesis.log(), seq)).await?;
+    writer.send(&talk::follow(&log, here)).await?;
     let tally = Tally::new();
     load::listen(reader, &tally, true);
-    let Link { reader: own, writer: out, .. } = near;
     load::listen(own, &tally, false);
-    let time = stage.time(Duration::from_secs(4));
-    let paced = load::run(&[server], &mut [Voice { author, writer: out }], &tally, (200.0, time), 1).await?;
+    let mut voices = [Voice { author: Author::new(from, log, 0), writer: out }];
+    let windows = load::windows(&[server], &mut voices, &tally, (RATE, stage.time(WINDOWS.0), WINDOWS.1), 1).await?;
     drop(writer);
-    Ok(paced.cpu_us)
+    Ok((windows.cpu_us(), tally.delivered()))
 }
 
 /// How many entries there are, and the milliseconds until the newest fifty of them have come.
@@ -115,12 +111,13 @@ pub async fn rooms(stage: &Stage) -> Result<Vec<Measured>> {
         let home = Home::new(stage, "s1", stage.transport)?;
         let server = home.start(stage).await?;
         let mut registrar = Registrar::new(&server.target).await?;
-        let mut filled = room::fill(&server, &mut registrar, "member", *people, *devices).await?;
+        let mut filled = room::fill(&server.target, &mut registrar, "member", *people, *devices).await?;
         let mut voices = filled.voices(5, talk::PAYLOAD);
         let each = (people * devices) as u64;
-        let paced = load::run(&[&server], &mut voices, &filled.tally, (10.0, stage.time(Duration::from_secs(5))), each).await?;
+        let (time, count) = WINDOWS;
+        let windows = load::windows(&[&server], &mut voices, &filled.tally, (10.0, stage.time(time), count), each).await?;
         server.stop().await?;
-        let cost = paced.cpu_us / each as f64;
+        let cost = windows.cpu_us() / each as f64;
         costs.push(cost);
         let how = format!("CPU per delivery in a room of {each} devices at 10 posts/s");
         measured.push(Measured::other(format!("flat_room_{each}_cpu_us"), cost, "µs", Budget::None, how));
@@ -131,31 +128,30 @@ pub async fn rooms(stage: &Stage) -> Result<Vec<Measured>> {
     Ok(measured)
 }
 
-/// Memory of each connection at 1,000 and 8,000, and what the server does while none of them says anything.
+/// Memory of each connection from 1,000 to 8,000, and what the server does while none of them says anything.
 pub async fn connections(stage: &Stage) -> Result<Vec<Measured>> {
-    let (few, many) = (stage.scaled(1000, 20), stage.scaled(8000, 60));
+    let counts = [(1000, 20), (2000, 30), (4000, 40), (8000, 60)].map(|(whole, tiny)| stage.scaled(whole, tiny));
+    let many = counts[counts.len() - 1];
     let home = Home::new(stage, "s1", stage.transport)?;
     let server = home.start(stage).await?;
     let mut crowd = idle::Crowd::new(&server, many).await?;
     let empty = idle::quiet_rss(&server).await?;
-    crowd.grow(&server, few).await?;
-    let some = idle::quiet_rss(&server).await?;
-    crowd.grow(&server, many).await?;
-    let all = idle::quiet_rss(&server).await?;
+    let (mut costs, mut measured) = (Vec::new(), Vec::new());
+    for count in counts {
+        crowd.grow(&server, count).await?;
+        let each = idle::quiet_rss(&server).await?.saturating_sub(empty) as f64 / 1024.0 / count as f64;
+        costs.push(each);
+        let how = format!("memory of each of {count} connections that say nothing");
+        measured.push(Measured::other(format!("flat_connection_{count}_kib"), each, "KiB", Budget::None, how));
+    }
     let (before, begun) = (server.meter.cpu()?, Instant::now());
     tokio::time::sleep(stage.time(Duration::from_secs(8))).await;
     let share = server.meter.cpu()?.saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;
     server.stop().await?;
-    let each = |rss: u64, count: usize| rss.saturating_sub(empty) as f64 / 1024.0 / count as f64;
-    let (at_few, at_many) = (each(some, few), each(all, many));
-    Ok(vec![
-        Measured::other(
-            "flat_connections_ratio",
-            at_many / at_few,
-            "×",
-            FLAT,
-            format!("memory of one of {many}, {at_many:.1} KiB, against one of {few}, {at_few:.1} KiB"),
-        ),
-        Measured::other("idle_cpu_percent", share, "%", Budget::AtMost(0.5), format!("{many} connections that say nothing")),
-    ])
+    let (few, ratio) = (counts[0], costs[costs.len() - 1] / costs[0]);
+    let how = format!("memory of one of {many} connections against one of {few}");
+    measured.push(Measured::other("flat_connections_ratio", ratio, "×", FLAT, how));
+    let how = format!("{many} connections that say nothing");
+    measured.push(Measured::other("idle_cpu_percent", share, "%", Budget::AtMost(0.5), how));
+    Ok(measured)
 }

@@ -25,7 +25,7 @@ pub async fn run(stage: &Stage) -> Result<Vec<Measured>> {
     let mut registrar = Registrar::new(&server.target).await?;
     let people = registrar.people("member", stage.scaled(PEOPLE, 2), DEVICES).await?;
     let asked = registrar.people("new", stage.scaled(JOINS, 2), 1).await?;
-    let mut room = Room::of(&server, &registrar, &people, &asked).await?;
+    let mut room = Room::of(&server.target, &registrar, &people, &asked).await?;
     let all: Vec<Device> = people.iter().flat_map(|person| person.devices.iter().cloned()).collect();
     let tally = Tally::new();
     let mut writers = Vec::new();

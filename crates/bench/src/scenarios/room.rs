@@ -3,10 +3,10 @@
 //! A group of this version has 64 people at most, so a room of 200 is one of 50 people with four devices each. To a server that is
 //! the same as 200 people with one: it delivers to links, looks up for each what its user may read, and never looks into a body.
 
-use crate::link::{Link, Writer};
+use crate::link::{Link, Target, Writer};
 use crate::load::{self, Tally, Voice};
 use crate::people::{Device, Person, Registrar};
-use crate::process::{Home, Server, Stage};
+use crate::process::{Home, Stage};
 use crate::table::Measured;
 use crate::talk::{self, Author};
 use anyhow::{Context, Result};
@@ -16,7 +16,7 @@ use std::time::Duration;
 use tidings_proto::frame::Submit;
 use tidings_proto::membership::{Invite, Join};
 use tidings_proto::{Draft, Encoded, Frame, Genesis, Hash, Kind, LogName, Nonce, Role, SuiteName, UserName, cbor};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 const MEMBERS: usize = 200;
 const DEVICES: usize = 4;
@@ -51,18 +51,18 @@ impl Room {
 
     /// A group of the first of these, which all of them are in; each does what is theirs on a link of their first device. The first
     /// `asked` of `others` are asked in besides.
-    pub async fn of(server: &Server, registrar: &Registrar, people: &[Person], asked: &[Person]) -> Result<Room> {
+    pub async fn of(target: &Target, registrar: &Registrar, people: &[Person], asked: &[Person]) -> Result<Room> {
         let mut nonce = [0; 32];
         OsRng.fill_bytes(&mut nonce);
         let creator = &people[0];
         let genesis = Genesis::group(SuiteName::RsaJwe1, &creator.user, Nonce(nonce));
         let mut room = Room { genesis, last: Hash::ZERO, epoch: 0, seq: 0 };
-        let mut owner = Link::device(&server.target, &creator.devices[0]).await?;
+        let mut owner = Link::device(target, &creator.devices[0]).await?;
         room.does(&mut owner, (&creator.devices[0], 1), Act::Begin).await?;
         for (which, person) in people[1..].iter().enumerate() {
             let invite = Act::Invite(&person.user, registrar.fingerprint());
             room.does(&mut owner, (&creator.devices[0], which as u64 + 2), invite).await?;
-            let mut link = Link::device(&server.target, &person.devices[0]).await?;
+            let mut link = Link::device(target, &person.devices[0]).await?;
             room.joins(&mut link, &person.devices[0]).await?;
         }
         for (which, person) in asked.iter().enumerate() {
@@ -115,28 +115,32 @@ pub struct Filled {
     /// Everybody in it.
     pub people: Vec<Person>,
     writers: Vec<Writer>,
-    listening: Vec<JoinHandle<()>>,
+    /// Whether the first half of the devices read.
+    half: watch::Sender<bool>,
 }
 
 /// Makes a room of so many devices, and connects them.
-pub async fn fill(server: &Server, registrar: &mut Registrar, name: &str, people: usize, devices: usize) -> Result<Filled> {
+pub async fn fill(target: &Target, registrar: &mut Registrar, name: &str, people: usize, devices: usize) -> Result<Filled> {
     let people = registrar.people(name, people, devices).await?;
-    let room = Room::of(server, registrar, &people, &[]).await?;
+    let room = Room::of(target, registrar, &people, &[]).await?;
     let all: Vec<Device> = people.iter().flat_map(|person| person.devices.iter().cloned()).collect();
-    let (tally, mut writers, mut listening) = (Tally::new(), Vec::new(), Vec::new());
-    for Link { reader, mut writer, .. } in talk::all_arrive(&server.target, &all).await? {
+    let (tally, mut writers, half) = (Tally::new(), Vec::new(), watch::Sender::new(true));
+    for Link { reader, mut writer, .. } in talk::all_arrive(target, &all).await? {
         writer.send(&talk::follow(&room.log(), room.seq)).await?;
-        listening.push(load::listen(reader, &tally, true));
+        if writers.len() < all.len() / 2 {
+            load::listen_while(reader, &tally, true, half.subscribe());
+        } else {
+            load::listen(reader, &tally, true);
+        }
         writers.push(writer);
     }
-    Ok(Filled { room, tally, people, writers, listening })
+    Ok(Filled { room, tally, people, writers, half })
 }
 
 impl Filled {
-    /// The first so many devices read nothing from now on, and stay connected.
-    pub fn stall(&mut self, count: usize) -> usize {
-        self.listening.iter().take(count).for_each(|listening| listening.abort());
-        count.min(self.listening.len())
+    /// The first half of the devices read nothing from now on, and stay connected; or read again.
+    pub fn stall(&self, stalled: bool) {
+        self.half.send_replace(!stalled);
     }
 
     /// The last device of each of `count` people, as one that writes on the link on which it listens. It is not the first, which has
@@ -159,7 +163,7 @@ pub async fn run(stage: &Stage) -> Result<Vec<Measured>> {
     let server = home.start(stage).await?;
     let mut registrar = Registrar::new(&server.target).await?;
     let members = stage.scaled(MEMBERS, 8);
-    let mut filled = fill(&server, &mut registrar, "member", members / DEVICES, DEVICES).await?;
+    let mut filled = fill(&server.target, &mut registrar, "member", members / DEVICES, DEVICES).await?;
     let mut voices = filled.voices(POSTERS, talk::PAYLOAD);
     let paced = load::run(&[&server], &mut voices, &filled.tally, (RATE, stage.time(TIME)), members as u64).await?;
 

@@ -3,17 +3,7 @@
 use crate::samples::*;
 use tidings_e2ee::suite::{OpenError, SealError, Suite};
 use tidings_proto::{Content, Hash, limits};
-use tidings_trust::KeyState;
 use tidings_trust::members::Standing;
-
-/// Alice, bob, and strangers; they share a few keys among them, since 64 RSA keys would take half a minute to make.
-fn crowd(size: usize) -> Room {
-    let strangers = (2..size).map(|i| Person::new(&format!("stranger{i:02}@s3"), C, [LARGE, A][i % 2], 61).state);
-    let people: Vec<KeyState> = [ALICE.state.clone(), BOB.state.clone()].into_iter().chain(strangers).take(size).collect();
-    let room = Room::group(&people.iter().map(|state| (state, Standing::In)).collect::<Vec<_>>());
-    assert_eq!(room.roster().members().len(), size);
-    room
-}
 
 #[test]
 fn one_two_and_64_members_can_each_open_what_one_of_them_wrote() {

@@ -190,6 +190,15 @@ impl Room {
     }
 }
 
+/// Alice, bob, and strangers; they share a few keys among them, since 64 RSA keys would take half a minute to make.
+pub fn crowd(size: usize) -> Room {
+    let strangers = (2..size).map(|i| Person::new(&format!("stranger{i:02}@s3"), C, [LARGE, A][i % 2], 61).state);
+    let people: Vec<KeyState> = [ALICE.state.clone(), BOB.state.clone()].into_iter().chain(strangers).take(size).collect();
+    let room = Room::group(&people.iter().map(|state| (state, Standing::In)).collect::<Vec<_>>());
+    assert_eq!(room.roster().members().len(), size);
+    room
+}
+
 /// The direct room of alice and bob.
 pub static ROOM: LazyLock<Room> = LazyLock::new(|| Room::of(&ALICE.state, &BOB.state));
 
