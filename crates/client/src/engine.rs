@@ -264,7 +264,8 @@ impl Engine {
                 Ok(())
             }
             Frame::Entries(entries) => self.entries(entries).await,
-            Frame::Ended(Ended { log, .. }) => self.ended(log).await,
+            Frame::Ended(Ended { log, why: Some(why), .. }) => self.stops(&log, why.to_string()).await,
+            Frame::Ended(Ended { log, why: None, .. }) => self.ended(log).await,
             Frame::Vault(vault) => self.vault(vault).await,
             Frame::Queued(queued) => match self.outbox.queued(queued.req) {
                 Some(row) => self.core.stored(move |store| store.waiting(row)).await,

@@ -166,6 +166,7 @@ pub(crate) fn refusal_exit_code(code: Code) -> u8 {
         | Code::RegistrationClosed
         | Code::UnknownPeer
         | Code::Expired
+        | Code::Broken
         | Code::NoCommonVersion
         | Code::Unknown => 6,
     }

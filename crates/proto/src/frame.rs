@@ -332,7 +332,8 @@ pub struct Refused {
     pub log: Option<LogName>,
 }
 
-/// Nothing more of this log is for the follower: it has left the room, or was put out. Sent after the last entry that is.
+/// Nothing more of this log is for the follower: it has left the room, or was put out; or there is nothing more of it, for a reason
+/// that is said. Sent after the last entry that is.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Ended {
@@ -342,6 +343,9 @@ pub struct Ended {
     /// The last entry that the follower may have whole.
     #[n(1)]
     pub seq: u64,
+    /// Why there is nothing more, where that is not because of who follows.
+    #[n(2)]
+    pub why: Option<Refusal>,
 }
 
 /// It is done, and durable.

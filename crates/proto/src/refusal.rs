@@ -83,6 +83,8 @@ codes! {
     28 PasswordNeeded "the password is needed for this",
     /// Kept for a server that could not be reached, for as long as anything is kept. It is given up.
     29 Expired "this has waited too long for a server that could not be reached",
+    /// A log's server does not continue it as it began. Nothing more of it is taken.
+    30 Broken "the server in charge of this does not continue it as it began, so nothing more of it is taken",
     /// A code of a later version; the sentence that came with it is what there is to show.
     65535 Unknown "the other side refused this for a reason that is not known here",
 }

@@ -28,6 +28,8 @@ pub struct Followed {
     pub changing: bool,
     /// It holds what is locked with keys that a person has to unlock.
     pub locked: bool,
+    /// Why it is not followed any further once what is held back is dealt with.
+    pub ends: Option<String>,
     waits_for: Option<UserName>,
     held: VecDeque<Entries>,
     held_bytes: usize,
@@ -112,6 +114,7 @@ impl Default for Followed {
             room: None,
             changing: false,
             locked: false,
+            ends: None,
             waits_for: None,
             held: VecDeque::new(),
             held_bytes: 0,

@@ -109,7 +109,7 @@ impl Judge {
             (Payload::Stub(_), LogName::Inbox(_)) => Found::Silent,
             (Payload::Stub(_), LogName::Room(_)) if entry.seq == 1 => return self.wrong_beginning(),
             (Payload::Stub(_), LogName::Room(_)) if !self.is_mine(entry.seq) => Found::Silent,
-            (Payload::Stub(_), _) => Found::Unreadable("this was erased".into()),
+            (Payload::Stub(_), _) => Found::Unreadable(GONE.into()),
             (Payload::Draft(draft), LogName::Room(_)) if entry.seq == 1 => self.first(people, draft),
             (Payload::Draft(draft), _) => self.draft(people, entry.seq, draft),
         };
@@ -264,6 +264,9 @@ impl Judge {
 
 /// What is said of a message whose author has seen another chain than this device.
 pub(super) const ANOTHER_STORY: &str = "its author has seen another story of this conversation than its server tells here";
+
+/// What is said of a place of which only a stub is left: who has erased it is told by another entry, if anybody has.
+const GONE: &str = "nothing is left of it: it was erased, or could not be verified on its way here";
 
 /// What is said of a message from a device that was removed.
 pub(super) fn taken_off(author: &UserName) -> String {

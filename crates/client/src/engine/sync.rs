@@ -65,6 +65,31 @@ impl Engine {
             while let Some(entries) = self.logs.get_mut(&log).and_then(Followed::next_held) {
                 self.take(log.clone(), entries).await?;
             }
+            let ends = self.logs.get_mut(&log).filter(|followed| followed.is_flowing()).and_then(|followed| followed.ends.take());
+            if let Some(why) = ends {
+                self.stops(&log, why).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// This user's server has found that a log's hub does not continue it as it began, and takes nothing more of it.
+    pub(super) async fn stops(&mut self, log: &LogName, why: String) -> Result<(), ClientError> {
+        // What a locked log holds back is asked for again, and this is said again behind it.
+        let Some(followed) = self.logs.get_mut(log).filter(|followed| followed.stopped().is_none() && !followed.locked) else {
+            return Ok(());
+        };
+        if !followed.is_flowing() {
+            followed.ends = Some(why);
+            return Ok(());
+        }
+        tracing::warn!(%log, why, "a log is stopped");
+        let Some(followed) = self.logs.get(log) else { return Ok(()) };
+        let batch = Batch { stopped: Some(why), ..Record::new(log, self.me(), followed).batch };
+        let kept = batch.clone();
+        self.core.stored(move |store| store.arrived(&kept)).await?;
+        if let Some(followed) = self.logs.get_mut(log) {
+            followed.took(&batch);
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         14 => (req, any::<u64>(), hash()).prop_map(|(req, seq, hash)| Accepted { req, seq, hash }.into()).boxed(),
         15 => req.prop_map(|req| Queued { req }.into()).boxed(),
         16 => (req, refusal(), option::of(log())).prop_map(|(req, why, log)| Refused { req, why, log }.into()).boxed(),
-        17 => (log(), any::<u64>()).prop_map(|(log, seq)| Ended { log, seq }.into()).boxed(),
+        17 => (log(), any::<u64>(), option::of(refusal())).prop_map(|(log, seq, why)| Ended { log, seq, why }.into()).boxed(),
         18 => req.prop_map(|req| Ping { req }.into()).boxed(),
         19 => req.prop_map(|req| Pong { req }.into()).boxed(),
         20 => req.prop_map(|req| Done { req }.into()).boxed(),

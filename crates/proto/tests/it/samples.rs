@@ -115,7 +115,7 @@ pub fn frames() -> Vec<Frame> {
         Accepted { req, seq: 7, hash: prev }.into(),
         Queued { req }.into(),
         Refused { req, why: Refusal::new(Code::Gap, "no").retry_after(2).last(4), log: Some(log()) }.into(),
-        Ended { log: log(), seq: 9 }.into(),
+        Ended { log: log(), seq: 9, why: Some(Code::Broken.into()) }.into(),
         Ping { req }.into(),
         Pong { req }.into(),
         Done { req }.into(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{Ended, Entries, Item};
-use tidings_proto::{Frame, Hash, LogName, Refusal, limits};
+use tidings_proto::{Code, Frame, Hash, LogName, Refusal, limits};
 
 /// A read that failed is tried again after so long.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -130,7 +130,11 @@ impl Follower {
     fn goal(&self, log: u64) -> Option<u64> {
         let (cursor, row) = (self.cursors.get(&log)?, self.logs.view.book.row(log)?);
         let sight = self.logs.view.sight(&cursor.reader, &row);
-        if sight.is_none_or(|sight| sight.until().is_some()) { Some(u64::MAX) } else { Some(row.tip.seq).filter(|tip| *tip > cursor.after) }
+        if row.stopped || sight.is_none_or(|sight| sight.until().is_some()) {
+            Some(u64::MAX)
+        } else {
+            Some(row.tip.seq).filter(|tip| *tip > cursor.after)
+        }
     }
 
     /// Gives what the tail has of `log`, or starts to read.
@@ -141,7 +145,7 @@ impl Follower {
             return self.end(log);
         };
         if row.tip.seq <= after {
-            return None;
+            return if row.stopped { self.end(log) } else { None };
         }
         if let Some(run) = self.logs.tail.after(log, after) {
             if sight.has_all(after + 1, run.last, row.tip.seq) {
@@ -219,7 +223,7 @@ impl Follower {
 
     fn give(&mut self, run: tail::Run, row: &LogRow, sight: &Sight) -> Option<FollowFrame> {
         self.cursors.get_mut(&row.number)?.after = run.last;
-        if row.tip.seq > run.last || sight.until().is_some() {
+        if row.tip.seq > run.last || row.stopped || sight.until().is_some() {
             self.mailbox.put(row.number); // behind the others that wait
         }
         let first_named = self.named.insert(row.number).then(|| row.name.clone());
@@ -232,7 +236,9 @@ impl Follower {
         self.logs.mailboxes.remove(std::iter::once(log), &self.mailbox);
         let row = self.logs.view.book.row(log)?;
         let until = self.logs.view.sight(&cursor.reader, &row).and_then(|sight| sight.until());
-        let ended = Ended { log: row.name.clone(), seq: until.unwrap_or(cursor.after) };
+        // Who follows a replica is told that its hub is not believed any more; who has left knows why there is no more.
+        let why = (row.stopped && until.is_none()).then(|| Code::Broken.into());
+        let ended = Ended { log: row.name.clone(), seq: until.unwrap_or(cursor.after), why };
         Some(FollowFrame { number: log, first_named: None, frame: Frame::Ended(ended).encode() })
     }
 }

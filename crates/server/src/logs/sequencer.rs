@@ -212,6 +212,8 @@ impl Sequencer {
             self.tail.push(log, run.before, run.entries);
             woken.push(log);
         }
+        // Who follows what has stopped is told so.
+        woken.extend(&news.stopped);
         self.view.book.change(news);
         // Errors only say that nobody listens.
         for room in done.rooms {

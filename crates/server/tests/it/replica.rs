@@ -1,11 +1,11 @@
 //! What a hub sends is believed as far as it can be verified, and no further.
 
 use crate::company::{Act, Group};
-use crate::support::{Home, Note, Person, direct, keys, public, server, sign, some_key};
+use crate::support::{Home, Note, Person, SOON, direct, keys, public, server, sign, some_key, user};
 use bytes::Bytes;
 use tidings_proto::chain::{self, Tip};
-use tidings_proto::{Content, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, Role, Signature, cbor, limits};
-use tidings_server::logs::{Reader, ReplicaError};
+use tidings_proto::{Code, Content, Draft, Encoded, Entry, Frame, Genesis, Hash, Kind, LogName, Payload, Role, Signature, cbor, limits};
+use tidings_server::logs::{Follower, Reader, ReplicaError};
 
 /// Whatever a hub may choose to say: these drafts as the entries after `tip`.
 fn told(log: &LogName, mut tip: Tip, drafts: impl IntoIterator<Item = Encoded<Draft>>) -> (Tip, Vec<Bytes>) {
@@ -121,6 +121,16 @@ async fn a_gap_is_told_and_changes_nothing() {
     assert_eq!(give(&home, &log, prev, items).await.unwrap().seq, 4, "and the log goes on");
 }
 
+/// Where a followed log ends, and why.
+async fn ends(follower: &mut Follower) -> (u64, Option<Code>) {
+    loop {
+        let news = tokio::time::timeout(SOON, follower.next()).await.expect("an end in time");
+        if let Frame::Ended(ended) = Frame::read(&news.frame, limits::CLIENT_FRAME).unwrap() {
+            return (ended.seq, ended.why.map(|why| why.code));
+        }
+    }
+}
+
 #[tokio::test]
 async fn another_story_stops_that_log_only() {
     let (home, hub, zoe, yan) = follower().await;
@@ -130,13 +140,19 @@ async fn another_story_stops_that_log_only() {
     // The hub says that entry 2 was another.
     let (other, items) = told(&log, Tip::EMPTY, [zoe.post(1, "one"), zoe.post(2, "TWO"), zoe.post(3, "three")]);
     assert_ne!(other.hash, tip.hash);
+    let mut there = Follower::new(&home.logs);
+    there.follow(&Reader::User(user("alice@s1")), &log, tip.seq).unwrap();
     assert!(matches!(give(&home, &log, Hash::ZERO, items).await, Err(ReplicaError::Broken(_))));
     assert_eq!(home.logs.tip(&log), Some(tip), "nothing of the other story is kept");
+    assert_eq!(ends(&mut there).await, (tip.seq, Some(Code::Broken)), "who is there is told");
     // From then on not even the right story is taken, also after a restart.
     let (_, items) = told(&log, tip, [zoe.post(3, "three")]);
     assert!(matches!(give(&home, &log, tip.hash, items.clone()).await, Err(ReplicaError::Broken(_))));
     let home = home.restart().await;
     assert!(matches!(give(&home, &log, tip.hash, items).await, Err(ReplicaError::Broken(_))));
+    let mut later = Follower::new(&home.logs);
+    later.follow(&Reader::User(user("alice@s1")), &log, 0).unwrap();
+    assert_eq!(ends(&mut later).await, (tip.seq, Some(Code::Broken)), "and who comes later, behind all that is here");
     let followed = home.logs.replicas_from(&server("s0")).await.unwrap();
     assert_eq!(followed.iter().map(|(log, _)| log.clone()).collect::<Vec<_>>(), [keys("s0")]);
     // Its keys go on.

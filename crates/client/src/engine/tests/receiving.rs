@@ -3,8 +3,8 @@
 use super::bench::{Bench, Hub, Person, room};
 use crate::view::{Status, Target};
 use tidings_proto::chain::Tip;
-use tidings_proto::frame::RoomRef;
-use tidings_proto::{Draft, Encoded, Frame, Hash, LogName};
+use tidings_proto::frame::{Ended, RoomRef};
+use tidings_proto::{Code, Draft, Encoded, Frame, Hash, LogName};
 
 fn public(server: &str) -> LogName {
     LogName::Public(server.parse().unwrap())
@@ -247,6 +247,31 @@ async fn a_log_that_lacks_keys_waits_alone_and_goes_on_when_they_come() {
     lines.sort();
     assert_eq!(lines, ["alice@s1: meanwhile", "bob@s2: one", "bob@s2: two"]);
     assert!(bench.engine.is_caught_up());
+}
+
+#[tokio::test]
+async fn a_log_that_the_home_server_has_stopped_is_stopped_here_behind_all_that_came_before() {
+    let mut bench = Bench::with(|hub, _, bob| {
+        hub.chains.remove(&bob.user);
+    })
+    .await;
+    bench.hub.mute_about_keys = true;
+    bench.hub.append(&public("s2"), &bench.bob.post(1, "one"));
+    bench.news(&public("s2"), 1).await;
+    let ended = Ended { log: public("s2"), seq: 1, why: Some(Code::Broken.into()) };
+    bench.comes(vec![ended.into()]).await.unwrap();
+    assert_eq!(bench.stopped(&public("s2")), None, "what came before waits for keys");
+    bench.hub.knows(&bench.bob);
+    let (req, user, after) = bench.held.remove(0);
+    bench.answers(req, &user, after).await;
+    assert_eq!(bench.lines(&Target::Public), ["bob@s2: one"]);
+    assert_eq!(bench.stopped(&public("s2")).as_deref(), Some(Code::Broken.sentence()));
+    bench.hub.append(&public("s2"), &bench.bob.post(2, "two"));
+    let mut bench = bench.crash().await;
+    bench.news(&public("s2"), 2).await;
+    assert_eq!(bench.lines(&Target::Public), ["bob@s2: one"], "it is not taken up again");
+    assert_eq!(bench.stopped(&public("s2")).as_deref(), Some(Code::Broken.sentence()));
+    assert_eq!(bench.stopped(&public("s1")), None);
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ pub fn frames() -> Vec<Frame> {
         Accepted { req: 7, seq: 1, hash }.into(),
         Queued { req: 7 }.into(),
         Refused { req: 7, why: Refusal::from(Code::Busy), log: None }.into(),
-        Ended { log: LogName::Public("s1".parse().unwrap()), seq: 1 }.into(),
+        Ended { log: LogName::Public("s1".parse().unwrap()), seq: 1, why: None }.into(),
         Ping { req: 7 }.into(),
         Pong { req: 7 }.into(),
         Done { req: 7 }.into(),

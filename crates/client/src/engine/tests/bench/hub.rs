@@ -264,7 +264,7 @@ impl Hub {
         if let Some(prev) = first {
             frames.push(Entries { log: number, prev, items }.into());
         }
-        frames.extend(until.map(|seq| Ended { log: log.clone(), seq }.into()));
+        frames.extend(until.map(|seq| Ended { log: log.clone(), seq, why: None }.into()));
         if frames.len() > 1 { frames } else { Vec::new() }
     }
 
