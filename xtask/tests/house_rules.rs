@@ -241,11 +241,26 @@ fn every_check_that_the_architecture_names_exists() {
     all_exist(invariants.split("\n## ").next().unwrap(), 10);
 }
 
-/// So does every test that is to show that a mistake of others is not made here.
+/// Every row of a table in a document names tests, and they exist. `wanted` are the rows that there must be: those whose first cell
+/// is not empty; the others go on with the one above.
+fn every_row_has_a_test(document: &str, wanted: usize) {
+    let text = std::fs::read_to_string(root().join(document)).unwrap();
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    let begun = rows.iter().filter(|row| !row.starts_with("| |")).count();
+    assert_eq!(begun, wanted, "{document}");
+    for row in &rows {
+        all_exist(row, 1);
+    }
+}
+
+/// So does every test that is to show that a mistake of others is not made here: the brief's table has 18 rows.
 #[test]
 fn every_mistake_of_others_has_a_test() {
-    let text = std::fs::read_to_string(root().join("docs/mistakes.md")).unwrap();
-    let rows = text.lines().filter(|line| line.starts_with("| ") && line.contains('`')).count();
-    assert_eq!(rows, 18, "the brief's table has 18 rows");
-    all_exist(&text, rows);
+    every_row_has_a_test("docs/mistakes.md", 18);
+}
+
+/// And those that show what becomes of hostile parties: there are 13 things that they do.
+#[test]
+fn everything_that_hostile_parties_do_has_a_test() {
+    every_row_has_a_test("docs/hostile.md", 13);
 }

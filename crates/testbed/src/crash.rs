@@ -3,7 +3,7 @@
 //! A run is decided by its [`Course`], the seed in it most of all: who writes where, which server dies after how many messages
 //! and for how long, what is cut. What the machine makes of it differs each time; the faults do not.
 
-mod account;
+pub(crate) mod account;
 mod cast;
 mod device;
 mod dice;

@@ -6,6 +6,7 @@
 pub mod crash;
 pub mod faulty;
 pub mod history;
+pub mod hostile;
 pub mod panics;
 pub mod person;
 pub mod process;

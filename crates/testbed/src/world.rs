@@ -1,6 +1,7 @@
 //! Servers that know each other, over wires that can be cut.
 
 use crate::PATIENCE;
+use crate::hostile::Hostile;
 use crate::person::Person;
 use crate::process::{Process, Program};
 use crate::wire::Wire;
@@ -154,6 +155,12 @@ impl World {
             Life::Process(process) => process.kill().await,
             Life::Inside(running) => running.stop().await,
         }
+    }
+
+    /// A server goes over to the other side, with its name, its keys and all that it has kept.
+    pub async fn turns(&mut self, name: &str) -> Hostile {
+        self.stop(name).await;
+        Hostile::instead_of(&self.site(name).config).await
     }
 
     /// Whether a server's process still runs, as far as this world has not ended it.

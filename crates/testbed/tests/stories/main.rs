@@ -6,6 +6,7 @@ mod faults;
 mod frames;
 mod groups;
 mod history;
+mod hostile;
 mod keys;
 mod login;
 mod mesh;
