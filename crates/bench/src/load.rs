@@ -3,7 +3,7 @@
 use crate::link::{Link, Reader, Writer};
 use crate::process::Server;
 use crate::table::{median, percentile};
-use crate::talk::{Author, Heard, hear, lateness};
+use crate::talk::{Author, Heard, Which, hear, lateness};
 use anyhow::{Result, anyhow, bail};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -24,8 +24,8 @@ pub struct Tally {
     /// Whether entries are timed, or counted only: reading them whole costs the load more than the server paid.
     timed: AtomicBool,
     late: Mutex<Vec<u64>>,
-    /// Frames of entries by their beginning, to see that everybody is sent the same bytes.
-    same: Mutex<HashMap<Bytes, Bytes>>,
+    /// Frames of entries by which they hold, to see that everybody is sent the same bytes.
+    same: Mutex<HashMap<Which, Bytes>>,
     failed: Mutex<Option<String>>,
 }
 
@@ -85,24 +85,20 @@ impl Tally {
     fn heard(&self, frame: &Bytes) -> Result<()> {
         let Heard::Entries(count) = hear(frame)? else { return Ok(()) };
         if self.timed.load(Ordering::Relaxed) {
-            lateness(frame, self.clock, &mut locked(&self.late))?;
-            self.is_the_same(frame)?;
+            let which = lateness(frame, self.clock, &mut locked(&self.late))?;
+            self.is_the_same(which, frame)?;
         }
         self.delivered.fetch_add(count as u64, Ordering::Relaxed);
         Ok(())
     }
 
-    /// A frame that begins with the same log and hash has the same rest, whoever it is for.
-    fn is_the_same(&self, frame: &Bytes) -> Result<()> {
+    /// A frame of the same entries is the same bytes, whoever it is for.
+    fn is_the_same(&self, which: Which, frame: &Bytes) -> Result<()> {
         let mut same = locked(&self.same);
         if same.len() > 10_000 {
             same.clear();
         }
-        let begins = frame.slice(..frame.len().min(48));
-        let first = same.entry(begins).or_insert_with(|| frame.clone());
-        let shorter = first.len().min(frame.len());
-        // How many entries share a frame depends on how far behind a listener is; all after the count of them is the same.
-        if first.len() == frame.len() && first[..shorter] != frame[..shorter] {
+        if same.entry(which).or_insert_with(|| frame.clone()) != frame {
             bail!("two listeners were sent different bytes");
         }
         Ok(())

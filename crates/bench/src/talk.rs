@@ -8,7 +8,7 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 use minicbor::Decoder;
 use std::time::Instant;
 use tidings_proto::frame::{Accepted, Follow, LogRef, People, RoomRef, Rooms, Submit, VaultGet};
-use tidings_proto::{Draft, Encoded, Entry, Frame, Genesis, Kind, LogName, SuiteName, UserName, limits};
+use tidings_proto::{Draft, Encoded, Entry, Frame, Genesis, Hash, Kind, LogName, SuiteName, UserName, limits};
 
 /// Bytes of a sealed body. A body is opaque to servers: what counts is how long it is.
 pub const PAYLOAD: usize = 100;
@@ -143,8 +143,9 @@ pub fn hear(frame: &[u8]) -> Result<Heard> {
     decoder.array()?;
     match decoder.u64()? {
         10 => {
-            decoder.map()?;
-            for _ in 0..2 {
+            // Of its fields, the entries are the last.
+            let fields = decoder.map()?.context("fields without end")?;
+            for _ in 1..fields {
                 decoder.skip()?;
                 decoder.skip()?;
             }
@@ -160,12 +161,19 @@ pub fn hear(frame: &[u8]) -> Result<Heard> {
     }
 }
 
-/// How late the messages in a frame of entries are now, in nanoseconds; none whose due time is 0, which were never due.
-pub fn lateness(frame: &[u8], clock: Instant, into: &mut Vec<u64>) -> Result<()> {
+/// Which entries a frame holds: their log, the first one's draft, how many they are, and whether it says what they follow.
+pub type Which = (u64, Hash, usize, bool);
+
+/// How late the messages in a frame of entries are now, in nanoseconds; none whose due time is 0, which were never due. Says which they are.
+pub fn lateness(frame: &[u8], clock: Instant, into: &mut Vec<u64>) -> Result<Which> {
     let Ok(Frame::Entries(entries)) = Frame::read(frame, limits::CLIENT_FRAME) else { bail!("not entries") };
     let now = clock.elapsed().as_nanos() as u64;
+    let mut which = (entries.log, Hash::ZERO, entries.items.len(), entries.prev.is_some());
     for item in entries.items {
         let entry = Entry::read(&item.entry)?;
+        if which.1 == Hash::ZERO {
+            which.1 = entry.draft_hash();
+        }
         let Some(draft) = entry.draft().filter(|draft| draft.kind == Kind::Sealed) else { continue };
         let due: [u8; 8] = draft.body.get(..8).and_then(|due| due.try_into().ok()).context("a body of another length")?;
         let due = u64::from_le_bytes(due);
@@ -173,15 +181,15 @@ pub fn lateness(frame: &[u8], clock: Instant, into: &mut Vec<u64>) -> Result<()>
             into.push(now.saturating_sub(due));
         }
     }
-    Ok(())
+    Ok(which)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use tidings_e2ee::DeviceSecret;
+    use tidings_proto::Payload;
     use tidings_proto::frame::{Entries, Item};
-    use tidings_proto::{Hash, Payload};
 
     #[test]
     fn entries_are_counted_and_timed_as_they_were_written() {
@@ -193,10 +201,13 @@ mod tests {
             let draft = tidings_proto::draft::read(submit.draft).unwrap();
             Item { entry: Entry { seq: seq + 1, at: 0, payload: Payload::Draft(draft) }.encode(), got: None }
         });
-        let frame = Frame::from(Entries { log: 7, prev: Hash::ZERO, items: items.collect() }).encode();
+        let entries = Entries { log: 7, prev: Some(Hash::ZERO), items: items.collect() };
+        assert!(matches!(hear(&Frame::from(Entries { prev: None, ..entries.clone() }).encode()), Ok(Heard::Entries(3))));
+        let frame = Frame::from(entries).encode();
         assert!(matches!(hear(&frame), Ok(Heard::Entries(3))));
         let mut late = Vec::new();
-        lateness(&frame, clock, &mut late).unwrap();
+        let (log, _, count, begins) = lateness(&frame, clock, &mut late).unwrap();
+        assert_eq!((log, count, begins), (7, 3, true));
         assert_eq!(late.len(), 2, "what was due at 0 was never due");
     }
 }

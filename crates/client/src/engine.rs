@@ -322,6 +322,7 @@ impl Engine {
         for log in logs {
             let followed = self.logs.entry(log.clone()).or_default();
             if followed.stopped().is_none() {
+                followed.begin();
                 wanted.push((LogRef::Name(log), followed.tip().seq));
             }
         }

@@ -224,16 +224,17 @@ pub struct Item {
     pub got: Option<u64>,
 }
 
-/// Consecutive entries of one log. Encoded once, and the same bytes for every follower.
+/// Consecutive entries of one log. Encoded once, and the same bytes for every follower who is going on.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Entries {
     /// The log's number.
     #[n(0)]
     pub log: u64,
-    /// The chain's hash before the first entry.
+    /// The chain's hash before the first entry. It is in the first frame after each `Follow`, where it shows whether both sides
+    /// have the same log; those that come after go on where the one before has ended, and leave it out.
     #[n(1)]
-    pub prev: Hash,
+    pub prev: Option<Hash>,
     /// At least one entry.
     #[n(2)]
     pub items: Vec<Item>,

@@ -369,7 +369,7 @@ impl Logs {
 
     /// Takes a page of a log that `hub` orders: what is new in it is checked, made durable and given to followers.
     pub async fn replicate(&self, hub: &ServerName, log: &LogName, prev: Hash, items: Vec<Bytes>) -> Result<Tip, ReplicaError> {
-        self.replicate_pages(hub, log, &[(prev, items)]).await
+        self.replicate_pages(hub, log, &[(Some(prev), items)]).await
     }
 
     /// The same with pages that follow each other: they share a commit.

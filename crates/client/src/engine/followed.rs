@@ -30,6 +30,8 @@ pub struct Followed {
     pub locked: bool,
     /// Why it is not followed any further once what is held back is dealt with.
     pub ends: Option<String>,
+    /// Entries have come since it was asked for, the first of which said what they follow.
+    begun: bool,
     waits_for: Option<UserName>,
     held: VecDeque<Entries>,
     held_bytes: usize,
@@ -115,6 +117,7 @@ impl Default for Followed {
             changing: false,
             locked: false,
             ends: None,
+            begun: false,
             waits_for: None,
             held: VecDeque::new(),
             held_bytes: 0,
@@ -137,6 +140,18 @@ impl Followed {
     /// Why it is not followed any further.
     pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
+    }
+
+    /// It is asked for, from its tip on.
+    pub fn begin(&mut self) {
+        self.begun = false;
+    }
+
+    /// Whether these entries say what they follow, or go on with others that do. Those that do not were on their way before it
+    /// was asked for again, and come once more.
+    pub fn goes_on(&mut self, entries: &Entries) -> bool {
+        self.begun |= entries.prev.is_some();
+        self.begun
     }
 
     /// Whether nothing of it is held back.

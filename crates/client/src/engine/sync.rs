@@ -45,7 +45,7 @@ impl Engine {
             return Err(ClientError::ServerMisbehaved(format!("it sent entries of {log}, which was not asked for")));
         };
         // What a locked log holds back is asked for again once it is unlocked.
-        if followed.stopped().is_some() || followed.locked {
+        if followed.stopped().is_some() || followed.locked || !followed.goes_on(&entries) {
             return Ok(());
         }
         if !followed.is_flowing() {
@@ -507,17 +507,18 @@ impl Record {
 }
 
 /// The new entries, each with its place in the chain verified, as far as they go on from `tip`; and why they go no further.
-/// What is here already is dropped, but its hashes must lead to ours.
-fn place(log: &LogName, tip: Tip, prev: Hash, items: &[Item]) -> (Vec<Placed>, Option<String>) {
+/// What is here already is dropped, but where `prev` says what it follows, its hashes must lead to ours.
+fn place(log: &LogName, tip: Tip, prev: Option<Hash>, items: &[Item]) -> (Vec<Placed>, Option<String>) {
     let broken = |why: &str| Some(format!("its server does not continue it as it began: {why}"));
     let mut placed = Vec::new();
     let mut before: Option<Tip> = None;
     for item in items {
         let Ok(entry) = Entry::read(&item.entry) else { return (placed, broken("an entry cannot be read")) };
-        let last = match before {
-            Some(last) => last,
-            None if entry.seq == 0 || entry.seq > tip.seq + 1 => return (placed, broken("entries are missing")),
-            None => Tip { seq: entry.seq - 1, hash: prev },
+        let last = match (before, prev) {
+            (Some(last), _) => last,
+            (None, _) if entry.seq == 0 || entry.seq > tip.seq + 1 => return (placed, broken("entries are missing")),
+            (None, None) if entry.seq <= tip.seq => continue,
+            (None, prev) => prev.map_or(tip, |hash| Tip { seq: entry.seq - 1, hash }),
         };
         if last.seq == tip.seq && last.hash != tip.hash {
             return (placed, broken("the chain of hashes is another"));

@@ -120,7 +120,9 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         2 => (any::<bool>(), vec(server(), 0..4)).prop_map(|(listed, network)| Ready { listed, network }.into()).boxed(),
         8 => vec((log_ref(), any::<u64>()), 0..5).prop_map(|logs| Follow { logs }.into()).boxed(),
         9 => (any::<u64>(), log()).prop_map(|(number, log)| Named { number, log }.into()).boxed(),
-        10 => (any::<u64>(), hash(), vec(item(), 0..4)).prop_map(|(log, prev, items)| Entries { log, prev, items }.into()).boxed(),
+        10 => {
+            (any::<u64>(), option::of(hash()), vec(item(), 0..4)).prop_map(|(log, prev, items)| Entries { log, prev, items }.into()).boxed()
+        }
         11 => (req, log(), option::of(any::<u64>()), option::of(any::<u64>()), any::<u32>())
             .prop_map(|(req, log, before, after, limit)| Fetch { req, log, before, after, limit }.into())
             .boxed(),

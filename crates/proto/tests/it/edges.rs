@@ -99,7 +99,7 @@ fn the_largest_draft_can_be_handed_on_to_a_client() {
     let entry = Entry { seq: u64::MAX, at: u64::MAX, payload: Payload::Draft(draft.clone()) }.encode();
     assert!(Entry::read(&entry).is_ok());
     let item = Item { entry, got: Some(u64::MAX) };
-    let entries = Entries { log: u64::MAX, prev: Hash([0xff; 32]), items: vec![item.clone()] };
+    let entries = Entries { log: u64::MAX, prev: Some(Hash([0xff; 32])), items: vec![item.clone()] };
     let page = Page { req: u32::MAX, prev: Hash([0xff; 32]), items: vec![item] };
     let submit = Submit { req: u32::MAX, log: samples::genesis().log(), draft: draft.bytes().clone(), genesis: Some(samples::genesis()) };
     for frame in [Frame::from(entries), page.into(), submit.into()] {

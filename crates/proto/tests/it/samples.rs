@@ -108,7 +108,7 @@ pub fn frames() -> Vec<Frame> {
         Ready { listed: true, network: vec![s1(), "s2".parse().unwrap()] }.into(),
         Follow { logs: vec![(LogRef::Name(LogName::Public(s1())), 0), (LogRef::Number(12), 700)] }.into(),
         Named { number: 12, log: LogName::Inbox(bob()) }.into(),
-        Entries { log: 12, prev, items: vec![item(), Item { entry: entry().encode(), got: None }] }.into(),
+        Entries { log: 12, prev: Some(prev), items: vec![item(), Item { entry: entry().encode(), got: None }] }.into(),
         Fetch { req, log: LogName::Keys(s1()), before: Some(40), after: None, limit: 50 }.into(),
         Page { req, prev, items: vec![item()] }.into(),
         Submit { req, log: log(), draft: sealed().bytes().clone(), genesis: Some(genesis()) }.into(),

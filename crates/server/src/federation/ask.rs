@@ -176,7 +176,8 @@ impl Asking {
         WINDOW.saturating_sub(self.outbox.lanes.count_under_way() + self.settling.len())
     }
 
-    fn follow(&self, pump: &mut Pump, logs: &[LogName]) {
+    fn follow(&mut self, pump: &mut Pump, logs: &[LogName]) {
+        self.replicas.begin(logs);
         for some in logs.chunks(FOLLOWED_AT_ONCE) {
             let logs = some.iter().map(|log| (LogRef::Name(log.clone()), self.host.logs.tip(log).map_or(0, |tip| tip.seq))).collect();
             pump.ask(Follow { logs });

@@ -4,7 +4,7 @@ use crate::logs::{Logs, Page, ReplicaError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::Item;
@@ -45,8 +45,8 @@ pub(super) struct Replicas {
     put_off: HashMap<LogName, PutOff>,
     /// How often in a row nothing came of a log.
     in_vain: HashMap<LogName, u32>,
-    /// When a log was followed again: pages that were on their way before leave a gap, and the right ones come after them.
-    again: HashMap<LogName, Instant>,
+    /// Logs of which pages have come since they were last followed, the first of which said what it follows.
+    begun: HashSet<LogName>,
     /// Bytes of entries that are not durable yet.
     held: usize,
 }
@@ -55,9 +55,6 @@ pub(super) struct Replicas {
 const HELD_AT_MOST: usize = 4 * 1024 * 1024;
 /// Bytes of entries of one log that share a commit.
 const JOINED_AT_MOST: usize = 1024 * 1024;
-/// So long after a log was followed again, a gap in it is taken for the old story's end.
-const OLD_PAGES: Duration = Duration::from_secs(5);
-
 /// The longest wait before a log of which nothing came is asked for again.
 const LATER_AT_MOST: Duration = Duration::from_secs(300);
 
@@ -70,15 +67,26 @@ impl Replicas {
             under_way: FuturesUnordered::new(),
             put_off: HashMap::new(),
             in_vain: HashMap::new(),
-            again: HashMap::new(),
+            begun: HashSet::new(),
             held: 0,
         }
     }
 
-    /// Takes a page. Pages of a log that is put off are dropped: they come again when it is followed again.
-    pub(super) fn push(&mut self, log: LogName, prev: Hash, items: Vec<Item>) {
-        if self.put_off.contains_key(&log) {
+    /// These logs are followed, from their tips on.
+    pub(super) fn begin(&mut self, logs: &[LogName]) {
+        logs.iter().for_each(|log| {
+            self.begun.remove(log);
+        });
+    }
+
+    /// Takes a page. Pages of a log that is put off are dropped: they come again when it is followed again. So are those that
+    /// were on their way by then, which do not say what they follow.
+    pub(super) fn push(&mut self, log: LogName, prev: Option<Hash>, items: Vec<Item>) {
+        if self.put_off.contains_key(&log) || (prev.is_none() && !self.begun.contains(&log)) {
             return;
+        }
+        if prev.is_some() {
+            self.begun.insert(log.clone());
         }
         let queued = Queued::new((prev, items.into_iter().map(|item| item.entry).collect()));
         self.held += queued.size();
@@ -104,10 +112,6 @@ impl Replicas {
             Err(ReplicaError::Broken(_)) => {
                 tracing::error!(%log, hub = %self.hub, "the chain of a replica is broken; this log has stopped");
                 self.drop_queue(&log);
-                Outcome::Done
-            }
-            Err(ReplicaError::Gap { .. }) if self.again.get(&log).is_some_and(|at| at.elapsed() < OLD_PAGES) => {
-                self.go_on(log);
                 Outcome::Done
             }
             Err(error) => {
@@ -166,7 +170,6 @@ impl Replicas {
         let due: Vec<LogName> = self.put_off.iter().filter(|(_, put_off)| put_off.until <= now).map(|(log, _)| log.clone()).collect();
         for log in &due {
             self.put_off.remove(log);
-            self.again.insert(log.clone(), now);
         }
         due
     }
@@ -217,7 +220,7 @@ mod tests {
         if size > 0 {
             page[count as usize - 1] = vec![0; size].into();
         }
-        Queued::new((Hash::ZERO, page))
+        Queued::new((Some(Hash::ZERO), page))
     }
 
     fn joined_firsts(pages: Vec<Queued>) -> Vec<Vec<Option<u64>>> {
@@ -230,7 +233,7 @@ mod tests {
     fn pages_that_go_on_where_the_one_before_ends_share_a_commit() {
         let pages = [queued(1, 3, 0), queued(4, 1, 0), queued(5, 2, 0), queued(9, 1, 0), queued(10, 1, 0), queued(5, 2, 0)];
         assert_eq!(joined_firsts(pages.into()), [vec![Some(1), Some(4), Some(5)], vec![Some(9), Some(10)], vec![Some(5)]]);
-        let unreadable = || Queued::new((Hash::ZERO, vec![Bytes::from_static(&[0xff])]));
+        let unreadable = || Queued::new((Some(Hash::ZERO), vec![Bytes::from_static(&[0xff])]));
         let pages = [queued(1, 1, 0), unreadable(), unreadable(), queued(2, 1, 0)];
         assert_eq!(joined_firsts(pages.into()), [vec![Some(1)], vec![None], vec![None], vec![Some(2)]]);
     }

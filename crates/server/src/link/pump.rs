@@ -237,10 +237,7 @@ impl Pump {
                     self.cut_at = Instant::now() + self.pace.silent;
                     return bytes;
                 }
-                Some((frame, room)) = self.jobs.next(), if !self.jobs.is_empty() => {
-                    self.kept -= room;
-                    self.send(frame);
-                }
+                Some(done) = self.jobs.next(), if !self.jobs.is_empty() => self.done(done),
                 Some(frame) = self.late.1.recv() => self.send(*frame),
                 news = self.follower.next(), if !self.flushing && self.out.is_empty() => {
                     self.news(news);
@@ -266,6 +263,12 @@ impl Pump {
         if let Ok(Ok(())) = tokio::time::timeout(CLOSE, last_words).await {
             self.wire.writer.close().await;
         }
+    }
+
+    /// Queues the answer of a job that is done, for which `room` was held.
+    fn done(&mut self, (frame, room): (Frame, usize)) {
+        self.kept -= room;
+        self.send(frame);
     }
 
     fn answer_pings(&mut self) {
@@ -306,6 +309,10 @@ impl Pump {
         }
         let mut gathered = 0;
         while gathered < IN_FLIGHT {
+            // A draft's answer and its author's own echo are ready together: one flush for both.
+            while let Some(Some(done)) = self.jobs.next().now_or_never() {
+                self.done(done);
+            }
             if self.out.is_empty() {
                 match (self.listed(), self.follower.next().now_or_never()) {
                     (None, None) => break,

@@ -1,18 +1,17 @@
 //! A follower: one link's cursors. It is sent what the tail has, and reads from the store where it is behind.
 //!
-//! Whoever may read all of a frame is sent the very bytes that everybody is sent; a frame is made anew only where something
-//! in it is withheld.
+//! Whoever goes on, and may read all of a frame, is sent the very bytes that everybody is sent. A frame is made anew for the first
+//! after a log was followed, which says what it continues, and where something in it is withheld.
 
 use super::mailbox::Mailbox;
 use super::spans::Sight;
-use super::{Logs, Reader, tail};
+use super::{Logs, Reader};
 use crate::store::{LogRow, Most, Page, Range, StoreError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_proto::chain::Tip;
 use tidings_proto::frame::{Ended, Entries, Item};
 use tidings_proto::{Code, Frame, Hash, LogName, Refusal, limits};
 
@@ -34,6 +33,8 @@ pub struct Follower {
 struct Cursor {
     reader: Reader,
     after: u64,
+    /// Whether entries have been given since it was followed: whoever has them knows the hash before the next.
+    goes_on: bool,
     /// When the log was followed: a page that was asked for before is not what is wanted now.
     turn: u64,
 }
@@ -62,7 +63,7 @@ pub struct FollowFrame {
     pub number: u64,
     /// The log's name, the first time it has news.
     pub first_named: Option<LogName>,
-    /// An encoded [`Entries`], shared by everybody who may read all of it; or [`Ended`], after which the log is not followed.
+    /// An encoded [`Entries`], shared by everybody who goes on and may read all of it; or [`Ended`], after which the log is not followed.
     pub frame: Bytes,
 }
 
@@ -83,7 +84,7 @@ impl Follower {
     pub fn follow(&mut self, reader: &Reader, log: &LogName, after: u64) -> Result<(), Refusal> {
         let number = self.logs.view.may_see(reader, log)?.0.number;
         self.turns += 1;
-        self.cursors.insert(number, Cursor { reader: reader.clone(), after, turn: self.turns });
+        self.cursors.insert(number, Cursor { reader: reader.clone(), after, goes_on: false, turn: self.turns });
         self.logs.mailboxes.add(number, &self.mailbox);
         // Looked at after the mailbox is known, so that nothing falls between.
         if self.goal(number).is_some() {
@@ -140,7 +141,7 @@ impl Follower {
     /// Gives what the tail has of `log`, or starts to read.
     fn look(&mut self, log: u64) -> Option<FollowFrame> {
         let (row, sight) = self.sight(log)?;
-        let (after, turn) = self.cursors.get(&log).map(|cursor| (cursor.after, cursor.turn))?;
+        let Cursor { after, goes_on, turn, .. } = *self.cursors.get(&log)?;
         let Some(sight) = sight.filter(|sight| sight.until().is_none_or(|until| after < until)) else {
             return self.end(log);
         };
@@ -148,14 +149,16 @@ impl Follower {
             return if row.stopped { self.end(log) } else { None };
         }
         if let Some(run) = self.logs.tail.after(log, after) {
-            if sight.has_all(after + 1, run.last, row.tip.seq) {
-                return self.give(run, &row, &sight);
+            if goes_on && sight.has_all(after + 1, run.last, row.tip.seq) {
+                return self.give(run.last, run.frame, &row, &sight);
             }
-            let Ok(Frame::Entries(Entries { prev, items, .. })) = Frame::read(&run.frame, limits::CLIENT_FRAME) else {
-                tracing::error!(log, "a frame of our own cannot be read");
-                return None;
+            return match run.items() {
+                Ok(items) => self.give_some(&row, &sight, run.prev, items),
+                Err(error) => {
+                    tracing::error!(log, %error, "a frame of our own cannot be read");
+                    None
+                }
             };
-            return self.give_some(&row, &sight, prev, items);
         }
         let store = self.logs.store.clone();
         let most = Most { entries: usize::MAX, bytes: limits::PAGE };
@@ -188,12 +191,7 @@ impl Follower {
         let Some(sight) = sight.filter(|sight| sight.until().is_none_or(|until| after < until)) else {
             return self.end(log);
         };
-        let items: Vec<Item> = page.entries.iter().map(|stored| Item { entry: stored.entry.clone(), got: stored.got }).collect();
-        let last = page.entries.last()?.seq;
-        if sight.has_all(after + 1, last, row.tip.seq) {
-            let run = tail::Run::of(log, Tip { seq: after, hash: page.prev }, last, items);
-            return self.give(run, &row, &sight);
-        }
+        let items = page.entries.iter().map(|stored| Item { entry: stored.entry.clone(), got: stored.got }).collect();
         self.give_some(&row, &sight, page.prev, items)
     }
 
@@ -205,13 +203,13 @@ impl Follower {
         Some((row, sight))
     }
 
-    /// Gives of these entries what the follower may see.
+    /// Gives of these entries, before the first of which the chain's hash is `prev`, what the follower may see.
     fn give_some(&mut self, row: &LogRow, sight: &Sight, prev: Hash, items: Vec<Item>) -> Option<FollowFrame> {
-        let after = self.cursors.get(&row.number)?.after;
+        let prev = (!self.cursors.get(&row.number)?.goes_on).then_some(prev);
         match sight.of(items, row.tip.seq) {
             Ok((items, Some(last))) => {
-                let run = tail::Run::of(row.number, Tip { seq: after, hash: prev }, last, items);
-                self.give(run, row, sight)
+                let frame = Frame::Entries(Entries { log: row.number, prev, items }).encode();
+                self.give(last, frame, row, sight)
             }
             Ok((_, None)) => None,
             Err(error) => {
@@ -221,13 +219,15 @@ impl Follower {
         }
     }
 
-    fn give(&mut self, run: tail::Run, row: &LogRow, sight: &Sight) -> Option<FollowFrame> {
-        self.cursors.get_mut(&row.number)?.after = run.last;
-        if row.tip.seq > run.last || row.stopped || sight.until().is_some() {
+    /// Gives entries up to `last`, as they are in `frame`.
+    fn give(&mut self, last: u64, frame: Bytes, row: &LogRow, sight: &Sight) -> Option<FollowFrame> {
+        let cursor = self.cursors.get_mut(&row.number)?;
+        (cursor.after, cursor.goes_on) = (last, true);
+        if row.tip.seq > last || row.stopped || sight.until().is_some() {
             self.mailbox.put(row.number); // behind the others that wait
         }
         let first_named = self.named.insert(row.number).then(|| row.name.clone());
-        Some(FollowFrame { number: row.number, first_named, frame: run.frame })
+        Some(FollowFrame { number: row.number, first_named, frame })
     }
 
     /// Says once that nothing more of `log` is for this follower, which follows it no more.

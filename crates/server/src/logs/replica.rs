@@ -57,8 +57,8 @@ pub struct Checked {
     pub erased: Option<(u64, Bytes)>,
 }
 
-/// Consecutive entries, and the chain's hash before the first.
-pub type Page = (Hash, Vec<Bytes>);
+/// Consecutive entries, and the chain's hash before the first; none where they go on with what was given before.
+pub type Page = (Option<Hash>, Vec<Bytes>);
 
 /// What pages come to.
 struct Judged {
@@ -119,16 +119,18 @@ pub async fn replicate(logs: &Logs, hub: &ServerName, log: &LogName, pages: &[Pa
 
 /// The entries of a page that are new here, once the page is known to tell the story that is here; and what is wrong with the
 /// entry after them, or with the page.
-fn continues(log: &LogName, ours: Tip, prev: Hash, items: &[Bytes]) -> (Vec<Next>, Option<ReplicaError>) {
+fn continues(log: &LogName, ours: Tip, prev: Option<Hash>, items: &[Bytes]) -> (Vec<Next>, Option<ReplicaError>) {
     let (mut new, mut tip) = (Vec::new(), None);
     for item in items {
         let (entry, unreadable) = match Entry::skim(item) {
             Ok(read) => read,
             Err(error) => return (new, Some(ReplicaError::Broken(format!("an entry cannot be read: {error}")))),
         };
-        let before = match tip {
-            Some(tip) => tip,
-            None => match beginning(ours, prev, &entry) {
+        let before = match (tip, prev) {
+            (Some(tip), _) => tip,
+            // Here already, by another link: what comes after goes on from ours.
+            (None, None) if (1..=ours.seq).contains(&entry.seq) => continue,
+            (None, prev) => match beginning(ours, prev, &entry) {
                 Ok(tip) => tip,
                 Err(error) => return (new, Some(error)),
             },
@@ -149,14 +151,14 @@ fn continues(log: &LogName, ours: Tip, prev: Hash, items: &[Bytes]) -> (Vec<Next
 }
 
 /// The tip before a page's first entry.
-fn beginning(ours: Tip, prev: Hash, first: &Entry) -> Result<Tip, ReplicaError> {
+fn beginning(ours: Tip, prev: Option<Hash>, first: &Entry) -> Result<Tip, ReplicaError> {
     if first.seq == 0 {
         return Err(ReplicaError::Broken("entries are counted from 1".into()));
     }
     if first.seq > ours.seq + 1 {
         return Err(ReplicaError::Gap { next: ours.seq + 1, found: first.seq });
     }
-    let tip = Tip { seq: first.seq - 1, hash: prev };
+    let tip = prev.map_or(ours, |hash| Tip { seq: first.seq - 1, hash });
     if is_same_story(ours, tip) { Ok(tip) } else { Err(other_story(ours)) }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{Entries, Item};
-use tidings_proto::{Frame, limits};
+use tidings_proto::{Code, Frame, Hash, Refusal, limits};
 
 /// Bytes of frames that are kept.
 const KEPT: usize = 32 * 1024 * 1024;
@@ -29,15 +29,24 @@ pub struct Run {
     first: u64,
     /// The last entry in the frame.
     pub last: u64,
-    /// The encoded frame.
+    /// The chain's hash before the first.
+    pub prev: Hash,
+    /// The encoded frame, for whoever has been sent the entry before: `prev` is not in it.
     pub frame: Bytes,
 }
 
 impl Run {
-    /// These entries of `log`, which follow `before` and end with `last`.
-    pub fn of(log: u64, before: Tip, last: u64, items: Vec<Item>) -> Run {
-        let frame = Frame::Entries(Entries { log, prev: before.hash, items }).encode();
-        Run { first: before.seq + 1, last, frame }
+    fn of(log: u64, before: Tip, last: u64, items: Vec<Item>) -> Run {
+        let frame = Frame::Entries(Entries { log, prev: None, items }).encode();
+        Run { first: before.seq + 1, last, prev: before.hash, frame }
+    }
+
+    /// The entries in the frame.
+    pub fn items(&self) -> Result<Vec<Item>, Refusal> {
+        match Frame::read(&self.frame, limits::CLIENT_FRAME)? {
+            Frame::Entries(entries) => Ok(entries.items),
+            other => Err(Refusal::new(Code::Internal, format!("{} in the tail", other.name()))),
+        }
     }
 }
 
@@ -106,8 +115,6 @@ fn encode(log: u64, before: Tip, entries: Vec<(Tip, Item)>) -> Vec<Run> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tidings_proto::Hash;
-
     fn entries(from: u64, count: u64, size: usize) -> Vec<(Tip, Item)> {
         (from..from + count)
             .map(|seq| (Tip { seq, hash: Hash([seq as u8; 32]) }, Item { entry: vec![0; size].into(), got: None }))
@@ -115,11 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_a_page_at_most_and_names_the_hash_before_it() {
+    fn a_frame_is_a_page_at_most_and_the_hash_before_it_is_known() {
         let runs = encode(7, Tip::EMPTY, entries(1, 5, limits::PAGE / 2));
         assert_eq!(runs.iter().map(|run| (run.first, run.last)).collect::<Vec<_>>(), [(1, 2), (3, 4), (5, 5)]);
         let Ok(Frame::Entries(second)) = Frame::read(&runs[1].frame, limits::CLIENT_FRAME) else { panic!("not entries") };
-        assert_eq!((second.log, second.prev), (7, Hash([2; 32])));
+        assert_eq!((second.log, second.prev, runs[1].prev), (7, None, Hash([2; 32])));
         assert_eq!(encode(7, Tip::EMPTY, entries(1, 2, limits::DRAFT)).len(), 2);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::hub::{Link, host, submit};
 use crate::support::{Home, Person, SOON, config, direct, generous, keys, open_on, public, server};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -286,7 +287,7 @@ async fn a_replica_that_waits_for_keys_asks_seldom_and_goes_on_when_they_are_her
         link.say(Named { number: *number, log: log.clone() }).await;
         let (prev, items) = hub.read(log).await;
         let items: Vec<Item> = items.into_iter().map(|entry| Item { entry, got: None }).collect();
-        entries.push(Entries { log: *number, prev, items });
+        entries.push(Entries { log: *number, prev: Some(prev), items });
     }
     let start = Instant::now();
     for waits in [1, 2] {
@@ -310,5 +311,41 @@ async fn a_replica_that_waits_for_keys_asks_seldom_and_goes_on_when_they_are_her
         }
     };
     tokio::time::timeout(SOON, here).await.expect("the post");
+    host.stopping.cancel();
+}
+
+/// A hub that never says what its entries follow could change its past unseen.
+#[tokio::test]
+async fn nothing_is_taken_of_a_log_before_its_hub_has_said_what_it_follows() {
+    let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
+    let zoe = hub.person("zoe").await;
+    home.knows(&hub).await;
+    home.copy(&hub, &keys("s0")).await;
+    let log = public("s0");
+    for n in 1..=3 {
+        hub.append(&zoe, &log, &zoe.post(n, "hello")).await.unwrap();
+    }
+    let host = host(&home, &home.logs, &hub);
+    let mut link = Link::to(&host, &hub).await;
+    assert!(followed(&mut link, &log, SOON).await);
+    link.say(Named { number: 1, log: log.clone() }).await;
+    let (start, items) = hub.read(&log).await;
+    let page = |prev, items: &[Bytes]| {
+        let items = items.iter().map(|entry| Item { entry: entry.clone(), got: None }).collect();
+        Entries { log: 1, prev, items }
+    };
+    // Another story, which would stop the log once the true one comes.
+    let other = Entry { at: 8, ..Entry::read(&items[0]).unwrap() }.encode();
+    link.say(page(None, &[other])).await;
+    link.say(page(None, &items[1..2])).await;
+    link.say(page(Some(start), &items[..1])).await;
+    link.say(page(None, &items[1..2])).await;
+    link.say(page(None, &items[2..])).await;
+    let comes = async {
+        while home.logs.tip(&log) != hub.logs.tip(&log) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, comes).await.expect("the true story comes");
     host.stopping.cancel();
 }

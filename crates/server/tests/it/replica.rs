@@ -381,7 +381,7 @@ async fn pages_that_share_a_commit_are_judged_as_if_they_came_one_by_one() {
     }
     let page = async |after: u64| {
         let (prev, items) = hub.logs.page(&Reader::Host, &log, (None, Some(after)), 2).await.unwrap();
-        (prev, items.into_iter().map(|item| item.entry).collect::<Vec<_>>())
+        (Some(prev), items.into_iter().map(|item| item.entry).collect::<Vec<_>>())
     };
     let hub_name = server("s0");
     let (one, two, three) = (page(0).await, page(2).await, page(4).await);
@@ -406,15 +406,39 @@ async fn pages_that_share_a_commit_are_judged_as_if_they_came_one_by_one() {
     let stranger = Person::new("xan@s0");
     let (_, unknown) = told(&log, home.logs.tip(&log).unwrap(), [yan.post(1, "known"), stranger.post(1, "unknown")]);
     let after = home.logs.tip(&log).unwrap().hash;
-    let waits = home.logs.replicate_pages(&hub_name, &log, &[(after, unknown), three.clone()]).await;
+    let waits = home.logs.replicate_pages(&hub_name, &log, &[(Some(after), unknown), three.clone()]).await;
     assert!(matches!(&waits, Err(ReplicaError::NotYet(user)) if *user == stranger.name), "{waits:?}");
     assert_eq!(home.logs.tip(&log).unwrap().seq, 3);
 
     let home = second().await;
-    let broken = home.logs.replicate_pages(&hub_name, &log, &[one, (Hash([9; 32]), two.1), three]).await;
+    let broken = home.logs.replicate_pages(&hub_name, &log, &[one, (Some(Hash([9; 32])), two.1), three]).await;
     assert!(matches!(broken, Err(ReplicaError::Broken(_))), "{broken:?}");
     assert_eq!(home.logs.tip(&log).unwrap().seq, 2);
     assert!(matches!(home.logs.replicate_pages(&hub_name, &log, &[]).await, Err(ReplicaError::Broken(_))), "it has stopped");
+}
+
+/// A hub says what entries follow once, and then goes on. What is here already is skipped, whatever it was said to follow.
+#[tokio::test]
+async fn pages_that_go_on_are_held_against_what_is_here() {
+    let (home, hub, zoe, _) = follower().await;
+    let log = public("s0");
+    for n in 1..=6 {
+        hub.append(&zoe, &log, &zoe.post(n, "hello")).await.unwrap();
+    }
+    let (prev, items) = hub.read(&log).await;
+    let going_on = async |from: usize, to: usize| {
+        let page = (None, items[from - 1..to].to_vec());
+        home.logs.replicate_pages(&server("s0"), &log, &[page]).await.map(|tip| tip.seq)
+    };
+    give(&home, &log, prev, items[..2].to_vec()).await.unwrap();
+    assert!(matches!(going_on(4, 5).await, Err(ReplicaError::Gap { next: 3, found: 4 })));
+    for (from, to, seq) in [(1, 2, 2), (3, 3, 3), (2, 5, 5), (6, 6, 6), (1, 6, 6)] {
+        assert_eq!(going_on(from, to).await.unwrap(), seq, "{from} to {to}");
+    }
+    assert_eq!((home.logs.tip(&log), home.read(&log).await), (hub.logs.tip(&log), hub.read(&log).await));
+    let none = Entry { seq: 0, ..Entry::read(&items[0]).unwrap() }.encode();
+    let broken = home.logs.replicate_pages(&server("s0"), &log, &[(None, vec![none])]).await;
+    assert!(matches!(broken, Err(ReplicaError::Broken(_))), "{broken:?}");
 }
 
 /// The entry around any bytes in a draft's place.

@@ -40,8 +40,8 @@ fn letter(entry: &Entry) -> char {
 }
 
 /// Reads on, and checks that the chain holds over whatever is shown.
-fn take(log: &LogName, tip: &mut Tip, prev: Hash, items: &[Item], out: &mut String) {
-    assert_eq!(prev, tip.hash, "after {}", tip.seq);
+fn take(log: &LogName, tip: &mut Tip, prev: Option<Hash>, items: &[Item], out: &mut String) {
+    assert!(prev.is_none_or(|prev| prev == tip.hash), "after {}", tip.seq);
     for item in items {
         let entry = Entry::read(&item.entry).unwrap();
         *tip = chain::extend(log, tip, &entry).unwrap();
@@ -91,7 +91,7 @@ async fn fetched(logs: &Logs, reader: &Reader, log: &LogName, limit: u32) -> Str
         if items.is_empty() {
             break;
         }
-        take(log, &mut tip, prev, &items, &mut forwards);
+        take(log, &mut tip, Some(prev), &items, &mut forwards);
     }
     let (mut backwards, mut before) = (Vec::new(), u64::MAX);
     loop {

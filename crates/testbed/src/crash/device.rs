@@ -356,7 +356,7 @@ impl Device {
                 continue; // here already
             }
             let next = chain::extend(name, &tip, &entry);
-            let follows = at > 0 || prev == tip.hash;
+            let follows = at > 0 || prev.is_none_or(|prev| prev == tip.hash);
             match next {
                 Ok(next) if follows => tip = next,
                 _ => {

@@ -161,7 +161,7 @@ impl Book {
                     items.push(Item { entry, got: matches!(log, LogName::Public(_)).then_some(self.got) });
                 }
                 *after += items.len() as u64;
-                frames.push(Entries { log: number, prev, items }.into());
+                frames.push(Entries { log: number, prev: Some(prev), items }.into());
             }
         }
         frames

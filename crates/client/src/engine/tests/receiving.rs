@@ -87,7 +87,7 @@ async fn a_broken_chain_stops_its_log_and_no_other() {
     bench.hub.append(&public("s2"), &bench.bob.post(2, "two"));
     let mut frames = bench.hub.entries(&public("s2"), 2);
     if let Some(Frame::Entries(entries)) = frames.last_mut() {
-        entries.prev = Hash([1; 32]);
+        entries.prev = Some(Hash([1; 32]));
     }
     bench.comes(frames).await.unwrap();
     let stopped = |bench: &Bench| {
@@ -305,6 +305,46 @@ async fn a_log_that_goes_on_elsewhere_stops() {
     bench.news(&public("s2"), 3).await;
     assert_eq!(bench.lines(&Target::Public), ["bob@s2: post"]);
     assert!(is_stopped_after(&bench, &public("s2"), 1));
+}
+
+/// These entries of a log, without a word on what they follow.
+fn going_on(bench: &mut Bench, log: &LogName, from: u64) -> Vec<Frame> {
+    let mut frames = bench.hub.entries(log, from);
+    if let Some(Frame::Entries(entries)) = frames.last_mut() {
+        entries.prev = None;
+    }
+    frames
+}
+
+#[tokio::test]
+async fn entries_go_on_once_their_server_has_said_what_they_follow() {
+    let mut bench = Bench::new().await;
+    let log = public("s2");
+    for (n, text) in (1..).zip(["one", "two"]) {
+        bench.hub.append(&log, &bench.bob.post(n, text));
+    }
+    let frames = going_on(&mut bench, &log, 1);
+    bench.comes(frames).await.unwrap();
+    assert!(bench.lines(&Target::Public).is_empty() && bench.stopped(&log).is_none(), "nobody has said what comes before");
+    bench.news(&log, 1).await;
+    bench.hub.append(&log, &bench.bob.post(3, "three"));
+    // Some of it is here already.
+    let frames = going_on(&mut bench, &log, 2);
+    bench.comes(frames).await.unwrap();
+    assert_eq!(bench.lines(&Target::Public), ["bob@s2: one", "bob@s2: two", "bob@s2: three"]);
+    // On the next link it has to be said anew.
+    let mut bench = bench.crash().await;
+    bench.hub.append(&log, &bench.bob.post(4, "four"));
+    let frames = going_on(&mut bench, &log, 4);
+    bench.comes(frames).await.unwrap();
+    assert_eq!(bench.lines(&Target::Public).len(), 3);
+    bench.news(&log, 4).await;
+    bench.hub.append(&log, &bench.bob.post(5, "five"));
+    bench.hub.append(&log, &bench.bob.post(6, "six"));
+    let frames = going_on(&mut bench, &log, 6);
+    bench.comes(frames).await.unwrap();
+    assert_eq!(bench.lines(&Target::Public).len(), 4);
+    assert!(is_stopped_after(&bench, &log, 4), "one is missing");
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ pub fn frames() -> Vec<Frame> {
         Ready { listed: true, network: vec![server] }.into(),
         Follow { logs: vec![(LogRef::Name(log.clone()), 0)] }.into(),
         Named { number: 1, log: log.clone() }.into(),
-        Entries { log: 99, prev: hash, items: Vec::new() }.into(),
+        Entries { log: 99, prev: Some(hash), items: Vec::new() }.into(),
         Fetch { req: 7, log: log.clone(), before: None, after: Some(0), limit: 1 }.into(),
         Page { req: 7, prev: hash, items: Vec::new() }.into(),
         Submit { req: 7, log, draft: bytes.clone(), genesis: None }.into(),

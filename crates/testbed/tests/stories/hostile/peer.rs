@@ -145,7 +145,7 @@ async fn a_peer_is_believed_about_its_own_logs_and_its_own_people_only() {
     for (number, log, draft) in [(7001, &public, &post), (7002, &keys, &other_keys), (7003, log, &post)] {
         let entry = Entry { seq: 1, at: 1, payload: Payload::Draft(draft.clone()) }.encode();
         s2.says("s1", Named { number, log: log.clone() }).await;
-        s2.says("s1", Entries { log: number, prev: Hash::ZERO, items: vec![Item { entry, got: None }] }).await;
+        s2.says("s1", Entries { log: number, prev: Some(Hash::ZERO), items: vec![Item { entry, got: None }] }).await;
     }
     // In its own: alice's keys, and alice's word.
     let (own_keys, own_public) = (LogName::Keys("s2".parse().unwrap()), LogName::Public("s2".parse().unwrap()));

@@ -261,8 +261,8 @@ impl Hub {
             let got = matches!(log, LogName::Public(_)).then_some(self.got);
             items.push(Item { entry: Entry { payload, ..entry.clone() }.encode(), got });
         }
-        if let Some(prev) = first {
-            frames.push(Entries { log: number, prev, items }.into());
+        if first.is_some() {
+            frames.push(Entries { log: number, prev: first, items }.into());
         }
         frames.extend(until.map(|seq| Ended { log: log.clone(), seq, why: None }.into()));
         if frames.len() > 1 { frames } else { Vec::new() }
