@@ -15,7 +15,7 @@ fn frames() -> Vec<(&'static str, Frame)> {
     let submit = Submit { req: 7, log: room(), draft: draft(1).bytes().clone(), genesis: None };
     let entries = |count: u64| {
         let items = (1..=count).map(|seq| Item { entry: entry(seq).encode(), got: None }).collect();
-        Frame::from(Entries { log: 7, prev: Hash::ZERO, items })
+        Frame::from(Entries { log: 7, prev: Some(Hash::ZERO), items })
     };
     vec![("submit", submit.into()), ("entries, 1", entries(1)), ("entries, 64", entries(64))]
 }
