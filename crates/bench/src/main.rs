@@ -8,6 +8,8 @@ mod micro;
 mod page;
 mod people;
 mod plot;
+#[path = "../../tidings/src/demo/ports.rs"]
+mod ports;
 mod probe;
 mod process;
 mod report;

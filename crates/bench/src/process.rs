@@ -2,9 +2,10 @@
 
 use crate::link::{self, Target};
 use crate::machine::{self, Cores, Meter};
+use crate::ports::free_addresses;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -74,7 +75,7 @@ pub struct Home {
     folder: TempDir,
     name: ServerName,
     transport: Transport,
-    port: u16,
+    address: SocketAddr,
 }
 
 /// A server that runs. Killed when dropped.
@@ -93,8 +94,8 @@ impl Home {
     pub fn new(stage: &Stage, name: &str, transport: Transport) -> Result<Home> {
         std::fs::create_dir_all(&stage.folder)?;
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(&stage.folder)?;
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        let home = Home { folder, name: name.parse()?, transport, port };
+        let [address] = free_addresses()?;
+        let home = Home { folder, name: name.parse()?, transport, address };
         home.knows(&json!({}))?;
         Ok(home)
     }
@@ -122,7 +123,7 @@ impl Home {
 
     fn write(&self, mailing_address: &Value, limits: &Value) -> Result<()> {
         let setup = json!({
-            "server_name": self.name.as_str(), "listen": format!("127.0.0.1:{}", self.port), "registration": "open", "limits": limits,
+            "server_name": self.name.as_str(), "listen": self.address.to_string(), "registration": "open", "limits": limits,
             "mailing_address": mailing_address,
         });
         Ok(std::fs::write(self.setup(), serde_json::to_string_pretty(&setup)?)?)
@@ -143,7 +144,7 @@ impl Home {
         command.args(["peer", "show", "--json", "--setup"]).arg(self.setup()).arg("--data").arg(self.data());
         let output = command.output().await?;
         let shown: Value = serde_json::from_slice(&output.stdout).context("peer show")?;
-        Ok(json!({ "address": format!("127.0.0.1:{}", self.port), "key": shown["key"] }))
+        Ok(json!({ "address": self.address.to_string(), "key": shown["key"] }))
     }
 
     fn command(&self, program: &Path) -> Result<Command> {
@@ -172,7 +173,7 @@ impl Home {
     /// The same on another core.
     pub async fn start_on(&self, stage: &Stage, core: usize) -> Result<Server> {
         let mut command = self.command(&stage.program)?;
-        let address = (Ipv4Addr::LOCALHOST, self.port).into();
+        let address = self.address;
         // A process starts on the core of the thread that starts it, and so its runtime has one worker.
         machine::pin(core)?;
         let begun = Instant::now();

@@ -1,10 +1,10 @@
 //! What members seal: a member may be an enemy, so what is inside of the encryption is as much from outside as what is around it.
 
 use people::*;
-use tidings_e2ee::invitation::{self, Note, Place as Inbox};
+use tidings_e2ee::invitation::{self, Place as Inbox};
 use tidings_e2ee::jose::{self, Parsed};
 use tidings_e2ee::rsa::AwsLcKeys;
-use tidings_proto::{Draft, Encoded, Hash, Kind, RoomId, SuiteName, limits};
+use tidings_proto::{Encoded, limits};
 
 /// Alice and bob, with fixed keys, as the tests of `e2ee` have them.
 #[allow(dead_code, reason = "the tests of e2ee use more of it")]
@@ -34,26 +34,10 @@ pub fn message(input: &[u8]) {
 /// The input as what is inside of an invitation from alice to bob.
 pub fn invitation(input: &[u8]) {
     let sealed = jose::encrypt(std::slice::from_ref(&BOB.encryption), input).expect("the key is fixed");
-    let (device, author) = (ALICE.device.public(), ALICE.user().clone());
-    let body = b"around it".as_slice().into();
-    let draft = Encoded::new(Draft { device, n: 3, author, list: 1, epoch: None, kind: Kind::Invitation, body, sig: None });
+    let draft = Encoded::new(around_note());
     let inbox = Inbox { room: note().room, draft: &draft, author: &ALICE.state, me: BOB.user() };
     if let Ok(opened) = wait(invitation::open(&AwsLcKeys, &BOB.ring, &inbox, &sealed)) {
         assert_eq!(opened, note(), "she has signed no other");
-    }
-}
-
-fn note() -> Note {
-    Note {
-        room: RoomId([8; 32]),
-        suite: SuiteName::RsaJwe1,
-        from: ALICE.user().clone(),
-        to: BOB.user().clone(),
-        title: "Ships and tides".into(),
-        seq: 4,
-        hash: Hash([4; 32]),
-        epoch: 2,
-        roster: Hash([5; 32]),
     }
 }
 

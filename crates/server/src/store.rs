@@ -26,12 +26,23 @@ pub enum StoreError {
         /// What the system said.
         why: String,
     },
+    /// Made by an older program, before the formats were frozen.
+    #[error(
+        "the database has version {found}, and this program has version {known}: formats are not frozen yet, and it cannot be brought \
+         over; go on with the program that made it, or move tidings.db aside and begin with an empty one, in which everybody registers anew"
+    )]
+    Older {
+        /// The file's version.
+        found: i64,
+        /// The one that this program knows.
+        known: i64,
+    },
     /// Made by a newer program.
-    #[error("the database has version {found}, and this program knows versions up to {known}: use the newer program")]
+    #[error("the database has version {found}, and this program has version {known}: use the newer program")]
     Newer {
         /// The file's version.
         found: i64,
-        /// The newest this program knows.
+        /// The one that this program knows.
         known: i64,
     },
     /// The SQLite in this program has a known bug that loses data.
@@ -350,7 +361,7 @@ pub struct Waiting {
 /// What one device writes to one log.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
-    /// Whose device it is; empty where a file of an older version does not say.
+    /// Whose device it is.
     pub user: String,
     /// The device.
     pub device: DeviceKey,

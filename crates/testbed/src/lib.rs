@@ -9,6 +9,8 @@ pub mod history;
 pub mod hostile;
 pub mod panics;
 pub mod person;
+#[path = "../../tidings/src/demo/ports.rs"]
+pub mod ports;
 pub mod process;
 pub mod raw;
 pub mod wire;

@@ -3,11 +3,11 @@
 use crate::PATIENCE;
 use crate::hostile::Hostile;
 use crate::person::Person;
+use crate::ports::free_addresses;
 use crate::process::{Process, Program};
 use crate::wire::Wire;
-use rand_core::{OsRng, RngCore};
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl World {
             let mut config = Config {
                 name: name.clone(),
                 data,
-                listen: free_address(),
+                listen: free_addresses::<1>().expect("a port on loopback")[0],
                 advertise: None,
                 transport: Transport::Tls,
                 registration: Registration::Open,
@@ -281,13 +281,6 @@ impl World {
         let server = user.server().to_string();
         Person::register(user, self.address(&server), self.key(&server), self.profile(&unique())).await
     }
-}
-
-/// An address that was free a moment ago. Its port is below those that systems choose for connections: while its server is down
-/// nobody's connection may be given it, or the server could not start again.
-fn free_address() -> SocketAddr {
-    let free = || TcpListener::bind(("127.0.0.1", 20_000 + (OsRng.next_u32() % 12_000) as u16)).and_then(|listener| listener.local_addr());
-    (0..100).find_map(|_| free().ok()).expect("a port on loopback")
 }
 
 fn unique() -> String {

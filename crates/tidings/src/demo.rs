@@ -13,6 +13,7 @@ macro_rules! tell {
 mod cast;
 mod group;
 mod judge;
+mod ports;
 
 use crate::cli::{DemoArguments, Global};
 use crate::failure::Failure;
@@ -126,7 +127,7 @@ const WHILE_AWAY: [(&str, &str); 6] = [
 
 async fn servers(stage: &mut Stage, show: &mut Show) -> Result<(ServerProcess, ServerProcess)> {
     show.act("Two servers, each with its own folder, its own key and its own database. Each knows the other by its key.");
-    let [one, two] = stage.free_ports()?;
+    let [one, two] = ports::free_addresses()?;
     let (mut s1, mut s2) = (ServerProcess::prepare(stage, "s1", one)?, ServerProcess::prepare(stage, "s2", two)?);
     for (own, other) in [(&mut s1, "s2"), (&mut s2, "s1")] {
         let line = own.peer_line(stage).await?;

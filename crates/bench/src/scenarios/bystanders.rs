@@ -21,7 +21,7 @@ use std::time::Duration;
 use tidings_e2ee::DeviceSecret;
 use tidings_e2ee::opaque::Login;
 use tidings_proto::Frame;
-use tidings_proto::frame::{LoginStart, Secret};
+use tidings_proto::frame::{LoginStart, Ping, Secret};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -38,7 +38,8 @@ const SETTLE: Duration = Duration::from_millis(700);
 struct Bystanders {
     voices: Vec<Voice>,
     tally: Arc<Tally>,
-    _writers: Vec<link::Writer>,
+    /// Of those who only listen.
+    writers: Vec<link::Writer>,
 }
 
 /// What bystanders have noticed, turn by turn.
@@ -57,13 +58,17 @@ impl Bystanders {
             voices.push(Voice { author, writer });
             load::listen(reader, &tally, false);
         }
-        let mut bystanders = Bystanders { voices, tally, _writers: writers };
+        let mut bystanders = Bystanders { voices, tally, writers };
         load::warm_up(&mut bystanders.voices, &bystanders.tally, (rate(stage), stage.time(WINDOW)), 1).await?;
         Ok(bystanders)
     }
 
     /// Some seconds of their life. An error if anybody was cut off, or a message was lost.
     async fn live(&mut self, stage: &Stage, server: &Server) -> Result<Paced> {
+        // A server cuts a link that is silent for a minute.
+        for writer in &mut self.writers {
+            writer.send(&Frame::from(Ping { req: 9 }).encode()).await?;
+        }
         tokio::time::sleep(stage.time(SETTLE)).await;
         let paced = load::window(&[server], &mut self.voices, &self.tally, (rate(stage), stage.time(WINDOW)), 1).await?;
         self.tally.check()?;

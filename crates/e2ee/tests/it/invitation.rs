@@ -10,25 +10,8 @@ use tidings_e2ee::invitation::{self, Note, NoteError};
 use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::suite::OpenError;
 use tidings_proto::membership::SEALED_LIMIT;
-use tidings_proto::{Draft, Encoded, Hash, Kind, RoomId, SuiteName, UserName, cbor, limits};
+use tidings_proto::{Draft, Encoded, Kind, RoomId, UserName, cbor, limits};
 use tidings_trust::{KeyState, RsaPublicKey};
-
-const GROUP: RoomId = RoomId([8; 32]);
-
-/// Alice asks bob in.
-pub fn note() -> Note {
-    Note {
-        room: GROUP,
-        suite: SuiteName::RsaJwe1,
-        from: ALICE.user().clone(),
-        to: BOB.user().clone(),
-        title: "Ships and tides".into(),
-        seq: 4,
-        hash: Hash([4; 32]),
-        epoch: 2,
-        roster: Hash([5; 32]),
-    }
-}
 
 /// What bob finds in his inbox; a test changes one part of it.
 struct Found {
@@ -41,10 +24,7 @@ struct Found {
 
 impl Found {
     fn with(sealed: Vec<u8>) -> Found {
-        let (device, author) = (ALICE.device.public(), ALICE.user().clone());
-        let draft =
-            Draft { device, n: 3, author, list: 1, epoch: None, kind: Kind::Invitation, body: b"around it".as_slice().into(), sig: None };
-        Found { room: GROUP, draft, author: ALICE.state.clone(), me: BOB.user().clone(), sealed }
+        Found { room: note().room, draft: around_note(), author: ALICE.state.clone(), me: BOB.user().clone(), sealed }
     }
 
     fn usual() -> Found {

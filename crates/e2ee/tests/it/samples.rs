@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, LazyLock};
 use tidings_e2ee::DeviceSecret;
+use tidings_e2ee::invitation::Note;
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{OpenContext, OpenError, Opened, SealContext, SealError, Suite};
@@ -289,4 +290,25 @@ pub static SEALED: LazyLock<Arc<[u8]>> = LazyLock::new(|| Place::usual().seal(&A
 
 pub fn sealed_draft() -> Encoded<Draft> {
     Place::usual().draft(&ALICE.device, SEALED.to_vec())
+}
+
+/// Alice asks bob into a group.
+pub fn note() -> Note {
+    Note {
+        room: RoomId([8; 32]),
+        suite: SuiteName::RsaJwe1,
+        from: ALICE.user().clone(),
+        to: BOB.user().clone(),
+        title: "Ships and tides".into(),
+        seq: 4,
+        hash: Hash([4; 32]),
+        epoch: 2,
+        roster: Hash([5; 32]),
+    }
+}
+
+/// The entry in bob's inbox that a note comes in.
+pub fn around_note() -> Draft {
+    let (device, author) = (ALICE.device.public(), ALICE.user().clone());
+    Draft { device, n: 3, author, list: 1, epoch: None, kind: Kind::Invitation, body: b"around it".as_slice().into(), sig: None }
 }

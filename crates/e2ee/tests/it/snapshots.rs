@@ -98,7 +98,7 @@ fn what_is_inside_of_a_message() {
 
 #[test]
 fn what_is_inside_of_an_invitation() {
-    let parsed = Parsed::read(&crate::invitation::sealed(&crate::invitation::note())).unwrap();
+    let parsed = Parsed::read(&crate::invitation::sealed(&note())).unwrap();
     let plaintext = wait(parsed.open(&AwsLcKeys, &BOB.ring[0].0, &BOB.ring[0].1)).unwrap();
     let mut decoder = Decoder::new(&plaintext);
     assert_eq!((decoder.map().unwrap(), decoder.u64().unwrap()), (Some(2), 0));

@@ -71,7 +71,7 @@ impl SqliteStore {
         if mode != "wal" {
             return Err(cannot(format!("its file system cannot do write-ahead logging (journal mode {mode})")));
         }
-        schema::migrate(&mut connection)?;
+        schema::prepare(&mut connection)?;
         let transactions = Arc::new(AtomicU64::new(0));
         let (sender, requests) = mpsc::channel();
         let counted = transactions.clone();

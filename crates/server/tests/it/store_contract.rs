@@ -470,16 +470,29 @@ fn sql(path: &Path, text: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_newer_file_and_a_foreign_file_are_refused_and_left_alone() {
+async fn another_version_s_file_and_a_foreign_file_are_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidings.db");
     SqliteStore::open(&path).unwrap().close().await;
-    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let before = std::fs::read(&path).unwrap();
-    let error = SqliteStore::open(&path).err().unwrap();
-    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error}");
-    assert!(error.to_string().contains("use the newer program"));
-    assert!(std::fs::read(&path).unwrap() == before, "the file is as it was");
+    let marked = |version: i64| {
+        rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", version).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let error = SqliteStore::open(&path).err();
+        assert!(std::fs::read(&path).unwrap() == before, "the file is as it was");
+        error
+    };
+    let own: i64 = sql(&path, "SELECT CAST(user_version AS TEXT) FROM pragma_user_version")[0].parse().unwrap();
+    for version in [1, own - 1] {
+        let error = marked(version).unwrap();
+        assert!(matches!(error, StoreError::Older { found, known } if (found, known) == (version, own)), "{error}");
+        assert!(error.to_string().contains("move tidings.db aside"), "{error}");
+    }
+    for version in [own + 1, 99] {
+        let error = marked(version).unwrap();
+        assert!(matches!(error, StoreError::Newer { found, known } if (found, known) == (version, own)), "{error}");
+        assert!(error.to_string().contains("use the newer program"), "{error}");
+    }
+    assert!(marked(own).is_none());
 
     let text = folder.path().join("text.db");
     std::fs::write(&text, "this is no database, but it is long enough to look like a header of one".repeat(100)).unwrap();

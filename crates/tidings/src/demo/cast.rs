@@ -5,7 +5,7 @@ use super::{PATIENCE, Show, deadline_passed};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -34,13 +34,6 @@ impl Stage {
         let program = std::env::current_exe().context("this program cannot find itself")?;
         let folder = tempfile::Builder::new().prefix("tidings-demo-").tempdir().context("no temporary folder")?;
         Ok(Stage { program, folder, kept: None })
-    }
-
-    /// Two ports that nobody uses now.
-    pub fn free_ports(&self) -> Result<[SocketAddr; 2]> {
-        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let (one, two) = (free()?, free()?);
-        Ok([one.local_addr()?, two.local_addr()?])
     }
 
     /// A folder of somebody's for files.

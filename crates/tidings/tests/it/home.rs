@@ -3,13 +3,14 @@
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tidings_testbed::ports::free_addresses;
 
 /// How long anything may take that is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -188,7 +189,8 @@ pub struct Home {
 impl Home {
     pub fn open() -> Home {
         let folder = tempfile::tempdir().unwrap();
-        let mut home = Home { s1: server(folder.path(), "s1", "127.0.0.1:0"), s2: None, folder };
+        let [address] = free_addresses().unwrap();
+        let mut home = Home { s1: server(folder.path(), "s1", address), s2: None, folder };
         home.s1.start();
         home
     }
@@ -211,11 +213,8 @@ impl Home {
 
     fn two(log: Option<&'static str>) -> Home {
         let folder = tempfile::tempdir().unwrap();
-        // Bound both at once, so that they are two; free again when both servers bind them.
-        let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-        let [mut s1, mut s2] =
-            [("s1", &ports[0]), ("s2", &ports[1])].map(|(name, port)| server(folder.path(), name, &port.local_addr().unwrap().to_string()));
-        drop(ports);
+        let [one, two] = free_addresses().unwrap();
+        let [mut s1, mut s2] = [("s1", one), ("s2", two)].map(|(name, address)| server(folder.path(), name, address));
         (s1.log, s2.log) = (log, log);
         s1.introduce();
         s2.introduce();
@@ -276,8 +275,8 @@ impl Home {
     }
 }
 
-fn server(folder: &Path, name: &'static str, address: &str) -> Server {
-    let (folder, address, data) = (folder.to_owned(), address.to_owned(), if name == "s1" { "server" } else { "server-2" }.to_owned());
+fn server(folder: &Path, name: &'static str, address: SocketAddr) -> Server {
+    let (folder, address, data) = (folder.to_owned(), address.to_string(), if name == "s1" { "server" } else { "server-2" }.to_owned());
     Server { folder, name, data, setup: None, log: None, child: None, address, key: String::new() }
 }
 

@@ -12,3 +12,4 @@ mod keys;
 mod mistakes;
 mod offline;
 mod operator;
+mod ports;

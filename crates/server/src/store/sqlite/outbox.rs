@@ -103,12 +103,8 @@ pub fn settle(connection: &Connection, id: i64, settled: &Settled, at: u64) -> r
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
     let Some((peer, author, bytes)) = waits else { return Ok(()) };
-    // A row from an older version, which has no hash, keeps its draft: by that it is known.
     connection
-        .prepare_cached(
-            "UPDATE outbox SET state = ?2, seq = ?3, hash = ?4, refusal = ?5, settled = ?6, draft = iif(draft_hash IS NULL, draft, x'')
-             WHERE id = ?1",
-        )?
+        .prepare_cached("UPDATE outbox SET state = ?2, seq = ?3, hash = ?4, refusal = ?5, settled = ?6, draft = x'' WHERE id = ?1")?
         .execute(params![id, state, seq, hash.map(Hash::as_bytes), refusal, at as i64])?;
     count(connection, &peer, &author, (-1, -bytes))
 }
@@ -164,7 +160,5 @@ fn row(row: &Row<'_>) -> Result<OutboxRow, StoreError> {
         }
     };
     let (queued, draft): (u64, Bytes) = (get::<i64>(row, 8)? as u64, bytes(row, 2)?);
-    let known = get::<Option<Vec<u8>>>(row, 9)?.is_some();
-    let hash = if known { hash(row, 9)? } else { Hash::of(&draft) };
-    Ok(OutboxRow { id: get(row, 0)?, log: parsed(&get::<String>(row, 1)?)?, hash, draft, genesis, queued, state })
+    Ok(OutboxRow { id: get(row, 0)?, log: parsed(&get::<String>(row, 1)?)?, hash: hash(row, 9)?, draft, genesis, queued, state })
 }

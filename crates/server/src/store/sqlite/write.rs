@@ -257,7 +257,7 @@ mod tests {
         let path = folder.path().join("db");
         std::fs::write(&path, b"").unwrap();
         let mut connection = connect(&path).unwrap();
-        schema::migrate(&mut connection).unwrap();
+        schema::prepare(&mut connection).unwrap();
         let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
         let most = |tables: &Tables, pages: i64| {
             let set: i64 = tables.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0)).unwrap();
