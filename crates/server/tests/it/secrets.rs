@@ -17,7 +17,7 @@ use tidings_proto::frame::{
 };
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, transcript};
 use tidings_proto::{Code, Frame, Hash, Nonce, limits};
-use tidings_server::link::wire::{Io, Wire};
+use tidings_server::link::wire::{Io, STALLED, Wire};
 use tidings_server::{Registration, Running, Server};
 use tidings_trust::login::{OpaqueSuite, opaque_context};
 use tokio::net::TcpStream;
@@ -271,6 +271,7 @@ async fn a_device_that_reads_nothing_is_out_as_soon_as_any_other() {
     assert!(matches!(thief.ask(Submit { req: 3, log, draft, genesis: None }).await, Frame::Accepted(_)));
     let book = BookPut { req: 6, version: 2, book: vec![7; limits::VAULT].into() };
     assert!(matches!(thief.ask(book).await, Frame::Done(_)));
+    let begun = tokio::time::Instant::now();
     let full = async {
         // Answers that are more than lies between the two, and then some that are queued as soon as they are asked for.
         for asked in 0..800 {
@@ -280,7 +281,9 @@ async fn a_device_that_reads_nothing_is_out_as_soon_as_any_other() {
         // Until the server takes no more, since it cannot get rid of the answers.
         loop {
             let more = Frame::from(BookPut { req: 8, version: 9, book: vec![7; limits::VAULT].into() });
-            if tokio::time::timeout(Duration::from_millis(500), thief.wire.writer.send(more.encode())).await.is_err() {
+            // A slow machine is not a full link: nothing moves for as long as anything would take.
+            let sent = tokio::time::timeout(Duration::from_millis(500), thief.wire.writer.send(more.encode())).await;
+            if sent.is_err() && tokio::time::timeout(Duration::from_secs(2), thief.wire.writer.flush()).await.is_err() {
                 break;
             }
         }
@@ -298,8 +301,9 @@ async fn a_device_that_reads_nothing_is_out_as_soon_as_any_other() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    // Well before a link that takes nothing is cut for that alone, after 30 s.
-    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the link of a device that is gone ends");
+    // Before any link can be cut for taking nothing alone: that takes 30 s, and this one has taken nothing since it was asked for
+    // more than it reads, at the earliest.
+    tokio::time::timeout_at(begun + STALLED - Duration::from_secs(2), ended).await.expect("the link of a device that is gone ends");
     server.stop().await;
 }
 

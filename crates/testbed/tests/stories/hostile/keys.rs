@@ -53,13 +53,13 @@ async fn what_a_server_says_of_its_users_keys_is_held_against_what_was_seen() {
     s1.tells(&public, |story| story.append(&post));
     is_shown(&bob, &Target::Public, &[GONE]).await;
     assert_eq!(bob.hears(&Target::Public).await, []);
+    let said = bob.says(&alice.name, "still to the keys that I know").await;
+    bob.is_sent(said).await;
+    go_on(&bob, &carol, "odd things at s1").await;
     let person = bob.client.people().await.unwrap().into_iter().find(|person| person.user == alice.name).unwrap();
     assert_eq!((person.trust, person.devices, &person.alarm), (Trust::Pinned, 2, &None), "{person:?}");
     assert_eq!(bob.client.compare(&alice.name).await.unwrap().number, before.number);
     assert_eq!(bob.client.notices(0).await.unwrap(), []);
-    let said = bob.says(&alice.name, "still to the keys that I know").await;
-    bob.is_sent(said).await;
-    go_on(&bob, &carol, "odd things at s1").await;
 
     // By its own key it may say that the account begins anew. It may lie, and so that is for people to judge.
     let reset = forger.anew(&history, &alice.name, s1.identity().key(), |bytes| s1.identity().sign(bytes)).await;
