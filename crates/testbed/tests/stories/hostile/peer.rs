@@ -78,7 +78,12 @@ async fn what_a_peer_may_not_submit_is_refused_with_the_reason() {
         ("alice, in the group", log, copied(&hello, |draft| draft.author = alice.name.clone()), Code::Forbidden),
         ("somebody of a third server", &public, mallory.signs_as(&stranger, &public, post(1)), Code::Forbidden),
         ("in another server's public chat", &public, mallory.signs(&public, post(1)), Code::Forbidden),
-        ("a device that is nobody's", log, copied(&hello, |draft| draft.device = forger.ghost.public()), Code::Revoked),
+        (
+            "a device that is nobody's",
+            log,
+            copied(&hello, |draft| (draft.device, draft.n, draft.epoch) = (forger.ghost.public(), 1, now)),
+            Code::Revoked,
+        ),
         ("a signature for something else", log, copied(&join, |draft| (draft.n, draft.epoch) = (3, now)), Code::BadSignature),
         ("for the room as it was", log, copied(&hello, |draft| draft.n = 3), Code::Stale),
         ("a number that is taken", log, copied(&hello, |draft| (draft.body, draft.epoch) = (vec![7].into(), now)), Code::Rewound),
