@@ -40,6 +40,11 @@ impl Evidence {
         here.insert((*last).into(), sum.into());
     }
 
+    /// A number as it is by now.
+    pub fn number(&self, name: &str) -> u64 {
+        self.sums.get(name).and_then(Value::as_u64).unwrap_or_default()
+    }
+
     /// Adds one to a list.
     pub fn push(&mut self, list: &str, one: Value) {
         match self.sums.entry(list).or_insert_with(|| Value::Array(Vec::new())) {

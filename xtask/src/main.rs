@@ -6,6 +6,7 @@ mod crash;
 mod evidence;
 mod fuzz;
 mod python;
+mod simulate;
 mod suite;
 
 use anyhow::{Context, bail};
@@ -26,6 +27,9 @@ const USAGE: &str = "cargo xtask <command>
   campaign crash [--for 20m] [--seed N]
                  one to three servers that are killed while people write, again and again; nothing acknowledged may be
                  lost, doubled or invented. Sums in evidence/crash.json; --seed does one run, or those from there on, again
+  campaign simulate [--schedules 100000] [--seed N]
+                 worlds of servers and people whose every frame, commit, cut and crash one seed decides, in a released
+                 program. Sums in evidence/simulate.json; --seed says from which on
   campaign autobahn
                  the WebSocket, as server and as client, against the Autobahn test suite (needs Python 2.7)
   man            man pages, one a command, in target/man
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
         ["campaign", "fuzz", ref more @ ..] => need_c_compiler().and_then(|()| campaign(more)),
         ["campaign", "crash", ref more @ ..] => need_c_compiler().and_then(|()| crashes(more)),
+        ["campaign", "simulate", ref more @ ..] => need_c_compiler().and_then(|()| schedules(more)),
         ["bench", ref more @ ..] => bench(more),
         ["campaign", "autobahn"] => need_c_compiler().and_then(|()| autobahn::campaign()),
         ["man"] => pages("man"),
@@ -86,6 +91,18 @@ fn crashes(arguments: &[&str]) -> anyhow::Result<bool> {
         ["--seed", first] => crash::campaign(std::time::Duration::ZERO, Some(seed(first)?)),
         ["--for", span, "--seed", first] => crash::campaign(evidence::span(span)?, Some(seed(first)?)),
         _ => bail!("say `cargo xtask campaign crash [--for 20m] [--seed N]`"),
+    }
+}
+
+/// `[--schedules N] [--seed N]`
+fn schedules(arguments: &[&str]) -> anyhow::Result<bool> {
+    let number = |text: &str| text.parse::<u64>().with_context(|| format!("{text:?} is no number"));
+    match *arguments {
+        [] => simulate::campaign(100_000, None),
+        ["--schedules", count] => simulate::campaign(number(count)?, None),
+        ["--seed", first] => simulate::campaign(100_000, Some(number(first)?)),
+        ["--schedules", count, "--seed", first] => simulate::campaign(number(count)?, Some(number(first)?)),
+        _ => bail!("say `cargo xtask campaign simulate [--schedules 100000] [--seed N]`"),
     }
 }
 

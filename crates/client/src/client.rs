@@ -2,6 +2,7 @@
 //!
 //! Reads go to the local store, writes too; whatever concerns the network happens in the background.
 
+pub(crate) mod bare;
 mod groups;
 mod keys;
 pub(crate) mod shown;
@@ -44,7 +45,10 @@ impl Client {
         if !profile.join("profile.db").exists() {
             return Err(ClientError::NoAccount(profile.to_owned()));
         }
-        let store = Store::open(profile)?;
+        Client::over(Store::open(profile)?, profile)
+    }
+
+    fn over(store: Store, profile: &Path) -> Result<Client, ClientError> {
         let account = store.account()?.ok_or_else(|| ClientError::NoAccount(profile.to_owned()))?;
         if account.stage == Stage::Asked {
             return Err(ClientError::Unfinished(account.user));

@@ -21,7 +21,7 @@ use crate::{ClientError, view};
 use followed::{Followed, RoomState, Vouched};
 use keys::Keys;
 use removals::Removals;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{self, Ended, Follow, LogRef, Ping, Pong, Ready, Refused, RoomsReply, Submit, Vault, VaultGet};
@@ -105,7 +105,7 @@ pub struct Engine {
     next_req: u32,
     asked: HashMap<u32, Asked>,
     // sync
-    logs: HashMap<LogName, Followed>,
+    logs: BTreeMap<LogName, Followed>,
     numbers: HashMap<u64, LogName>,
     follow_again: Vec<(Instant, LogName)>,
     // people
@@ -117,7 +117,7 @@ pub struct Engine {
     /// Whom this device is about to put out of groups.
     removals: Removals,
     /// Whose keys something waits for that could not be opened.
-    late_for: HashSet<UserName>,
+    late_for: BTreeSet<UserName>,
     /// What groups are called, as far as this link needs it.
     titles: HashMap<LogName, String>,
     // how far the first sync has come
@@ -134,7 +134,7 @@ impl Engine {
             out: Vec::new(),
             next_req: 1,
             asked: HashMap::new(),
-            logs: HashMap::new(),
+            logs: BTreeMap::new(),
             numbers: HashMap::new(),
             follow_again: Vec::new(),
             keys: Keys::default(),
@@ -142,7 +142,7 @@ impl Engine {
             unsealed: BTreeMap::new(),
             last_row: 0,
             removals: Removals::default(),
-            late_for: HashSet::new(),
+            late_for: BTreeSet::new(),
             titles: HashMap::new(),
             people_known: false,
             caught_up: false,

@@ -20,6 +20,7 @@ mod store;
 pub use account::change::{Recover, recover};
 pub use account::{Login, LoginSecret, RecoveryCode, Register, login, register};
 pub use client::Client;
+pub use client::bare::{Bare, Come, NewBare};
 pub use error::ClientError;
 pub use setup::{ClientSetup, Endpoint};
 pub use tidings_proto::{ServerKey, ServerName, UserName};

@@ -60,7 +60,8 @@ pub struct Store {
 
 struct Opened {
     db: Connection,
-    _lock: ProfileLock,
+    /// None for a store that is in memory.
+    _lock: Option<ProfileLock>,
 }
 
 impl From<rusqlite::Error> for ClientError {
@@ -78,7 +79,30 @@ impl Store {
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
         migrate(&mut db)?;
-        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, _lock: lock }))) })
+        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, _lock: Some(lock) }))) })
+    }
+
+    /// A store in memory, as it was when its image was made; empty without one. `commits` is asked before each commit: where it says
+    /// no, nothing is committed.
+    pub fn in_memory(image: Option<&[u8]>, mut commits: impl FnMut() -> bool + Send + 'static) -> Result<Store, ClientError> {
+        let mut db = Connection::open_in_memory()?;
+        if let Some(image) = image {
+            db.deserialize_read_exact(rusqlite::MAIN_DB, image, image.len(), false)?;
+        }
+        db.pragma_update(None, "foreign_keys", true)?;
+        migrate(&mut db)?;
+        db.commit_hook(Some(move || !commits()))?;
+        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, _lock: None }))) })
+    }
+
+    /// Everything in it.
+    pub fn image(&self) -> Result<Vec<u8>, ClientError> {
+        Ok(self.guard().as_mut().ok_or(ClientError::Closed)?.db.serialize(rusqlite::MAIN_DB)?.to_vec())
+    }
+
+    /// The same store for whoever comes after a crash: whoever had it before finds it closed.
+    pub fn taken_over(&self) -> Store {
+        Store { inner: Arc::new(Mutex::new(self.guard().take())) }
     }
 
     /// Closes the file and frees the lock; everything after this is [`ClientError::Closed`].

@@ -9,7 +9,9 @@ mod secrets;
 
 use crate::host::Host;
 use crate::link::accept::{AUTHENTICATE_WITHIN, Arrival};
+use crate::link::channel::Channel;
 use crate::link::handshake;
+use crate::link::pump::Pump;
 use crate::link::wire::LinkError;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,13 +57,19 @@ async fn serve_inner(host: Arc<Host>, arrival: Arrival) -> Result<(), LinkError>
     wire.allowance.lift();
     drop(place);
     // A task of its own: this one's frame still holds the handshake's and OPAQUE's state.
-    let tasks = host.tasks.clone();
+    let (tasks, pump) = (host.tasks.clone(), Pump::new(wire, &host.logs));
     tasks.spawn(async move {
-        if let Err(error) = device::serve(host, wire, caller).await {
+        if let Err(error) = device::serve(host, pump, caller).await {
             tracing::debug!(%address, %error, "a client's link ended");
         }
     });
     Ok(())
+}
+
+/// Serves a device whose link has been proved already, by whoever made the channel.
+pub async fn attend(host: Arc<Host>, channel: impl Channel, user: UserName, device: DeviceKey) -> Result<(), LinkError> {
+    let caller = Caller { user, device, transcript: Hash::ZERO, address: std::net::Ipv4Addr::LOCALHOST.into() };
+    device::serve(host, channel, caller).await
 }
 
 fn is_listed(host: &Host, caller: &Caller) -> bool {

@@ -16,9 +16,10 @@ mod serve;
 use crate::config::Config;
 use crate::host::Host;
 use crate::link::accept::{AUTHENTICATE_WITHIN, Arrival};
+use crate::link::channel::Channel;
 use crate::link::dial::{Dial, dial};
 use crate::link::handshake;
-use crate::link::wire::Wire;
+use crate::link::pump::Pump;
 use rand_core::{OsRng, RngCore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ async fn keep_dialling(host: Arc<Host>, peer: Arc<PeerState>, key: ServerKey, tl
             Ok(wire) => {
                 wait = BACK_OFF.0;
                 tracing::info!(peer = %peer.peer.name, "linked");
-                run(&host, wire, &peer).await;
+                run(&host, Pump::new(wire, &host.logs), &peer).await;
             }
             Err(error) => {
                 tracing::debug!(peer = %peer.peer.name, %error, "cannot be reached");
@@ -143,13 +144,22 @@ pub async fn serve(host: Arc<Host>, arrival: Arrival) {
     wire.allowance.lift();
     drop(place);
     let tasks = host.tasks.clone();
-    tasks.spawn(async move { run(&host, wire, &peer).await });
+    let pump = Pump::new(wire, &host.logs);
+    tasks.spawn(async move { run(&host, pump, &peer).await });
+}
+
+/// Attends to a link to a peer that has been proved already, by whoever made the channel. Whom this server does not know it does
+/// not hear.
+pub async fn attend(host: &Arc<Host>, channel: impl Channel, peer: &ServerName) {
+    if let Some(peer) = host.peers.get(peer) {
+        run(host, channel, &peer).await;
+    }
 }
 
 /// One link's life, whoever dialled it.
-async fn run(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>) {
+async fn run(host: &Arc<Host>, channel: impl Channel, peer: &Arc<PeerState>) {
     let link = peer.link_up();
-    let ended = link.unless_replaced(serve::serve(host, wire, peer, &link)).await;
+    let ended = link.unless_replaced(serve::serve(host, channel, peer, &link)).await;
     if let Err(error) = ended {
         tracing::info!(peer = %peer.peer.name, %error, "link lost");
         peer.failed(&error);

@@ -3,7 +3,7 @@
 //! It never depends on `e2ee` or `client`: that the host cannot read what people say is a fact of the build.
 
 pub mod accounts;
-mod api;
+pub mod api;
 pub mod bus;
 pub mod config;
 pub mod federation;

@@ -2,12 +2,13 @@
 //!
 //! Never stored, and nothing durable depends on it: it may be lost, late or wrong.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidings_proto::frame::{Online, PersonState};
 use tidings_proto::{ServerName, UserName};
 use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
 
 /// How many changes a slow listener may be behind before it is told to look at everybody anew.
 const BEHIND: usize = 1024;
@@ -31,20 +32,20 @@ pub struct Presence {
 #[derive(Default)]
 struct State {
     /// Links per user of this server.
-    links: HashMap<UserName, usize>,
-    peers: HashMap<ServerName, Said>,
+    links: BTreeMap<UserName, usize>,
+    peers: BTreeMap<ServerName, Said>,
     /// Changes of peers' users that were told lately, and when.
     told: HashMap<UserName, Instant>,
     /// Peers' users whose change is told later.
-    late: HashSet<UserName>,
+    late: BTreeSet<UserName>,
 }
 
 /// What a peer says of its own users; only those who are not offline.
 #[derive(Default)]
 struct Said {
-    online: HashMap<UserName, Online>,
+    online: BTreeMap<UserName, Online>,
     /// The same of users whose keys were not here yet.
-    early: HashMap<UserName, Online>,
+    early: BTreeMap<UserName, Online>,
 }
 
 /// One device's link; its user is offline again when the last of them is dropped.
@@ -99,7 +100,7 @@ impl Presence {
 
     fn peer_says_at(&self, peer: &ServerName, whole: bool, people: Vec<PersonState>, now: Instant) {
         let mut state = locked(&self.state);
-        let mut said: HashMap<UserName, Online> =
+        let mut said: BTreeMap<UserName, Online> =
             people.into_iter().filter(|person| person.user.server() == peer).map(|person| (person.user, person.online)).collect();
         let before = state.peers.entry(peer.clone()).or_default();
         if whole {
@@ -212,6 +213,7 @@ fn tell(changes: &broadcast::Sender<PersonState>, user: &UserName, online: Onlin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::HashSet;
 
     fn user(name: &str) -> UserName {
         name.parse().unwrap()

@@ -6,7 +6,7 @@
 pub(crate) mod account;
 mod cast;
 mod device;
-mod dice;
+pub(crate) mod dice;
 mod faults;
 mod group;
 mod names;

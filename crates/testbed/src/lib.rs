@@ -13,6 +13,7 @@ pub mod person;
 pub mod ports;
 pub mod process;
 pub mod raw;
+pub mod sim;
 pub mod wire;
 pub mod world;
 

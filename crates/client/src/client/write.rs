@@ -45,6 +45,11 @@ pub(crate) fn message(store: &Store, crypto: &Crypto, target: &Target, content: 
 pub(crate) fn group(store: &Store, crypto: &Crypto, title: &Content) -> Result<(RoomId, i64), ClientError> {
     let mut nonce = Nonce([0; 32]);
     OsRng.fill_bytes(&mut nonce.0);
+    group_with(nonce, store, crypto, title)
+}
+
+/// A group whose name is made of this.
+pub(crate) fn group_with(nonce: Nonce, store: &Store, crypto: &Crypto, title: &Content) -> Result<(RoomId, i64), ClientError> {
     let genesis = Genesis::group(SuiteName::RsaJwe1, &crypto.me, nonce);
     let (id, log) = (genesis.room(), genesis.log());
     let target = Target::Group { id };

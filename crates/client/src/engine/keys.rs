@@ -2,7 +2,7 @@
 
 use super::{Asked, Engine};
 use crate::ClientError;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{Chain, ChainReply};
 use tidings_proto::{Refusal, UserName};
@@ -20,7 +20,7 @@ pub struct Keys {
     open: HashMap<UserName, Wanted>,
     /// The version that was needed when an answer came on this link: what is not here now will not come by asking again.
     answered: HashMap<UserName, u64>,
-    missing: HashMap<UserName, (u32, Instant)>,
+    missing: BTreeMap<UserName, (u32, Instant)>,
     flying: usize,
     unknown: HashSet<UserName>,
 }

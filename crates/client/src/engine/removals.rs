@@ -5,7 +5,7 @@
 use super::Engine;
 use super::followed::Followed;
 use crate::ClientError;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidings_proto::membership::Remove;
@@ -24,7 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 pub(super) struct Removals {
     under_way: HashMap<(LogName, UserName), Removal>,
     /// Who may be lost to groups: looked at before the next draft is sealed.
-    look_at: HashSet<UserName>,
+    look_at: BTreeSet<UserName>,
 }
 
 struct Removal {
@@ -58,7 +58,7 @@ impl Removals {
     }
 
     /// Who is to be looked at now.
-    fn due(&mut self, now: Instant) -> HashSet<UserName> {
+    fn due(&mut self, now: Instant) -> BTreeSet<UserName> {
         for ((_, user), removal) in &mut self.under_way {
             removal.overdue |= removal.since + PATIENCE <= now;
             if removal.again.is_some_and(|at| at <= now) {

@@ -6,7 +6,7 @@
 use crate::{ClientError, Endpoint};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use rustls::pki_types::{IpAddr, ServerName as TlsName};
@@ -69,13 +69,16 @@ pub fn now() -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Runs work that takes long (RSA, Argon2, the store) on a thread where it stops nobody else.
+/// Runs work that takes long (RSA, Argon2, the store) on a thread where it stops nobody else. Where there is no runtime nobody else
+/// is there to be stopped, and it is done at once.
 pub async fn heavy<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, ClientError>
 where
     F: Future<Output = T>,
     T: Send + 'static,
 {
-    let runtime = tokio::runtime::Handle::current();
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return work().now_or_never().ok_or_else(|| ClientError::OurBug("background work waits for something".into()));
+    };
     let done = tokio::task::spawn_blocking(move || runtime.block_on(work())).await;
     done.map_err(|error| ClientError::OurBug(format!("a background task ended: {error}")))
 }

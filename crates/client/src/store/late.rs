@@ -5,7 +5,7 @@ use super::{Store, apply_changes, corrupt, log_of};
 use crate::ClientError;
 use bytes::Bytes;
 use rusqlite::{Transaction, params};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use tidings_e2ee::suite::Change;
 use tidings_proto::{Draft, Encoded, LogName, UserName, draft};
 use tidings_trust::Members;
@@ -55,7 +55,7 @@ pub enum Judged {
 
 impl Store {
     /// Whose keys are waited for.
-    pub fn waited_for(&self) -> Result<HashSet<UserName>, ClientError> {
+    pub fn waited_for(&self) -> Result<BTreeSet<UserName>, ClientError> {
         self.read(|db| {
             let mut query = db.prepare_cached("SELECT DISTINCT waits_for FROM late")?;
             let names = query.query_map([], |row| row.get::<_, String>(0))?;

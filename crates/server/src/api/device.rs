@@ -4,8 +4,9 @@ use super::Caller;
 use super::secrets::{self, UnderWay};
 use crate::federation;
 use crate::host::Host;
-use crate::link::pump::{Late, Pump};
-use crate::link::wire::{self, LinkError, Wire};
+use crate::link::channel::Channel;
+use crate::link::pump::Late;
+use crate::link::wire::{self, LinkError};
 use crate::logs::{Arrival, Origin, Proof, Reader};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,9 +46,8 @@ impl Session {
 }
 
 /// Serves a listed device until its link ends.
-pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result<(), LinkError> {
+pub(super) async fn serve(host: Arc<Host>, mut pump: impl Channel, caller: Caller) -> Result<(), LinkError> {
     let _here = host.presence.arrive(&caller.user);
-    let mut pump = Pump::new(wire, &host.logs);
     let mut presence = host.presence.changes();
     let mut rooms = host.logs.arrivals();
     let session = Arc::new(Session::default());
@@ -128,7 +128,7 @@ pub(super) async fn serve(host: Arc<Host>, wire: Wire, caller: Caller) -> Result
     }
 }
 
-fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut Pump, frame: Frame) -> Result<(), Refusal> {
+fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut impl Channel, frame: Frame) -> Result<(), Refusal> {
     match frame {
         Frame::Follow(Follow { logs }) => {
             let reader = Reader::User(caller.user.clone());
@@ -207,14 +207,14 @@ async fn account(host: &Host, caller: &Caller, session: &Session, frame: Frame) 
 }
 
 /// Starts to follow one log, or says why not.
-pub fn follow(host: &Host, reader: &Reader, pump: &mut Pump, log: LogRef, after: u64) {
+pub fn follow(host: &Host, reader: &Reader, pump: &mut impl Channel, log: LogRef, after: u64) {
     let name = match log {
         LogRef::Name(name) => Some(name),
         LogRef::Number(number) => host.logs.name(number),
     };
     let followed = match &name {
         None => Err(Refusal::from(Code::NotFound)),
-        Some(name) => pump.follower().follow(reader, name, after),
+        Some(name) => pump.follow(reader, name, after),
     };
     if let Err(why) = followed {
         pump.send(Refused { req: 0, why, log: name });

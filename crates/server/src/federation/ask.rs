@@ -4,7 +4,7 @@ use super::PeerState;
 use super::lanes::{Lanes, Sent};
 use super::replicate::{Outcome, Replicas};
 use crate::host::Host;
-use crate::link::pump::Pump;
+use crate::link::channel::Channel;
 use crate::link::wire::LinkError;
 use crate::logs::Settled;
 use futures_util::FutureExt;
@@ -69,7 +69,7 @@ struct Outbox {
 
 impl Asking {
     /// Starts to ask on a link: follows every log of the peer's that is kept here.
-    pub(super) async fn begin(host: &Arc<Host>, peer: &Arc<PeerState>, pump: &mut Pump) -> Result<Asking, LinkError> {
+    pub(super) async fn begin(host: &Arc<Host>, peer: &Arc<PeerState>, pump: &mut impl Channel) -> Result<Asking, LinkError> {
         // Subscribed before the logs are listed, so that no room falls between.
         let rooms = host.logs.new_rooms();
         let followed = host.logs.replicas_from(&peer.peer.name).await?;
@@ -92,19 +92,21 @@ impl Asking {
     /// Waits for the next thing to do. Cancel-safe.
     pub(super) async fn step(&mut self) -> Step {
         let due = [self.outbox.lanes.next_due(), self.replicas.next_due()].into_iter().flatten().min();
+        // In this order, so that a run can be repeated: what is rare comes first, and what makes more work after what ends some.
         tokio::select! {
-            () = self.peer.outbox.notified() => Step::Rows,
-            () = std::future::ready(()), if self.outbox.lanes.has_next(self.window()) => Step::Send,
-            Some(kept) = self.settling.next(), if !self.settling.is_empty() => Step::Settled(kept),
-            outcome = self.replicas.next() => Step::Replicated(outcome),
+            biased;
+            () = sleep_until(due) => Step::Due,
             room = self.rooms.recv() => Step::Room(room.ok()),
             whose = self.keys.recv() => Step::Keys(whose.ok()),
-            () = sleep_until(due) => Step::Due,
+            Some(kept) = self.settling.next(), if !self.settling.is_empty() => Step::Settled(kept),
+            outcome = self.replicas.next() => Step::Replicated(outcome),
+            () = std::future::ready(()), if self.outbox.lanes.has_next(self.window()) => Step::Send,
+            () = self.peer.outbox.notified() => Step::Rows,
         }
     }
 
     /// Does it.
-    pub(super) async fn act(&mut self, pump: &mut Pump, step: Step) -> Result<(), LinkError> {
+    pub(super) async fn act(&mut self, pump: &mut impl Channel, step: Step) -> Result<(), LinkError> {
         match step {
             Step::Rows => self.learn_rows().await?,
             Step::Send => self.send_rows(pump).await?,
@@ -176,7 +178,7 @@ impl Asking {
         WINDOW.saturating_sub(self.outbox.lanes.count_under_way() + self.settling.len())
     }
 
-    fn follow(&mut self, pump: &mut Pump, logs: &[LogName]) {
+    fn follow(&mut self, pump: &mut impl Channel, logs: &[LogName]) {
         self.replicas.begin(logs);
         for some in logs.chunks(FOLLOWED_AT_ONCE) {
             let logs = some.iter().map(|log| (LogRef::Name(log.clone()), self.host.logs.tip(log).map_or(0, |tip| tip.seq))).collect();
@@ -196,7 +198,7 @@ impl Asking {
         Ok(())
     }
 
-    async fn send_rows(&mut self, pump: &mut Pump) -> Result<(), LinkError> {
+    async fn send_rows(&mut self, pump: &mut impl Channel) -> Result<(), LinkError> {
         let mut going: Vec<Sent> = Vec::new();
         while let Some(sent) = self.outbox.lanes.next(self.window()) {
             going.push(sent);

@@ -86,11 +86,13 @@ pub async fn place(logs: &Arc<Logs>, peer: &Arc<PeerState>, outgoing: Outgoing, 
     peer.outbox.notify_one();
     let mut newest = peer.newest.subscribe();
     tokio::select! {
+        biased;
         settled = &mut waiter.answer => Ok(answer(req, settled)),
         () = is_down(&mut newest) => {
             // The wait goes on beside the link's requests: a peer that is away for days must not use up their number.
             tokio::spawn(async move {
                 tokio::select! {
+                    biased;
                     settled = &mut waiter.answer => {
                         // An error only says that the asker's link has ended; the answer is kept for when it asks again.
                         let _ = sender.send(Box::new(answer(req, settled))).await;

@@ -4,7 +4,7 @@ use crate::logs::{Logs, Page, ReplicaError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::Item;
@@ -42,7 +42,7 @@ pub(super) struct Replicas {
     /// Pages that wait for the pages before them. A log has a queue exactly while pages of it are under way.
     queues: HashMap<LogName, VecDeque<Queued>>,
     under_way: FuturesUnordered<BoxFuture<'static, Replicated>>,
-    put_off: HashMap<LogName, PutOff>,
+    put_off: BTreeMap<LogName, PutOff>,
     /// How often in a row nothing came of a log.
     in_vain: HashMap<LogName, u32>,
     /// Logs of which pages have come since they were last followed, the first of which said what it follows.
@@ -65,7 +65,7 @@ impl Replicas {
             hub,
             queues: HashMap::new(),
             under_way: FuturesUnordered::new(),
-            put_off: HashMap::new(),
+            put_off: BTreeMap::new(),
             in_vain: HashMap::new(),
             begun: HashSet::new(),
             held: 0,

@@ -6,8 +6,8 @@ use super::ask::Asking;
 use super::peer::Link;
 use crate::api::device::{follow, page};
 use crate::host::Host;
-use crate::link::pump::Pump;
-use crate::link::wire::{self, LinkError, Wire};
+use crate::link::channel::Channel;
+use crate::link::wire::{self, LinkError};
 use crate::logs::{Origin, Reader};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,8 +25,7 @@ const LISTED_AT_ONCE: usize = 2000;
 const PING_EVERY: Duration = Duration::from_secs(15);
 
 /// Serves the link until it ends.
-pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, link: &Link) -> Result<(), LinkError> {
-    let mut pump = Pump::new(wire, &host.logs);
+pub(super) async fn serve(host: &Arc<Host>, mut pump: impl Channel, peer: &Arc<PeerState>, link: &Link) -> Result<(), LinkError> {
     let mut presence = host.presence.changes();
     pump.list(everybody(host));
     let mut changed: BTreeSet<UserName> = BTreeSet::new();
@@ -36,22 +35,12 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, l
     let mut ping = tokio::time::interval(PING_EVERY);
     loop {
         pump.hold(asking.as_ref().is_some_and(|(asking, _)| asking.is_full()));
+        // In this order, so that a run can be repeated: of what comes before the link itself there is never much.
         tokio::select! {
-            bytes = pump.next() => {
-                let frame = match wire::frame(bytes, limits::PEER_FRAME)? {
-                    Ok(frame) => frame,
-                    Err(why) if why.code == Code::UnknownFrame => {
-                        pump.send(Refused { req: 0, why, log: None });
-                        continue;
-                    }
-                    Err(why) => return refuse(pump, why).await,
-                };
-                if let Some(answer) = request(host, peer, &mut pump, frame)
-                    && let Some((asking, _)) = &mut asking
-                    && let Err(why) = asking.answer(answer)
-                {
-                    return refuse(pump, why).await;
-                }
+            biased;
+            () = host.stopping.cancelled() => {
+                pump.close().await;
+                return Ok(());
             }
             guard = link.claim(), if asking.is_none() && link.is_newest() => {
                 asking = Some((Asking::begin(host, peer, &mut pump).await?, guard));
@@ -76,23 +65,35 @@ pub(super) async fn serve(host: &Arc<Host>, wire: Wire, peer: &Arc<PeerState>, l
                 pump.send(Presence { whole: false, people: people.iter().map(|user| state(host, user)).collect() });
             }
             _ = ping.tick() => pump.ping(),
-            () = host.stopping.cancelled() => {
-                pump.close().await;
-                return Ok(());
+            bytes = pump.next() => {
+                let frame = match wire::frame(bytes, limits::PEER_FRAME)? {
+                    Ok(frame) => frame,
+                    Err(why) if why.code == Code::UnknownFrame => {
+                        pump.send(Refused { req: 0, why, log: None });
+                        continue;
+                    }
+                    Err(why) => return refuse(pump, why).await,
+                };
+                if let Some(answer) = request(host, peer, &mut pump, frame)
+                    && let Some((asking, _)) = &mut asking
+                    && let Err(why) = asking.answer(answer)
+                {
+                    return refuse(pump, why).await;
+                }
             }
         }
     }
 }
 
 /// Ends the link, and says why.
-async fn refuse(mut pump: Pump, why: Refusal) -> Result<(), LinkError> {
+async fn refuse(mut pump: impl Channel, why: Refusal) -> Result<(), LinkError> {
     pump.send(Refused { req: 0, why: why.clone(), log: None });
     pump.close().await;
     Err(why.into())
 }
 
 /// Serves a request of the peer's; an answer to one of ours is handed back.
-fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut Pump, frame: Frame) -> Option<Frame> {
+fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut impl Channel, frame: Frame) -> Option<Frame> {
     let reader = || Reader::Peer(peer.peer.name.clone());
     match frame {
         Frame::Follow(Follow { logs }) => {

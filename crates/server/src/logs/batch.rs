@@ -93,8 +93,8 @@ pub struct Batch<'a> {
     stored: HashMap<(u64, u64), Bytes>,
     erased: HashSet<(u64, u64)>,
     rows: HashMap<(LogName, DeviceKey, u64), OutboxRow>,
-    states: HashMap<UserName, Arc<KeyState>>,
-    people: HashMap<u64, Arc<People>>,
+    states: BTreeMap<UserName, Arc<KeyState>>,
+    people: BTreeMap<u64, Arc<People>>,
     /// Rooms that count towards a quota since this batch.
     new_rooms: HashMap<Quota, usize>,
     new_logs: HashMap<LogName, usize>,
@@ -168,8 +168,8 @@ impl<'a> Batch<'a> {
             stored: HashMap::new(),
             erased: HashSet::new(),
             rows: HashMap::new(),
-            states: HashMap::new(),
-            people: HashMap::new(),
+            states: BTreeMap::new(),
+            people: BTreeMap::new(),
             new_rooms: HashMap::new(),
             new_logs: HashMap::new(),
             done: Done {

@@ -1,6 +1,6 @@
 //! Which followers hear of which logs. A mailbox holds log numbers only, each once, so it cannot grow with traffic.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Notify;
@@ -57,7 +57,7 @@ impl Mailbox {
 #[derive(Default)]
 pub struct Mailboxes {
     next: AtomicU64,
-    by_log: RwLock<HashMap<u64, HashMap<u64, Arc<Mailbox>>>>,
+    by_log: RwLock<HashMap<u64, BTreeMap<u64, Arc<Mailbox>>>>,
 }
 
 impl Mailboxes {
@@ -88,7 +88,7 @@ impl Mailboxes {
     pub fn post(&self, logs: &[u64]) {
         let by_log = self.by_log.read().unwrap_or_else(PoisonError::into_inner);
         for log in logs {
-            for mailbox in by_log.get(log).into_iter().flat_map(HashMap::values) {
+            for mailbox in by_log.get(log).into_iter().flat_map(BTreeMap::values) {
                 mailbox.put(*log);
             }
         }

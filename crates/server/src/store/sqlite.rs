@@ -3,6 +3,7 @@
 //! Whatever waits when the writer is free goes into one transaction, so under load one fsync is shared by many
 //! (group commit); what one caller gave stays all or nothing by a savepoint of its own.
 
+pub mod memory;
 mod outbox;
 mod read;
 mod schema;

@@ -22,6 +22,11 @@ impl Tables {
         Ok(Tables { connection, changed })
     }
 
+    /// For whoever has no other connection.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// One transaction for all; each of them is all or nothing by itself.
     pub fn commit(&mut self, all: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
         match self.try_commit(all) {

@@ -1,0 +1,169 @@
+//! Who is in a simulated world: servers and people with keys that never change, made once, and the stores that they begin with.
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+use std::sync::{Arc, OnceLock};
+use tidings_client::{Bare, NewBare};
+use tidings_e2ee::DeviceSecret;
+use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
+use tidings_proto::frame::SealedVault;
+use tidings_proto::{DeviceKey, Draft, Encoded, Entry, Hash, Kind, LogName, ServerName, SuiteName, UserName, cbor};
+use tidings_server::bus::local::LocalBus;
+use tidings_server::identity::Identity;
+use tidings_server::logs::{Admission, Keeper, Logs, NewAccount};
+use tidings_server::store::sqlite::memory::MemoryStore;
+use tidings_server::{Config, Limits, Peer, Registration, Transport};
+use tidings_trust::device_list::signed_bytes;
+use tidings_trust::{Device, DeviceList, SignedList, VaultRef};
+
+const KEYS: [&[u8]; 5] = [
+    include_bytes!("../../../e2ee/tests/keys/a.pk8"),
+    include_bytes!("../../../e2ee/tests/keys/b.pk8"),
+    include_bytes!("../../../e2ee/tests/keys/c.pk8"),
+    include_bytes!("../../../e2ee/tests/keys/d.pk8"),
+    include_bytes!("../../../e2ee/tests/keys/e.pk8"),
+];
+const SERVERS: [&str; 3] = ["s1", "s2", "s3"];
+const PEOPLE: [&str; 5] = ["alice@s1", "bob@s2", "carol@s1", "dan@s2", "erin@s3"];
+
+/// Everybody there can be.
+pub struct Cast {
+    /// The servers.
+    pub servers: Vec<Host>,
+    /// The people; worlds of two servers do without the last.
+    pub people: Vec<Somebody>,
+}
+
+/// A server.
+pub struct Host {
+    /// Its name.
+    pub name: ServerName,
+    /// Its keys.
+    pub identity: Arc<Identity>,
+    /// Its disk, with its users' accounts.
+    pub image: Vec<u8>,
+}
+
+/// A person.
+pub struct Somebody {
+    /// The name.
+    pub user: UserName,
+    /// The device.
+    pub device: DeviceKey,
+    /// The profile.
+    pub image: Vec<u8>,
+}
+
+/// As a device keeps an account's secrets.
+#[derive(Encode, Decode)]
+#[cbor(map)]
+struct Secrets {
+    #[n(0)]
+    encryption: Vec<ByteVec>,
+    #[n(1)]
+    history: ByteVec,
+    #[n(2)]
+    master: ByteVec,
+}
+
+impl Cast {
+    /// The one cast of all worlds.
+    pub fn get() -> &'static Cast {
+        static CAST: OnceLock<Cast> = OnceLock::new();
+        CAST.get_or_init(Cast::new)
+    }
+
+    fn new() -> Cast {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
+        let mut cast = Cast { servers: Vec::new(), people: Vec::new() };
+        for name in SERVERS {
+            cast.servers.push(runtime.block_on(server(name, &mut cast.people)));
+        }
+        cast.people.sort_by_key(|somebody| PEOPLE.iter().position(|name| somebody.user == name.parse().expect("a name")));
+        cast
+    }
+
+    /// What a server runs with in a world of the first `servers` of them.
+    pub fn config(&self, at: usize, servers: usize) -> Config {
+        let peer = |host: &Host| Peer { name: host.name.clone(), address: String::new(), key: Some(host.identity.key()) };
+        let others = self.servers[..servers].iter().enumerate().filter(|(other, _)| *other != at);
+        Config {
+            name: self.servers[at].name.clone(),
+            data: Default::default(),
+            listen: ([127, 0, 0, 1], 0).into(),
+            advertise: None,
+            transport: Transport::PlainLoopback,
+            registration: Registration::Closed,
+            reserved: Vec::new(),
+            peers: others.map(|(_, host)| peer(host)).collect(),
+            // No rate is reached, since rates are of the wall's clock.
+            limits: Limits { message_burst: 1_000_000, invitation_burst: 1_000_000, ..Limits::default() },
+        }
+    }
+
+    /// What opens a server's logs.
+    pub fn keeper(&self, at: usize, servers: usize) -> Keeper {
+        let host = &self.servers[at];
+        Keeper { name: host.name.clone(), identity: host.identity.clone(), limits: self.config(at, servers).limits }
+    }
+}
+
+async fn server(name: &str, people: &mut Vec<Somebody>) -> Host {
+    let name: ServerName = name.parse().expect("a name");
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("identity")).expect("a folder");
+    std::fs::write(folder.path().join("identity/server.key"), Hash::of(name.as_str().as_bytes()).as_bytes()).expect("a file");
+    let identity = Arc::new(Identity::load_or_create(folder.path(), &name).expect("an identity"));
+    let store = Arc::new(MemoryStore::new().expect("a store"));
+    let keeper = Keeper { name: name.clone(), identity: identity.clone(), limits: Limits::default() };
+    let logs = Logs::open(store.clone(), Arc::new(LocalBus::default()), keeper).await.expect("logs");
+    for (number, user) in PEOPLE.iter().enumerate() {
+        let user: UserName = user.parse().expect("a name");
+        if *user.server() == name {
+            people.push(register(&logs, &identity, user, number).await);
+        }
+    }
+    logs.close().await;
+    Host { name, identity, image: store.image().expect("an image") }
+}
+
+async fn register(logs: &Arc<Logs>, home: &Identity, user: UserName, number: usize) -> Somebody {
+    let seed = Hash::of(user.to_string().as_bytes()).0;
+    let device = DeviceSecret::from_bytes(&seed);
+    let vault = SealedVault { version: 1, keys: b"nobody opens this".as_slice().into(), book: b"nor this".as_slice().into() };
+    let (signing, identity) = AwsLcKeys.signing(KEYS[(number + 1) % KEYS.len()]).await.expect("a key");
+    let list = DeviceList {
+        user: user.clone(),
+        version: 1,
+        prev: None,
+        identity,
+        encryption: AwsLcKeys.decrypting(KEYS[number]).await.expect("a key").1,
+        devices: vec![Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] }],
+        vault: VaultRef { version: 1, hash: Hash::of(&vault.keys) },
+    };
+    let list = cbor::encode(&list);
+    let sig = AwsLcKeys.sign_pss(&signing, &signed_bytes(&list)).await.expect("a signature");
+    let body = cbor::encode(&SignedList { list: list.into(), sig: sig.into(), by_old: None, grant: None });
+    let draft = Draft {
+        device: device.public(),
+        n: 1,
+        author: user.clone(),
+        list: 1,
+        epoch: None,
+        kind: Kind::First,
+        body: body.into(),
+        sig: None,
+    };
+    let draft = draft.signed(&LogName::Keys(user.server().clone()), |bytes| device.sign(bytes));
+    let (device, password) = (device.public(), b"nobody logs in".as_slice());
+    let account =
+        NewAccount { user: user.clone(), device, password: password.into(), recovery: password.into(), vault, admission: Admission::Open };
+    logs.register(account, draft.bytes().clone()).await.expect("an account");
+    let (items, _) = logs.chain(&user, 0).await.expect("a history");
+    let history = items.iter().map(|item| Entry::read(&item.entry).expect("an entry"));
+    let history: Vec<(u64, Encoded<Draft>)> = history.map(|entry| (entry.seq, entry.draft().expect("a draft").clone())).collect();
+    let secrets =
+        cbor::encode(&Secrets { encryption: vec![KEYS[number].to_vec().into()], history: vec![9; 32].into(), master: vec![8; 32].into() });
+    let new = NewBare { user: user.clone(), home: home.key(), device: seed, secrets: &secrets, history };
+    Somebody { image: Bare::image(new).expect("a profile"), user, device }
+}

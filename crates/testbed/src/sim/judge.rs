@@ -1,0 +1,269 @@
+//! Whether what a world has come to can be right: at rest, one story everywhere, and a history that the history checker believes.
+
+use super::world::World;
+use crate::history::{self, History, Id, Item, Op, Outcome, Reading};
+use futures_util::FutureExt;
+use std::collections::BTreeMap;
+use tidings_client::view::{Event, Message, Status, Target};
+use tidings_proto::chain::{self, Tip};
+use tidings_proto::{Content, Entry, Genesis, Kind, LogName, SuiteName, UserName, cbor, limits};
+use tidings_server::logs::{Logs, Reader};
+
+/// A log, by whoever orders it and what its conversation is called.
+struct Judged {
+    log: LogName,
+    hub: usize,
+    target: Target,
+    /// Whose reading all others are held against; the hub's own where none is given.
+    maker: Option<usize>,
+}
+
+/// What a message says: by whom it is, and which of theirs in its log.
+pub fn text(person: usize, n: u32) -> String {
+    format!("{person}.{n}")
+}
+
+impl World {
+    /// What is left to be done, if anything is.
+    pub fn unsettled(&self) -> Option<String> {
+        for (at, server) in self.servers.iter().enumerate() {
+            let Some((host, _)) = &server.up else { return Some("a server is down".into()) };
+            let waiting = self.runtime.block_on(host.logs.queues()).unwrap_or_default();
+            if let Some((peer, queue)) = waiting.iter().find(|(_, queue)| queue.entries > 0) {
+                return Some(format!("{} drafts at {} wait for {peer}", queue.entries, self.cast.servers[at].name));
+            }
+            if let Some(why) = self.differs(at, &host.logs) {
+                return Some(why);
+            }
+        }
+        self.people.iter().enumerate().find_map(|(at, person)| {
+            let user = &self.cast.people[at].user;
+            if !person.bare.is_caught_up() {
+                return Some(format!("{user} is not caught up"));
+            }
+            if person.bare.has_unsent().unwrap_or(true) {
+                return Some(format!("{user} has something that is not sent"));
+            }
+            let mut logs = person.bare.logs().ok()?.into_iter().filter(|come| matches!(come.log, LogName::Public(_)));
+            let behind = logs.find(|come| self.hubs_tip(&come.log).is_some_and(|tip| tip != come.tip) && come.stopped.is_none())?;
+            Some(format!("{user} has {} up to {} only", behind.log, behind.tip.seq))
+        })
+    }
+
+    fn logs_of(&self, at: usize) -> Option<&Logs> {
+        self.servers[at].up.as_ref().map(|(host, _)| &*host.logs)
+    }
+
+    /// Where a public log stands at its hub.
+    fn hubs_tip(&self, log: &LogName) -> Option<Tip> {
+        let hub = self.cast.servers.iter().position(|host| log.hub() == Some(&host.name))?;
+        self.logs_of(hub)?.tip(log)
+    }
+
+    /// A replica of this server's that is not what its hub has.
+    fn differs(&self, at: usize, logs: &Logs) -> Option<String> {
+        for hub in (0..self.servers.len()).filter(|hub| *hub != at) {
+            let (name, theirs) = (&self.cast.servers[hub].name, self.logs_of(hub)?);
+            for (log, tip) in self.runtime.block_on(logs.replicas_from(name)).unwrap_or_default() {
+                let there = theirs.tip(&log).unwrap_or(Tip::EMPTY);
+                if there != tip {
+                    let here = &self.cast.servers[at].name;
+                    return Some(format!("{here} has {log} up to {}, and {name} up to {}", tip.seq, there.seq));
+                }
+            }
+        }
+        None
+    }
+
+    /// What is wrong with the world.
+    pub fn judge(&mut self) {
+        let mut history = History::default();
+        let name = |user: Option<u32>, name: String| history::Reader { name, user };
+        let servers = self.servers.len();
+        history.readers.extend((0..servers).map(|at| name(None, self.cast.servers[at].name.to_string())));
+        history.readers.extend((0..self.people.len()).map(|at| name(Some(at as u32), self.cast.people[at].user.to_string())));
+        for judged in self.judged() {
+            self.add(&mut history, servers, judged);
+        }
+        let verdict = history::check(&history);
+        self.sums.acknowledged += verdict.acknowledged;
+        self.sums.refused += verdict.refused;
+        if !verdict.is_clean() {
+            self.wrong.push(verdict.to_string());
+        }
+        for at in 0..self.people.len() {
+            for come in self.people[at].bare.logs().unwrap_or_default() {
+                if let Some(why) = come.stopped {
+                    self.wrong.push(format!("{} has stopped {}: {why}", self.cast.people[at].user, come.log));
+                }
+            }
+        }
+    }
+
+    /// Every log in which people write.
+    fn judged(&self) -> Vec<Judged> {
+        let public = |hub: usize| {
+            let log = LogName::Public(self.cast.servers[hub].name.clone());
+            Judged { log, hub, target: Target::Public, maker: None }
+        };
+        let hub_of = |genesis: &Genesis| self.cast.servers.iter().position(|host| host.name == *genesis.hub());
+        let mut all: Vec<Judged> = (0..self.servers.len()).map(public).collect();
+        for one in 0..self.people.len() {
+            for other in one + 1..self.people.len() {
+                let (a, b) = (&self.cast.people[one].user, &self.cast.people[other].user);
+                let genesis = Genesis::direct(SuiteName::RsaJwe1, a, b);
+                let log = genesis.log();
+                if [one, other].iter().any(|at| self.people[*at].said.iter().any(|said| said.log == log)) {
+                    let hub = hub_of(&genesis).unwrap_or(0);
+                    all.push(Judged { log, hub, target: Target::from(b), maker: Some(one) });
+                }
+            }
+        }
+        for (target, maker) in &self.groups {
+            let Target::Group { id } = target else { continue };
+            let hub = self.people[*maker].home;
+            all.push(Judged { log: LogName::Room(*id), hub, target: target.clone(), maker: Some(*maker) });
+        }
+        all
+    }
+
+    fn add(&mut self, history: &mut History, servers: usize, judged: Judged) {
+        let (log, number) = (&judged.log, history.logs.len() as u32);
+        let by_members = matches!(judged.target, Target::Group { .. });
+        let truth = judged.maker.map_or(judged.hub, |maker| servers + maker) as u32;
+        history.logs.push(history::Log { name: log.to_string(), truth, by_members });
+        let mut writers = BTreeMap::new();
+        for at in 0..self.people.len() {
+            let ops: Vec<Op> = self.ops(at, log);
+            if !ops.is_empty() {
+                writers.insert(at, history.writers.len() as u32);
+                let name = self.cast.people[at].user.to_string();
+                history.writers.push(history::Writer { name, reader: (servers + at) as u32, log: number, ops });
+            }
+        }
+        let entries = self.entries(judged.hub, log);
+        self.hub_is_right(log, judged.hub, &entries);
+        let mut push = |reader: usize, items| {
+            history.readings.push(Reading { reader: reader as u32, log: number, at: None, first: 1, items });
+        };
+        if judged.maker.is_none() {
+            for at in 0..servers {
+                push(at, self.entries(at, log).iter().map(|entry| self.item(&writers, entry)).collect());
+            }
+        }
+        for at in 0..self.people.len() {
+            if let Some(items) = self.read(at, &judged, &writers) {
+                push(servers + at, items);
+            }
+        }
+    }
+
+    /// What became of what somebody wrote in a log.
+    fn ops(&mut self, at: usize, log: &LogName) -> Vec<Op> {
+        let (steps, person) = (self.steps, &self.people[at]);
+        let mut ops = Vec::new();
+        for said in person.said.iter().filter(|said| said.log == *log) {
+            let outcome = match person.bare.status(said.id) {
+                Ok(Some(Status::Sent { seq })) => Outcome::Acknowledged(seq),
+                Ok(Some(Status::Failed { reason, code })) => {
+                    // In the open and between two people nothing is ever in the way.
+                    if matches!(log, LogName::Public(_)) {
+                        self.wrong.push(format!("{} of person {at} in {log} was refused: {reason} {code:?}", said.n));
+                    }
+                    Outcome::Refused
+                }
+                Ok(Some(_)) => Outcome::Kept,
+                Ok(None) | Err(_) => Outcome::Acknowledged(0),
+            };
+            ops.push(Op { invoked: said.invoked, ended: said.told.unwrap_or(steps), outcome });
+        }
+        ops
+    }
+
+    fn entries(&self, at: usize, log: &LogName) -> Vec<Entry> {
+        let Some(logs) = self.logs_of(at) else { return Vec::new() };
+        let page = |after: u64| self.runtime.block_on(logs.page(&Reader::Host, log, (None, Some(after)), 1000));
+        let mut all: Vec<Entry> = Vec::new();
+        while let Ok((_, items)) = page(all.len() as u64)
+            && !items.is_empty()
+        {
+            all.extend(items.iter().filter_map(|item| Entry::read(&item.entry).ok()));
+        }
+        all
+    }
+
+    /// The chain holds at its hub from the first entry to the tip, and each device's numbers go up by one.
+    fn hub_is_right(&mut self, log: &LogName, hub: usize, entries: &[Entry]) {
+        let (mut tip, mut last) = (Tip::EMPTY, BTreeMap::new());
+        for entry in entries {
+            match chain::extend(log, &tip, entry) {
+                Ok(next) => tip = next,
+                Err(_) => return self.wrong.push(format!("the chain of {log} breaks at {} at its hub", entry.seq)),
+            }
+            let Some(draft) = entry.draft() else { continue };
+            let before = last.entry((draft.author.clone(), draft.device)).or_insert(0);
+            if draft.n != *before + 1 {
+                self.wrong.push(format!("{log} has {} of {} after {before}, at {}", draft.n, draft.author, entry.seq));
+            }
+            *before = draft.n;
+        }
+        if self.logs_of(hub).and_then(|logs| logs.tip(log)).is_some_and(|there| there != tip) {
+            self.wrong.push(format!("the entries of {log} do not come to its tip"));
+        }
+    }
+
+    /// An entry in the open.
+    fn item(&self, writers: &BTreeMap<usize, u32>, entry: &Entry) -> Item {
+        match entry.draft() {
+            Some(draft) if draft.kind == Kind::Post => {
+                let content = cbor::decode::<Content>(&draft.body, limits::DRAFT).ok();
+                content.and_then(|content| self.written(writers, &content.text, &draft.author)).map_or(Item::Strange, Item::Message)
+            }
+            _ => Item::Strange,
+        }
+    }
+
+    fn written(&self, writers: &BTreeMap<usize, u32>, text: &str, author: &UserName) -> Option<Id> {
+        let (person, n) = text.split_once('.')?;
+        let (person, n): (usize, u32) = (person.parse().ok()?, n.parse().ok()?);
+        (self.cast.people.get(person)?.user == *author).then_some(Id { writer: *writers.get(&person)?, n })
+    }
+
+    /// What somebody has of a log, if they have to do with it.
+    fn read(&mut self, at: usize, judged: &Judged, writers: &BTreeMap<usize, u32>) -> Option<Vec<Item>> {
+        let target = match (&judged.target, judged.maker) {
+            // Each has the other's name for it.
+            (Target::Direct { user }, Some(maker)) if *user == self.cast.people[at].user => Target::from(&self.cast.people[maker].user),
+            (Target::Direct { .. }, maker) if maker != Some(at) => return None,
+            (target, _) => target.clone(),
+        };
+        let (log, come) = (judged.log.to_string(), self.people[at].bare.logs().unwrap_or_default());
+        let tip = come.into_iter().find(|come| come.log == judged.log).map(|come| come.tip);
+        let timeline = self.people[at].bare.client().timeline(&target, 100_000).now_or_never()?.unwrap_or_default();
+        let mut items = vec![Item::Closed; tip.unwrap_or(Tip::EMPTY).seq as usize];
+        for message in timeline.iter().filter(|message| message.log == log) {
+            let Some(place) = message.place else { continue };
+            match items.get_mut(place as usize - 1) {
+                Some(item) if *item == Item::Closed => *item = self.shown(writers, message),
+                Some(_) => self.wrong.push(format!("{} shows two things at {place} of {log}", self.cast.people[at].user)),
+                // An answer came before the entries; they are there by now, or it is behind.
+                None => {}
+            }
+        }
+        Some(items)
+    }
+
+    fn shown(&self, writers: &BTreeMap<usize, u32>, message: &Message) -> Item {
+        let person = |user: &UserName| self.cast.people.iter().position(|somebody| somebody.user == *user).unwrap_or(usize::MAX) as u32;
+        let author = message.author.as_ref();
+        match (&message.event, author) {
+            _ if matches!(message.status, Status::Unreadable { .. }) => Item::Closed,
+            (Some(Event::Created | Event::Joined), Some(author)) => Item::Joined(person(author)),
+            (Some(Event::Left), Some(author)) => Item::Left(person(author)),
+            (Some(Event::Removed { user }), _) => Item::Left(person(user)),
+            (Some(_), _) => Item::Other,
+            (None, Some(author)) => self.written(writers, &message.text, author).map_or(Item::Strange, Item::Message),
+            (None, None) => Item::Strange,
+        }
+    }
+}
