@@ -5,6 +5,7 @@ use crate::config::{Config, Transport};
 use crate::federation::Peers;
 use crate::identity::Identity;
 use crate::link::guests::{self, GuestLimits, GuestPace, Guests};
+use crate::link::turns::Turns;
 use crate::logs::Logs;
 use crate::presence::Presence;
 use std::net::SocketAddr;
@@ -35,6 +36,8 @@ pub struct Host {
     pub outbox_days: u32,
     /// The links that have not authenticated.
     pub guests: Arc<Guests>,
+    /// What those who are not in yet take of the processor.
+    pub turns: Turns,
     /// How long each of them may take.
     pub guest_pace: GuestPace,
     /// Cancelled when the server stops; every task listens to it.
@@ -56,6 +59,7 @@ impl Host {
             accounts: Accounts::new(config),
             presence: Presence::new(config.name.clone(), knows_keys(&logs)),
             peers: Peers::new(config),
+            turns: Turns::of_machine(),
             guests: Arc::new(Guests::new(GuestLimits {
                 per_address: config.limits.guests_per_address as usize,
                 in_all: config.limits.guests as usize,

@@ -47,8 +47,9 @@ pub async fn serve(host: Arc<Host>, listener: TcpListener, tls: Option<Arc<rustl
             Ok((tcp, address)) => {
                 let place = host.guests.enter(address.ip());
                 let (stopping, lost) = (host.stopping.clone(), place.lost());
-                let connected = connection(host.clone(), tcp, address, tls.clone(), place);
+                let (connected, link_host) = (connection(host.clone(), tcp, address, tls.clone(), place), host.clone());
                 host.tasks.spawn(async move {
+                    let connected = link_host.turns.take(connected);
                     match stopping.run_until_cancelled(lost.run_until_cancelled(connected)).await {
                         Some(Some(Ok(()))) | None => {}
                         Some(Some(Err(error))) => tracing::debug!(%address, %error, "a connection ended before it was a link"),
@@ -155,7 +156,8 @@ fn upgrade(
         let arrival = Arrival { wire, session, address, place };
         let served = async {
             if is_client {
-                crate::api::serve(link_host, arrival).await;
+                // A device that is let in goes on in a task of its own.
+                link_host.turns.take(crate::api::serve(link_host.clone(), arrival)).await;
             } else {
                 crate::federation::serve(link_host, arrival).await;
             }
