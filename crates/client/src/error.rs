@@ -2,8 +2,9 @@
 //!
 //! Sentences say what a person can do. Secrets and message texts are never part of an error.
 
+use crate::view::refusal_exit_code;
 use std::path::PathBuf;
-use tidings_proto::{Code, Refusal, ServerName, UserName};
+use tidings_proto::{Refusal, ServerName, UserName};
 
 /// Why something could not be done.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -144,30 +145,5 @@ impl ClientError {
             ClientError::Refused(refusal) => matches!(refusal_exit_code(refusal.code), 7 | 75),
             _ => false,
         }
-    }
-}
-
-/// The exit code for a refusal.
-pub(crate) fn refusal_exit_code(code: Code) -> u8 {
-    match code {
-        Code::LoginFailed | Code::BadCode | Code::BadSignature | Code::Revoked | Code::Closed | Code::PasswordNeeded => 4,
-        Code::NotFound => 5,
-        Code::Unreachable => 7,
-        Code::WrongServer => 8,
-        Code::Gap | Code::Stale | Code::NotYet | Code::TooFast | Code::Conflict | Code::Full | Code::Internal | Code::Busy => 75,
-        Code::Malformed
-        | Code::UnknownFrame
-        | Code::TooLarge
-        | Code::WrongState
-        | Code::Forbidden
-        | Code::Rewound
-        | Code::NameTaken
-        | Code::NameRefused
-        | Code::RegistrationClosed
-        | Code::UnknownPeer
-        | Code::Expired
-        | Code::Broken
-        | Code::NoCommonVersion
-        | Code::Unknown => 6,
     }
 }

@@ -4,7 +4,6 @@
 
 pub mod error;
 pub mod setup;
-pub mod view;
 
 mod account;
 mod client;
@@ -24,4 +23,5 @@ pub use client::bare::{Bare, Come, NewBare};
 pub use error::ClientError;
 pub use setup::{ClientSetup, Endpoint};
 pub use tidings_proto::{ServerKey, ServerName, UserName};
+pub use tidings_view as view;
 pub use zeroize::Zeroizing;

@@ -23,6 +23,9 @@ pub enum NameError {
     /// Not a log name.
     #[error("a log name is room:ID, public@server, keys@server or inbox:user@server")]
     Log,
+    /// Not a room.
+    #[error("a room is 52 characters of a-z and 2-7")]
+    Room,
 }
 
 /// A server: lower-case ASCII DNS labels. The name is the identity; where to dial it is another thing.
@@ -51,6 +54,13 @@ impl FromStr for ServerName {
         } else {
             Err(NameError::Server)
         }
+    }
+}
+
+impl FromStr for RoomId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        RoomId::parse(text).ok_or(NameError::Room)
     }
 }
 

@@ -96,7 +96,7 @@ pub(crate) fn rooms(store: &Store, crypto: &Crypto) -> Result<Vec<Room>, ClientE
 }
 
 fn room(crypto: &Crypto, target: Target, stored: StoredRoom) -> Room {
-    let suite = Some(stored.genesis.suite().as_str());
+    let suite = Some(stored.genesis.suite().as_str().to_owned());
     let StoredRoom { genesis, members, title, invited_by, withdrawn, .. } = stored;
     if let Genesis::Direct(direct) = &genesis {
         let (title, members) = (direct.other(&crypto.me).to_string(), Members::direct(direct).members().count());

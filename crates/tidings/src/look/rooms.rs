@@ -28,7 +28,7 @@ pub fn rooms(rooms: &[Room], look: Look) -> Vec<String> {
             room.role.map_or_else(none, |own| (role(own).into(), "")),
             room.members.map_or_else(none, |count| (count.to_string(), "")),
             (room.messages.to_string(), ""),
-            room.suite.map_or(("no: everybody reads it".into(), DIM), badge),
+            room.suite.as_deref().map_or(("no: everybody reads it".into(), DIM), badge),
         ]);
         for (log, reason) in &room.stopped {
             alarms.push(look.paint(RED, &format!("! {} is stopped: {}", inert::line(log), inert::line(reason))));
@@ -50,10 +50,10 @@ fn part(part: &Part) -> Cell {
 }
 
 /// What people call a suite.
-fn badge(suite: &'static str) -> Cell {
+fn badge(suite: &str) -> Cell {
     match suite {
         "rsa-jwe-1" => ("Classic RSA".into(), ""),
-        other => (other.into(), ""),
+        other => (other.to_owned().into(), ""),
     }
 }
 

@@ -47,7 +47,7 @@ fn file(text: &str, name: &str, size: usize) -> Message {
 }
 
 fn room(target: Target, title: &str, part: Part) -> Room {
-    Room { target, title: title.into(), part, role: None, members: None, suite: Some("rsa-jwe-1"), messages: 3, stopped: Vec::new() }
+    Room { target, title: title.into(), part, role: None, members: None, suite: Some("rsa-jwe-1".into()), messages: 3, stopped: Vec::new() }
 }
 
 fn public() -> Room {

@@ -2,12 +2,13 @@
 //!
 //! Not here: keys, drafts, frames, handles. A text in here is what somebody else wrote: inert, to be escaped by whoever shows it.
 
-use serde::{Serialize, Serializer};
+use crate::text;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use tidings_proto::{Code, RoomId, ServerName, UserName};
 
 /// A conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum Target {
     /// The public chat of every connected server.
@@ -15,13 +16,13 @@ pub enum Target {
     /// The direct conversation with one person; with oneself: notes.
     Direct {
         /// The other person.
-        #[serde(serialize_with = "as_text")]
+        #[serde(with = "text")]
         user: UserName,
     },
     /// A group.
     Group {
         /// Its name, the hash of its genesis.
-        #[serde(serialize_with = "as_text")]
+        #[serde(with = "text")]
         id: RoomId,
     },
 }
@@ -43,12 +44,12 @@ impl fmt::Display for Target {
 }
 
 /// A message in this profile's timeline. Local to the profile, and stable in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MessageId(pub i64);
 
 /// How far a message has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "status")]
 pub enum Status {
     /// Written here and durable here; no server has answered yet.
@@ -91,7 +92,7 @@ impl Status {
             Status::Failed { code, .. } => match code.as_deref() {
                 Some(code) if code == KEY_CHANGED => 8,
                 Some(code) => {
-                    match Code::ALL.iter().find(|known| known.name() == code).map(|code| crate::error::refusal_exit_code(*code)) {
+                    match Code::ALL.iter().find(|known| known.name() == code).map(|code| refusal_exit_code(*code)) {
                         // Refused for good: to try again is of no use.
                         Some(75) | None => 6,
                         Some(code) => code,
@@ -107,20 +108,20 @@ impl Status {
 pub const KEY_CHANGED: &str = "KeyChanged";
 
 /// One message, or something that has happened in a conversation, or the sign that something is missing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Its name in this profile.
     pub id: MessageId,
     /// The author, as verified; none where nothing could be verified.
-    #[serde(serialize_with = "as_text_option")]
+    #[serde(with = "text::option")]
     pub author: Option<UserName>,
     /// What was written; empty where it could not be opened.
     pub text: String,
     /// The file that came with it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<File>,
     /// What has happened, where it is no message.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Event>,
     /// Milliseconds since 1970: the hub's clock, or this device's until the hub has answered. For show only.
     pub at: u64,
@@ -134,7 +135,7 @@ pub struct Message {
 }
 
 /// A file in a message. Its name is what its sender says: a text to show, never a path.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct File {
     /// What its sender calls it.
     pub name: String,
@@ -145,7 +146,7 @@ pub struct File {
 }
 
 /// What its members do to a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "event")]
 pub enum Event {
     /// It was made.
@@ -153,7 +154,7 @@ pub enum Event {
     /// Somebody was asked in.
     Invited {
         /// Who.
-        #[serde(serialize_with = "as_text")]
+        #[serde(with = "text")]
         user: UserName,
         /// As what.
         role: Role,
@@ -165,13 +166,13 @@ pub enum Event {
     /// Somebody was put out, or is not asked in any more.
     Removed {
         /// Who.
-        #[serde(serialize_with = "as_text")]
+        #[serde(with = "text")]
         user: UserName,
     },
     /// Somebody has another role.
     Role {
         /// Who.
-        #[serde(serialize_with = "as_text")]
+        #[serde(with = "text")]
         user: UserName,
         /// Which.
         role: Role,
@@ -186,7 +187,7 @@ pub enum Event {
 }
 
 /// What a member of a group may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything.
@@ -198,7 +199,7 @@ pub enum Role {
 }
 
 /// One's own part in a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "state")]
 pub enum Part {
     /// Reads and writes.
@@ -206,7 +207,7 @@ pub enum Part {
     /// Asked in; can join or decline.
     Invited {
         /// By whom, as far as it is known.
-        #[serde(serialize_with = "as_text_option")]
+        #[serde(with = "text::option")]
         by: Option<UserName>,
     },
     /// Has left, or was put out; what was read stays.
@@ -216,10 +217,10 @@ pub enum Part {
 }
 
 /// One of a group's people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// Who.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "text")]
     pub user: UserName,
     /// What this person may do.
     pub role: Role,
@@ -232,7 +233,7 @@ pub struct Member {
 }
 
 /// One of this account's devices.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// Its key in base64url: what `devices revoke` takes, also shortened.
     pub key: String,
@@ -243,10 +244,10 @@ pub struct Device {
 }
 
 /// What two people compare.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comparison {
     /// With whom.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "text")]
     pub user: UserName,
     /// Sixty digits in twelve groups; the same on both sides.
     pub number: String,
@@ -257,21 +258,21 @@ pub struct Comparison {
 }
 
 /// Something about keys that a person should know, in the order in which it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// Its number; counts up.
     pub id: i64,
     /// Milliseconds since 1970, this device's clock.
     pub at: u64,
     /// About whom; one's own name where it is about this account.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "text")]
     pub user: UserName,
     /// A sentence.
     pub text: String,
 }
 
 /// Whether somebody can be reached now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Online {
     /// No device is connected, or the home server is not reached.
@@ -283,7 +284,7 @@ pub enum Online {
 }
 
 /// What is known about somebody's identity key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// No keys have been verified yet.
@@ -297,10 +298,10 @@ pub enum Trust {
 }
 
 /// One person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
     /// Who.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "text")]
     pub user: UserName,
     /// Reachable now?
     pub online: Online,
@@ -317,7 +318,7 @@ pub struct Person {
 }
 
 /// One conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Room {
     /// Which.
     #[serde(flatten)]
@@ -332,7 +333,7 @@ pub struct Room {
     /// How many people are in it; none for the public chat.
     pub members: Option<usize>,
     /// How its messages are sealed; none for the public chat.
-    pub suite: Option<&'static str>,
+    pub suite: Option<String>,
     /// Messages in it, unreadable ones included.
     pub messages: u64,
     /// Logs of it that were stopped because their server told two stories: log and reason.
@@ -340,7 +341,7 @@ pub struct Room {
 }
 
 /// The state of the link to the home server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "link")]
 pub enum Link {
     /// Not asked to connect.
@@ -355,7 +356,7 @@ pub enum Link {
     /// Linked and caught up.
     Linked {
         /// The servers of this network, the home server first.
-        #[serde(serialize_with = "as_texts")]
+        #[serde(with = "text::list")]
         network: Vec<ServerName>,
     },
 }
@@ -380,17 +381,27 @@ impl From<Role> for tidings_proto::Role {
     }
 }
 
-fn as_text<T: fmt::Display, S: Serializer>(name: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(name)
-}
-
-fn as_text_option<S: Serializer>(name: &Option<UserName>, serializer: S) -> Result<S::Ok, S::Error> {
-    match name {
-        Some(name) => serializer.collect_str(name),
-        None => serializer.serialize_none(),
+/// The exit code for a refusal.
+pub fn refusal_exit_code(code: Code) -> u8 {
+    match code {
+        Code::LoginFailed | Code::BadCode | Code::BadSignature | Code::Revoked | Code::Closed | Code::PasswordNeeded => 4,
+        Code::NotFound => 5,
+        Code::Unreachable => 7,
+        Code::WrongServer => 8,
+        Code::Gap | Code::Stale | Code::NotYet | Code::TooFast | Code::Conflict | Code::Full | Code::Internal | Code::Busy => 75,
+        Code::Malformed
+        | Code::UnknownFrame
+        | Code::TooLarge
+        | Code::WrongState
+        | Code::Forbidden
+        | Code::Rewound
+        | Code::NameTaken
+        | Code::NameRefused
+        | Code::RegistrationClosed
+        | Code::UnknownPeer
+        | Code::Expired
+        | Code::Broken
+        | Code::NoCommonVersion
+        | Code::Unknown => 6,
     }
-}
-
-fn as_texts<S: Serializer>(names: &[ServerName], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(names.iter().map(ServerName::as_str))
 }
