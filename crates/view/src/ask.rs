@@ -247,8 +247,8 @@ pub enum Anchor {
     End,
     /// The newest before this one.
     Before(MessageId),
-    /// The oldest after this one.
-    After(MessageId),
+    /// This one and those after it: what is on screen is asked for again by its first message, so that it changes and never moves.
+    From(MessageId),
     /// Around this one.
     Around(MessageId),
     /// Around the first that was not seen; where all were, the newest.
