@@ -241,6 +241,7 @@ pub async fn plain_server(setup: &Path, data: &Path) -> Result<()> {
         reserved: setup.reserved,
         peers: setup.peers,
         limits: setup.limits,
+        pages: Default::default(),
     };
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let running = tidings_server::Server::start(config).await?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use tidings_proto::{ServerKey, ServerName, UserName};
 use tidings_setup::{Key, Preset, Shape};
+pub use tidings_site::Pages;
 
 /// Everything a server needs to know to start.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// How much anybody may ask for.
     pub limits: Limits,
+    /// The web client, where there is one.
+    pub pages: Pages,
 }
 
 /// Each number once: the field, the preset, and the key under `limits` in `setup.json`.

@@ -1,7 +1,7 @@
 //! What every link of one server shares. No logic of its own: it holds the parts and hands them out.
 
 use crate::accounts::Accounts;
-use crate::config::{Config, Transport};
+use crate::config::{Config, Pages, Registration, Transport};
 use crate::federation::Peers;
 use crate::identity::Identity;
 use crate::link::guests::{self, GuestLimits, GuestPace, Guests};
@@ -11,6 +11,8 @@ use crate::presence::Presence;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tidings_proto::{ServerName, UserName};
+use tidings_setup::value;
+use tidings_site::Home;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +28,10 @@ pub struct Host {
     pub transport: Transport,
     /// The one door to everything that lasts.
     pub logs: Arc<Logs>,
+    /// The web client.
+    pub pages: Pages,
+    /// What its pages have to know about this server.
+    pub home: Home,
     /// Registration and login.
     pub accounts: Accounts,
     /// Who is online.
@@ -53,6 +59,8 @@ impl Host {
         let own = || Some(listening).filter(|listening| !listening.ip().is_unspecified()).map(|listening| listening.to_string());
         Host {
             name: config.name.clone(),
+            pages: config.pages,
+            home: home(config, &identity),
             address: config.advertise.clone().or_else(own),
             identity,
             transport: config.transport,
@@ -80,6 +88,20 @@ impl Host {
     /// The servers whose public chats and people make up this network, this one first.
     pub fn network(&self) -> Vec<ServerName> {
         std::iter::once(self.name.clone()).chain(self.peers.names()).collect()
+    }
+}
+
+fn home(config: &Config, identity: &Identity) -> Home {
+    let registration = match config.registration {
+        Registration::Open => "open",
+        Registration::ByCode => "invitation",
+        Registration::Closed => "closed",
+    };
+    Home {
+        name: config.name.to_string(),
+        key: Some(value::show_server_key(&identity.key())),
+        registration: Some(registration),
+        pinned: false,
     }
 }
 

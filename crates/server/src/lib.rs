@@ -18,5 +18,5 @@ mod run;
 pub mod setup;
 pub mod store;
 
-pub use config::{Config, Limits, Peer, Registration, Transport};
+pub use config::{Config, Limits, Pages, Peer, Registration, Transport};
 pub use run::{Running, Server, StartError};

@@ -91,6 +91,7 @@ impl World {
                 reserved: Vec::new(),
                 peers: Vec::new(),
                 limits: Limits::default(),
+                pages: Default::default(),
             };
             change(&mut config);
             sites.insert(name, Site { config, key, life: None });

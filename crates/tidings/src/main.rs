@@ -34,6 +34,7 @@ mod secret;
 mod send;
 mod server;
 mod settle;
+mod site;
 mod tail;
 mod unlock;
 mod user;

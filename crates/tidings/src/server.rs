@@ -29,6 +29,7 @@ pub async fn run(global: &Global, arguments: ServerArguments) -> Result<u8, Fail
         reserved: setup.reserved,
         peers: setup.peers,
         limits: setup.limits,
+        pages: crate::site::PAGES,
     };
     // Before the start, so that a signal that comes during it is not lost.
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

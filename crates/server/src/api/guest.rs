@@ -201,6 +201,7 @@ mod tests {
             reserved: Vec::new(),
             peers: Vec::new(),
             limits: Limits::default(),
+            pages: Default::default(),
         };
         let identity = Arc::new(Identity::load_or_create(folder, &config.name).unwrap());
         let store = Arc::new(SqliteStore::open(&folder.join("db")).unwrap());

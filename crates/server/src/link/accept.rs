@@ -1,4 +1,4 @@
-//! The accept loop: TCP, TLS, HTTP, and from there `/client`, `/federation` or a health check.
+//! The accept loop: TCP, TLS, HTTP, and from there `/client`, `/federation`, a health check or the web client.
 //!
 //! Links that have not authenticated have places (`guests`), and ten seconds. One bad connection never ends the loop.
 
@@ -118,7 +118,10 @@ fn answer(
         "/readyz" if host.is_ready() => plain(StatusCode::OK, "ready\n"),
         "/readyz" => plain(StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         "/client" | "/federation" => upgrade(host, request, session, address, place),
-        _ => plain(StatusCode::NOT_FOUND, "there is nothing here\n"),
+        path => host
+            .pages
+            .answer(&host.home, path, request.headers())
+            .unwrap_or_else(|| plain(StatusCode::NOT_FOUND, "there is nothing here\n")),
     }
 }
 
@@ -130,6 +133,10 @@ fn upgrade(
     place: &Mutex<Option<GuestPlace>>,
 ) -> Response<Full<bytes::Bytes>> {
     let headers = request.headers();
+    if let Err(foreign) = tidings_site::same_origin(headers) {
+        tracing::info!(%address, %foreign, "a link was refused");
+        return plain(StatusCode::FORBIDDEN, "only this server's own pages get links to it\n");
+    }
     let says = |name, value: &str| {
         headers.get(name).and_then(|v| v.to_str().ok()).is_some_and(|v| v.split(',').any(|v| v.trim().eq_ignore_ascii_case(value)))
     };

@@ -12,6 +12,7 @@ mod keys_kinds;
 mod limits;
 mod operator;
 mod outbox;
+mod pages;
 mod peers;
 mod pump;
 mod register;

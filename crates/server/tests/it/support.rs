@@ -504,6 +504,7 @@ pub fn config(folder: &Path, registration: Registration) -> Config {
         reserved: Vec::new(),
         peers: Vec::new(),
         limits: Limits::default(),
+        pages: Default::default(),
     }
 }
 

@@ -98,6 +98,7 @@ impl Cast {
             peers: others.map(|(_, host)| peer(host)).collect(),
             // No rate is reached, since rates are of the wall's clock.
             limits: Limits { message_burst: 1_000_000, invitation_burst: 1_000_000, ..Limits::default() },
+            pages: Default::default(),
         }
     }
 
