@@ -1,4 +1,4 @@
-//! What a developer runs: `cargo xtask demo`, `test`, `bench`, `campaign`, `man` and `completions`. Not part of the product, and depends on
+//! What a developer runs: `cargo xtask demo`, `test`, `web`, `build`, `bench`, `campaign`, `man` and `completions`. Not part of the product, and depends on
 //! none of it.
 
 mod autobahn;
@@ -8,6 +8,8 @@ mod fuzz;
 mod python;
 mod simulate;
 mod suite;
+mod tools;
+mod web;
 
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ const USAGE: &str = "cargo xtask <command>
 
   demo [--keep]  build Tidings and show it: two servers, alice and bob, a server killed and back again.
                  --keep leaves the servers running and prints how to go on by hand.
+  web            build the web client into target/web, which a build of the program after it has in it
+  build          the released program with the web client in it: target/release/tidings
   test           formatting, lints, house rules and every test. The last line is the sum.
   bench [WHAT]   measure a release build: what connections, messages and logins cost a server on one core. A table, or with
                  --json one object. WHAT is one or more of what `cargo xtask bench --help` lists. Takes minutes.
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["demo", ref more @ ..] if more.iter().all(|flag| *flag == "--keep") => demo(more),
+        ["web"] => web::build(),
+        ["build"] => release(),
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
         ["campaign", "fuzz", ref more @ ..] => need_c_compiler().and_then(|()| campaign(more)),
         ["campaign", "crash", ref more @ ..] => need_c_compiler().and_then(|()| crashes(more)),
@@ -72,6 +78,17 @@ fn demo(flags: &[&str]) -> anyhow::Result<bool> {
     build()?;
     let shown = cargo().args(["run", "--quiet", "--package", "tidings", "--", "demo"]).args(flags).status()?;
     Ok(shown.success())
+}
+
+fn release() -> anyhow::Result<bool> {
+    need_c_compiler()?;
+    web::build()?;
+    println!("Building tidings as it is released (the first time this takes many minutes) …");
+    let built = cargo().args(["build", "--quiet", "--release", "--package", "tidings"]).status()?.success();
+    if built {
+        println!("{}", target().join("release/tidings").display());
+    }
+    Ok(built)
 }
 
 /// `[--for SPAN] [NAME]…`
