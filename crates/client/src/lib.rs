@@ -3,6 +3,8 @@
 //! Not here: anything that draws, prints or asks. Front ends know this crate only, and this crate knows no front end.
 
 pub mod error;
+#[cfg(not(target_family = "wasm"))]
+pub mod relay;
 pub mod setup;
 
 mod account;

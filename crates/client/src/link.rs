@@ -10,7 +10,7 @@ use rand_core::{OsRng, RngCore};
 use std::time::Duration;
 use tidings_proto::frame::{Proof, Ready, RoomsReply};
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, same_tls_session, transcript};
-use tidings_proto::{Code, DeviceKey, Frame, Hash, Nonce, ServerKey, Signature, UserName, limits};
+use tidings_proto::{Code, DeviceKey, Frame, Hash, Nonce, ServerKey, ServerName, Signature, UserName, limits};
 use tidings_trust::ed25519::verify_server;
 
 /// The whole of a dial, from the name look-up to `Ready`.
@@ -52,32 +52,56 @@ pub async fn dial(endpoint: &Endpoint, me: &Me<'_>) -> Result<Link, ClientError>
 }
 
 async fn handshake(mut pipe: Pipe, endpoint: &Endpoint, me: &Me<'_>) -> Result<Link, ClientError> {
-    let ours = hello(endpoint, me, pipe.exporter);
+    let ours = hello(Some(endpoint.name.clone()), me, pipe.exporter);
     pipe.writer.send([ours.clone()]).await?;
-    let theirs = pipe.reader.next().await?.ok_or_else(|| hung_up(endpoint))?;
-    let Frame::Hello(hello) = read(&theirs, limits::GUEST_FRAME)? else {
-        return Err(ClientError::ServerMisbehaved("it does not say hello".into()));
-    };
-    check_hello(&hello, endpoint, &pipe)?;
-    let Party::Server { key, .. } = &hello.party else {
-        return Err(ClientError::ServerMisbehaved("it does not say hello as a server".into()));
-    };
-    let transcript = transcript(&ours, &theirs);
-    let Frame::Proof(Proof { sig }) = next(&mut pipe, endpoint, limits::GUEST_FRAME).await? else {
-        return Err(ClientError::ServerMisbehaved("it does not prove its key".into()));
-    };
-    verify_server(key, &proof_bytes(&hello.party, &transcript), &sig)
-        .map_err(|_| ClientError::WrongServer("it does not have the key that it shows".into()))?;
+    let Proved { server_key, transcript, .. } = proved(&mut pipe, endpoint, &ours).await?;
     let party = Party::Device { user: me.user.clone(), key: me.device };
     let sig = (me.sign)(&proof_bytes(&party, &transcript));
     pipe.writer.send([Frame::from(Proof { sig }).encode()]).await?;
     match next(&mut pipe, endpoint, limits::CLIENT_FRAME).await? {
-        Frame::Ready(ready) => Ok(Link { server_key: *key, reader: pipe.reader, writer: pipe.writer, ready, transcript }),
+        Frame::Ready(ready) => Ok(Link { server_key, reader: pipe.reader, writer: pipe.writer, ready, transcript }),
         _ => Err(ClientError::ServerMisbehaved("it does not say whether it is ready".into())),
     }
 }
 
-fn hello(endpoint: &Endpoint, me: &Me<'_>, exporter: Option<Hash>) -> Bytes {
+/// The server's answer to a hello. Nothing of it is proved.
+pub(crate) async fn their_hello(pipe: &mut Pipe, endpoint: &Endpoint) -> Result<(Bytes, Hello), ClientError> {
+    let theirs = pipe.reader.next().await?.ok_or_else(|| hung_up(endpoint))?;
+    match read(&theirs, limits::GUEST_FRAME)? {
+        Frame::Hello(hello) => Ok((theirs, hello)),
+        _ => Err(ClientError::ServerMisbehaved("it does not say hello".into())),
+    }
+}
+
+/// What the server has proved, and the two frames by which it has.
+pub(crate) struct Proved {
+    /// Its key.
+    pub server_key: ServerKey,
+    /// What both sides sign.
+    pub transcript: Hash,
+    /// Its hello and its proof, as they came.
+    pub frames: [Bytes; 2],
+}
+
+/// Reads the server's answer to a hello, `ours`, and checks it against what is pinned and what TLS has shown.
+pub(crate) async fn proved(pipe: &mut Pipe, endpoint: &Endpoint, ours: &[u8]) -> Result<Proved, ClientError> {
+    let (theirs, hello) = their_hello(pipe, endpoint).await?;
+    check_hello(&hello, endpoint, pipe)?;
+    let Party::Server { key, .. } = &hello.party else {
+        return Err(ClientError::ServerMisbehaved("it does not say hello as a server".into()));
+    };
+    let transcript = transcript(ours, &theirs);
+    let proof = pipe.reader.next().await?.ok_or_else(|| hung_up(endpoint))?;
+    let Frame::Proof(Proof { sig }) = read(&proof, limits::GUEST_FRAME)? else {
+        return Err(ClientError::ServerMisbehaved("it does not prove its key".into()));
+    };
+    verify_server(key, &proof_bytes(&hello.party, &transcript), &sig)
+        .map_err(|_| ClientError::WrongServer("it does not have the key that it shows".into()))?;
+    Ok(Proved { server_key: *key, transcript, frames: [theirs, proof] })
+}
+
+/// The first frame of a link; without `to` to whoever answers.
+pub(crate) fn hello(to: Option<ServerName>, me: &Me<'_>, exporter: Option<Hash>) -> Bytes {
     let mut nonce = [0; 32];
     OsRng.fill_bytes(&mut nonce);
     Frame::from(Hello {
@@ -86,7 +110,7 @@ fn hello(endpoint: &Endpoint, me: &Me<'_>, exporter: Option<Hash>) -> Bytes {
         versions: VERSIONS.to_vec(),
         frame: limits::CLIENT_FRAME as u64,
         exporter,
-        to: Some(endpoint.name.clone()),
+        to,
     })
     .encode()
 }

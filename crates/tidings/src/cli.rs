@@ -15,6 +15,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "Examples:
   tidings server                               run a server
   tidings register alice@s1 --server 10.0.0.5  make an account on it
+  tidings client                               chat in your browser
   tidings people                               who is there, who is online, their keys
   tidings send public 'Hello, everybody'
   tidings send bob@s2 -                        a private message, typed or piped in
@@ -29,7 +30,7 @@ info or tidings_server=debug), NO_COLOR; and TIDINGS_LISTEN and so on for each k
 
 /// The commands as `--help` lists them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Talking", &["people", "rooms", "room", "send", "read", "tail", "file", "erase"]),
+    ("Talking", &["client", "people", "rooms", "room", "send", "read", "tail", "file", "erase"]),
     ("Your account", &["register", "login", "recover", "logout", "verify", "devices", "password", "unlock", "rotate"]),
     ("Your server", &["server", "user", "invite", "peer", "config"]),
     ("More", &["demo", "help"]),
@@ -97,6 +98,13 @@ pub enum Command {
     /// was read or copied before.
     #[command(verbatim_doc_comment)]
     Erase(EraseArguments),
+    /// Chat in your browser, with the pages of this program
+    ///
+    /// Serves the web client on this machine alone, to which only this machine can connect, and
+    /// opens it. Unlike the pages that a server delivers, no server can change these, and the
+    /// server's key is checked as for every other command: there is no certificate to accept.
+    #[command(verbatim_doc_comment, name = "client")]
+    Local(LocalArguments),
     /// Make an account
     ///
     /// Makes your keys on this device, protects them by your password, and shows the recovery

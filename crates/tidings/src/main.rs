@@ -13,6 +13,7 @@ mod file;
 mod inert;
 mod invite;
 mod layers;
+mod local;
 mod login;
 mod logout;
 mod look;
@@ -70,6 +71,7 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Tail(tail) => tail::run(&global, tail).await,
         Command::File(file) => file::run(&global, file).await,
         Command::Erase(erase) => erase::run(&global, &erase).await,
+        Command::Local(local) => local::run(&global, local).await,
         Command::Register(register) => register::run(&global, register).await,
         Command::Login(login) => login::run(&global, login).await,
         Command::Recover(recover) => recover::run(&global, recover).await,

@@ -53,6 +53,18 @@ pub struct LogoutArguments {
     pub yes: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct LocalArguments {
+    #[command(flatten)]
+    pub at: At,
+    /// Serve here, on 127.0.0.1; a browser keeps your account by this number, so stay with one
+    #[arg(long, value_name = "PORT", default_value_t = 5556)]
+    pub port: u16,
+    /// Do not open the browser
+    #[arg(long)]
+    pub no_browser: bool,
+}
+
 /// Where the home server is, beside what `client_setup.json` says.
 #[derive(Debug, Args)]
 pub struct At {
