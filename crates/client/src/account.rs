@@ -7,7 +7,7 @@ pub(crate) mod book;
 pub(crate) mod change;
 
 use crate::link::{self, Link, Me};
-use crate::platform::heavy;
+use crate::platform::{MaySend, PrivateKeys, heavy};
 use crate::store::{Account, Stage, Store};
 use crate::{ClientError, Endpoint};
 use bytes::Bytes;
@@ -15,7 +15,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use tidings_e2ee::account::{self, AccountError};
 use tidings_e2ee::opaque::{self, ExportKey, OpaqueError};
-use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::{DeviceSecret, RecoveryCode as Words, Unlocked};
 use tidings_proto::frame::{Accepted, Chain, LoginFinish, LoginStart, RegisterFinish, RegisterStart, Secret, Submit};
 use tidings_proto::{Code, Draft, Encoded, Entry, Frame, Hash, Kind, LogName, Refusal, UserName};
@@ -162,7 +161,7 @@ pub async fn login(request: Login<'_>) -> Result<(), ClientError> {
         history.fetch(&mut link, &user).await?;
         let newest = history.newest.clone().ok_or_else(|| misbehaved("it has no keys of an account that it has"))?;
         let (unlocked, signer) = (unlocked.clone(), device.clone());
-        let draft = heavy(move || async move { unlocked.add_device(&AwsLcKeys, &newest, &signer).await }).await?.map_err(of_account)?;
+        let draft = heavy(move || async move { unlocked.add_device(&PrivateKeys, &newest, &signer).await }).await?.map_err(of_account)?;
         if !begun {
             guard.begin(account.clone(), None).await?;
             begun = true;
@@ -212,9 +211,9 @@ async fn new_account(
         let (password, password_key) = for_password.finish(password.as_bytes(), &reply.password, &user, server).map_err(of_opaque)?;
         let (recovery, recovery_key) = for_recovery.finish(secret.as_bytes(), &reply.recovery, &user, server).map_err(of_opaque)?;
         let account = match &reply.grant {
-            None => account::create(&AwsLcKeys, &user, &device, &password_key, &recovery_key).await,
+            None => account::create(&PrivateKeys, &user, &device, &password_key, &recovery_key).await,
             // The operator's code was for an account that is there and begins anew.
-            Some(grant) => account::reset(&AwsLcKeys, &user, &device, grant, &password_key, &recovery_key).await,
+            Some(grant) => account::reset(&PrivateKeys, &user, &device, grant, &password_key, &recovery_key).await,
         };
         let account = account.map_err(of_account)?;
         Ok::<_, ClientError>(Made { password: password.into(), recovery: recovery.into(), account })
@@ -305,7 +304,10 @@ impl Profile {
         Ok(Profile { store })
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Store) -> Result<T, ClientError> + Send + 'static) -> Result<T, ClientError> {
+    async fn run<T: MaySend + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, ClientError> + MaySend + 'static,
+    ) -> Result<T, ClientError> {
         let store = self.store.clone();
         heavy(move || async move { work(&store) }).await?
     }

@@ -5,21 +5,22 @@
 pub(crate) mod bare;
 mod groups;
 mod keys;
+mod lines;
 pub(crate) mod shown;
 pub(crate) mod write;
 
 use crate::crypto::Crypto;
 use crate::driver::{self, Control, Failure};
 use crate::engine::Core;
+use crate::platform::{self, Task, timeout};
 use crate::store::{Stage, Store};
 use crate::view::{Link, Message, MessageId, Person, Room, Status, Target};
-use crate::{ClientError, Endpoint, platform};
+use crate::{ClientError, Endpoint};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tidings_proto::{Content, UserName};
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// One open profile. Cheap to clone; all clones are the same client. When the last is dropped the background work ends.
@@ -32,7 +33,7 @@ struct Inner {
     profile: PathBuf,
     core: Arc<Core>,
     control: Arc<Control>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    task: Mutex<Option<Task>>,
     _stop: DropGuard,
 }
 
@@ -42,7 +43,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::ProfileBusy`] while another process, or another client in this one, has it open.
     pub fn open(profile: &Path) -> Result<Client, ClientError> {
-        if !profile.join("profile.db").exists() {
+        if !platform::has_profile(profile) {
             return Err(ClientError::NoAccount(profile.to_owned()));
         }
         Client::over(Store::open(profile)?, profile)
@@ -75,14 +76,14 @@ impl Client {
         }
         self.inner.control.failure.send_replace(Failure::None);
         self.inner.core.link.send_replace(Link::Connecting { last_error: None });
-        *task = Some(tokio::spawn(driver::run(self.inner.core.clone(), self.inner.control.clone())));
+        *task = Some(platform::spawn(driver::run(self.inner.core.clone(), self.inner.control.clone())));
     }
 
     /// Waits until this client is linked and caught up: what was there when the link came up has arrived.
     ///
     /// # Errors
     /// At once what only a person can mend (another key, device not listed, refused); when the time is up, what was in the way last.
-    pub async fn linked(&self, timeout: Duration) -> Result<(), ClientError> {
+    pub async fn linked(&self, time: Duration) -> Result<(), ClientError> {
         let mut link = self.inner.core.link.subscribe();
         let mut failure = self.inner.control.failure.subscribe();
         let wait = async {
@@ -101,9 +102,9 @@ impl Client {
                 changed.map_err(|_| ClientError::Closed)?;
             }
         };
-        match tokio::time::timeout(timeout, wait).await {
-            Ok(done) => done,
-            Err(_) => Err(match &*self.inner.control.failure.borrow() {
+        match timeout(time, wait).await {
+            Some(done) => done,
+            None => Err(match &*self.inner.control.failure.borrow() {
                 Failure::Passing(error) | Failure::Final(error) => error.clone(),
                 Failure::None => ClientError::TimedOut,
             }),
@@ -151,19 +152,15 @@ impl Client {
     /// [`ClientError::KeyChanged`] when the other side's identity is not the pinned one any more; [`ClientError::Usage`] for an
     /// empty or too long text.
     pub async fn send(&self, target: &Target, text: &str) -> Result<MessageId, ClientError> {
-        if text.is_empty() {
-            return Err(ClientError::Usage("there is nothing to send".into()));
-        }
-        let content = Content::text(text).map_err(|error| ClientError::Usage(error.to_string()))?;
-        self.write(target, content).await
+        self.write(target, self::text(text)?, None).await
     }
 
-    async fn write(&self, target: &Target, content: Content) -> Result<MessageId, ClientError> {
+    async fn write(&self, target: &Target, content: Content, once: Option<&str>) -> Result<MessageId, ClientError> {
         if let Target::Direct { user } = target {
             self.inner.core.people().refuse_changed([&self.me(), user])?;
         }
-        let (target, crypto) = (target.clone(), self.inner.core.crypto.clone());
-        let id = self.inner.core.stored(move |store| write::message(store, &crypto, &target, &content)).await?;
+        let (target, crypto, once) = (target.clone(), self.inner.core.crypto.clone(), once.map(str::to_owned));
+        let id = self.inner.core.stored(move |store| write::message(store, &crypto, &target, &content, once.as_deref())).await?;
         self.wrote();
         Ok(MessageId(id))
     }
@@ -175,9 +172,9 @@ impl Client {
     }
 
     /// Waits until nothing more is expected to happen to a message, or the time is up; then its status as it is.
-    pub async fn settled(&self, id: MessageId, timeout: Duration) -> Result<Status, ClientError> {
+    pub async fn settled(&self, id: MessageId, time: Duration) -> Result<Status, ClientError> {
         let mut changes = self.changes();
-        let deadline = tokio::time::Instant::now() + timeout;
+        let deadline = platform::instant() + time;
         loop {
             changes.borrow_and_update();
             let message = self.inner.core.stored(move |store| store.message(id.0)).await?;
@@ -185,10 +182,9 @@ impl Client {
             if status.is_final() {
                 return Ok(status);
             }
-            match tokio::time::timeout_at(deadline, changes.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(ClientError::Closed),
-                Err(_) => return Ok(status),
+            tokio::select! {
+                changed = changes.changed() => changed.map_err(|_| ClientError::Closed)?,
+                () = platform::sleep_until(deadline) => return Ok(status),
             }
         }
     }
@@ -222,9 +218,8 @@ impl Client {
     /// Closes the client and deletes its profile: keys, messages, what was not sent. The account stays as it is.
     pub async fn forget(&self) -> Result<(), ClientError> {
         self.stop().await;
-        // Before the lock is freed: nobody else opens what is being deleted.
-        let removed = platform::remove_profile(&self.inner.profile);
-        self.close().await;
+        let removed = self.inner.core.store.remove(&self.inner.profile);
+        self.inner.core.touch();
         removed
     }
 
@@ -232,9 +227,16 @@ impl Client {
         self.inner.control.stop.cancel();
         let task = self.inner.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         if let Some(task) = task {
-            let _ = task.await;
+            task.ended().await;
         }
     }
+}
+
+fn text(text: &str) -> Result<Content, ClientError> {
+    if text.is_empty() {
+        return Err(ClientError::Usage("there is nothing to send".into()));
+    }
+    Content::text(text).map_err(|error| ClientError::Usage(error.to_string()))
 }
 
 #[cfg(test)]

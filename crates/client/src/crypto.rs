@@ -3,6 +3,7 @@
 //! Everything here computes and nothing else; callers run it by [`crate::platform::heavy`].
 
 use crate::ClientError;
+use crate::platform::PrivateKeys;
 use crate::store::{Account, OutboxRow, Sealed};
 use bytes::Bytes;
 use rand_core::{OsRng, RngCore};
@@ -10,19 +11,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tidings_e2ee::history::{open_at_rest, seal_at_rest};
 use tidings_e2ee::invitation::{self, Note};
-use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
+use tidings_e2ee::rsa::RsaKeys;
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{Changes, OpenContext, OpenError, Opened, SealContext, Suite};
 use tidings_e2ee::{AccountSecrets, DeviceSecret};
 use tidings_proto::frame::RoomRef;
 use tidings_proto::membership::Invitation;
-use tidings_proto::{
-    Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, RoomId, Signature, SuiteName, UserName, cbor, limits,
-};
+use tidings_proto::{Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, RoomId, SuiteName, UserName, cbor, limits};
 use tidings_trust::roster::RosterError;
 use tidings_trust::{KeyState, Members, Roster, RsaPublicKey};
 
-type Decrypting = Vec<(String, <AwsLcKeys as RsaKeys>::Decrypting)>;
+type Decrypting = Vec<(String, <PrivateKeys as RsaKeys>::Decrypting)>;
 
 /// The secrets of one account on one device.
 pub struct Crypto {
@@ -197,11 +196,6 @@ impl Crypto {
         self.device.public()
     }
 
-    /// Signs with the device's key.
-    pub fn sign(&self, bytes: &[u8]) -> Signature {
-        self.device.sign(bytes)
-    }
-
     /// Seals content for the local store.
     pub fn at_rest(&self, log: &LogName, tag: u64, content: &Content) -> Vec<u8> {
         seal_at_rest(&self.keyring().secrets.history, log, tag, content)
@@ -235,7 +229,7 @@ impl Crypto {
                 let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
                 let keyring = self.keyring();
                 let SuiteName::RsaJwe1 = readers.suite;
-                let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting: keyring.decrypting().await? };
+                let suite = RsaJwe1 { keys: &PrivateKeys, device: &self.device, decrypting: keyring.decrypting().await? };
                 let context = SealContext {
                     room: readers.room,
                     author: &self.me,
@@ -267,7 +261,7 @@ impl Crypto {
         Ok(match &job.what {
             Closed::Message { author, genesis, members, keys } => {
                 let SuiteName::RsaJwe1 = genesis.suite();
-                let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting };
+                let suite = RsaJwe1 { keys: &PrivateKeys, device: &self.device, decrypting };
                 let context =
                     OpenContext { room: genesis.room(), draft: &job.draft, author, members, keys: &|user| keys.get(user).cloned() };
                 match suite.open(&context).await {
@@ -286,7 +280,7 @@ impl Crypto {
             }
             Closed::Invitation { author, invitation } => {
                 let place = invitation::Place { room: invitation.room.genesis.room(), author, draft: &job.draft, me: &self.me };
-                match invitation::open(&AwsLcKeys, decrypting, &place, &invitation.sealed).await {
+                match invitation::open(&PrivateKeys, decrypting, &place, &invitation.sealed).await {
                     Ok(note) => self.invited(&invitation.room.genesis, note)?,
                     Err(OpenError::NotYet(user)) => Opening::NotYet(user),
                     // What was asked before the account began anew is asked again, or is over.
@@ -321,7 +315,7 @@ impl Keyring {
         if self.decrypting.get().is_none() {
             let mut keys = Vec::new();
             for pkcs8 in &self.secrets.encryption {
-                let (key, public) = AwsLcKeys
+                let (key, public) = PrivateKeys
                     .decrypting(pkcs8)
                     .await
                     .map_err(|_| ClientError::Store("an encryption key in this profile cannot be used".into()))?;

@@ -5,13 +5,13 @@
 use crate::ClientError;
 use crate::engine::{Core, Engine};
 use crate::link::{self, Link, Me};
-use crate::platform::{PipeReader, PipeWriter};
+use crate::platform::{self, PipeReader, PipeWriter, instant, sleep_until, timeout};
 use crate::setup::Endpoint;
 use crate::view;
 use bytes::Bytes;
 use rand_core::{OsRng, RngCore};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidings_proto::{Frame, limits};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -85,7 +85,7 @@ pub async fn run(core: Arc<Core>, control: Arc<Control>) {
         core.touch();
         endpoint.borrow_and_update();
         tokio::select! {
-            () = tokio::time::sleep(shaken(pause)) => {}
+            () = sleep_until(instant() + shaken(pause)) => {}
             changed = endpoint.changed() => if changed.is_err() { break },
             () = control.stop.cancelled() => break,
         }
@@ -93,11 +93,6 @@ pub async fn run(core: Arc<Core>, control: Arc<Control>) {
     }
     core.link.send_replace(view::Link::Idle);
     core.touch();
-}
-
-/// The runtime's clock, which tests can move.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// Between half and all of it.
@@ -114,8 +109,8 @@ async fn one_link(core: &Arc<Core>, control: &Control) -> (Result<(), ClientErro
 
 async fn dial_and_serve(core: &Arc<Core>, control: &Control, was_linked: &mut bool) -> Result<(), ClientError> {
     let endpoint = control.endpoint.borrow().clone();
-    let crypto = core.crypto.clone();
-    let sign = move |bytes: &[u8]| crypto.sign(bytes);
+    let device = core.crypto.device_secret().clone();
+    let sign = move |bytes: &[u8]| device.sign(bytes);
     let me = Me { user: core.me(), device: core.crypto.device(), sign: &sign };
     let link = link::dial(&endpoint, &me).await?;
     if endpoint.key.is_none() {
@@ -139,13 +134,12 @@ async fn dial_and_serve(core: &Arc<Core>, control: &Control, was_linked: &mut bo
 async fn serve(core: &Arc<Core>, control: &Control, link: Link, was_linked: &mut bool) -> Result<(), ClientError> {
     let Link { reader, writer, ready, .. } = link;
     let mut endpoint = control.endpoint.subscribe();
-    let mut engine = Engine::start(core.clone(), ready, now()).await?;
+    let mut engine = Engine::start(core.clone(), ready, instant()).await?;
     let (frames_tx, mut frames) = mpsc::channel(AT_ONCE);
     let (out, out_rx) = mpsc::channel(8);
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(read(reader, frames_tx));
-    tasks.spawn(write(writer, out_rx));
-    let (mut heard, mut asked) = (now(), false);
+    let _reading = platform::spawn(read(reader, frames_tx));
+    let _writing = platform::spawn(write(writer, out_rx));
+    let (mut heard, mut asked) = (instant(), false);
     loop {
         let bytes: Vec<Bytes> = engine.take_out().iter().map(Frame::encode).collect();
         if !bytes.is_empty() && out.send(bytes).await.is_err() {
@@ -160,13 +154,13 @@ async fn serve(core: &Arc<Core>, control: &Control, link: Link, was_linked: &mut
                 if count == 0 {
                     return Err(lost("the connection was closed"));
                 }
-                (heard, asked) = (now(), false);
+                (heard, asked) = (instant(), false);
                 let frames = some.into_iter().collect::<Result<Vec<Frame>, ClientError>>()?;
                 engine.handle(frames, heard).await?;
             }
-            () = control.written.notified() => engine.written(now()).await?,
-            () = tokio::time::sleep_until(wake.into()) => {
-                let now = now();
+            () = control.written.notified() => engine.written(instant()).await?,
+            () = sleep_until(wake) => {
+                let now = instant();
                 if now >= heard + DEAD {
                     return Err(lost("nothing was heard for too long"));
                 }
@@ -224,11 +218,11 @@ async fn read(mut reader: PipeReader, frames: mpsc::Sender<Result<Frame, ClientE
 
 async fn write(mut writer: PipeWriter, mut out: mpsc::Receiver<Vec<Bytes>>) {
     while let Some(frames) = out.recv().await {
-        if !matches!(tokio::time::timeout(STALLED, writer.send(frames)).await, Ok(Ok(()))) {
+        if !matches!(timeout(STALLED, writer.send(frames)).await, Some(Ok(()))) {
             return;
         }
     }
-    let _ = tokio::time::timeout(Duration::from_secs(1), writer.close()).await;
+    let _ = timeout(Duration::from_secs(1), writer.close()).await;
 }
 
 #[cfg(test)]

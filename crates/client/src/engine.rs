@@ -15,7 +15,8 @@ mod sync;
 use crate::crypto::Crypto;
 use crate::outbox::Outbox;
 use crate::people::People;
-use crate::platform;
+use crate::platform::Instant;
+use crate::platform::{self, MaySend};
 use crate::store::{NewRoom, OutboxRow, Store};
 use crate::{ClientError, view};
 use followed::{Followed, RoomState, Vouched};
@@ -23,7 +24,7 @@ use keys::Keys;
 use removals::Removals;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidings_proto::frame::{self, Ended, Follow, LogRef, Ping, Pong, Ready, Refused, RoomsReply, Submit, Vault, VaultGet};
 use tidings_proto::{Code, Frame, LogName, ServerName, UserName};
 use tokio::sync::watch;
@@ -78,9 +79,9 @@ impl Core {
     }
 
     /// Works on the store where it stops nobody else.
-    pub async fn stored<T: Send + 'static>(
+    pub async fn stored<T: MaySend + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, ClientError> + Send + 'static,
+        work: impl FnOnce(&Store) -> Result<T, ClientError> + MaySend + 'static,
     ) -> Result<T, ClientError> {
         let store = self.store.clone();
         platform::heavy(move || async move { work(&store) }).await?

@@ -13,6 +13,7 @@ mod crypto;
 mod driver;
 mod engine;
 mod link;
+mod mention;
 mod outbox;
 mod people;
 mod platform;
@@ -23,6 +24,8 @@ pub use account::{Login, LoginSecret, RecoveryCode, Register, login, register};
 pub use client::Client;
 pub use client::bare::{Bare, Come, NewBare};
 pub use error::ClientError;
+#[cfg(target_family = "wasm")]
+pub use platform::prepare;
 pub use setup::{ClientSetup, Endpoint};
 pub use tidings_proto::{ServerKey, ServerName, UserName};
 pub use tidings_view as view;

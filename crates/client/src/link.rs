@@ -45,14 +45,14 @@ pub struct Me<'a> {
 /// Dials `endpoint` and proves both sides.
 pub async fn dial(endpoint: &Endpoint, me: &Me<'_>) -> Result<Link, ClientError> {
     let dialled = async { handshake(platform::connect(endpoint).await?, endpoint, me).await };
-    match tokio::time::timeout(DIAL, dialled).await {
-        Ok(done) => done,
-        Err(_) => Err(ClientError::Unreachable { address: endpoint.host_and_port(), why: "no answer in 10 s".into() }),
+    match platform::timeout(DIAL, dialled).await {
+        Some(done) => done,
+        None => Err(ClientError::Unreachable { address: endpoint.host_and_port(), why: "no answer in 10 s".into() }),
     }
 }
 
 async fn handshake(mut pipe: Pipe, endpoint: &Endpoint, me: &Me<'_>) -> Result<Link, ClientError> {
-    let ours = hello(Some(endpoint.name.clone()), me, pipe.exporter);
+    let ours = hello(Some(endpoint.name.clone()), me, pipe.session.exporter());
     pipe.writer.send([ours.clone()]).await?;
     let Proved { server_key, transcript, .. } = proved(&mut pipe, endpoint, &ours).await?;
     let party = Party::Device { user: me.user.clone(), key: me.device };
@@ -80,6 +80,7 @@ pub(crate) struct Proved {
     /// What both sides sign.
     pub transcript: Hash,
     /// Its hello and its proof, as they came.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "what relays is native"))]
     pub frames: [Bytes; 2],
 }
 
@@ -127,7 +128,7 @@ fn check_hello(hello: &Hello, endpoint: &Endpoint, pipe: &Pipe) -> Result<(), Cl
         let (pinned, found) = (show_server_key(&pinned), show_server_key(key));
         return Err(ClientError::ServerKeyChanged { server: name.clone(), pinned, found });
     }
-    if *spki != pipe.spki || !same_tls_session(&pipe.exporter, &hello.exporter) {
+    if !pipe.session.is_with(*spki) || !same_tls_session(&pipe.session.exporter(), &hello.exporter) {
         return Err(ClientError::WrongServer("its certificate is not the one that it has signed: somebody may stand between".into()));
     }
     match hello.versions.as_slice() {
@@ -173,7 +174,7 @@ impl Link {
                 }
             }
         };
-        tokio::time::timeout(ANSWER, answer).await.unwrap_or(Err(ClientError::TimedOut))
+        platform::timeout(ANSWER, answer).await.unwrap_or(Err(ClientError::TimedOut))
     }
 }
 

@@ -3,9 +3,10 @@
 //! Pure: no store, no socket, no clock. Sealed drafts go in, frames to send come out; the caller commits what is reported.
 //! Within a log drafts go in order of n, up to [`WINDOW`] unanswered at a time; a refusal holds back all that follow it.
 
+use crate::platform::Instant;
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidings_proto::frame::Submit;
 use tidings_proto::{Code, Genesis, Kind, LogName, Refusal};
 

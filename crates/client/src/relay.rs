@@ -32,7 +32,7 @@ pub async fn who(address: &str, name: Option<&ServerName>, key: Option<ServerKey
         };
         let endpoint = called(name);
         let mut pipe = platform::connect(&endpoint).await?;
-        let ours = stranger(Some(endpoint.name.clone()), &endpoint.name, pipe.exporter)?;
+        let ours = stranger(Some(endpoint.name.clone()), &endpoint.name, pipe.session.exporter())?;
         pipe.writer.send([ours.clone()]).await?;
         let proved = link::proved(&mut pipe, &endpoint, &ours).await?;
         pipe.writer.close().await;
@@ -44,7 +44,7 @@ pub async fn who(address: &str, name: Option<&ServerName>, key: Option<ServerKey
 /// What the server at an address says that it is called.
 async fn says_to_be(endpoint: &Endpoint) -> Result<ServerName, ClientError> {
     let mut pipe = platform::connect(endpoint).await?;
-    let ours = stranger(None, &endpoint.name, pipe.exporter)?;
+    let ours = stranger(None, &endpoint.name, pipe.session.exporter())?;
     pipe.writer.send([ours]).await?;
     let (_, hello) = link::their_hello(&mut pipe, endpoint).await?;
     pipe.writer.close().await;

@@ -3,6 +3,7 @@
 //! Not here: what anything means. The store neither verifies nor opens; it keeps, and it never logs what it keeps.
 
 mod late;
+mod lines;
 mod outbox;
 mod people;
 mod sync;
@@ -25,7 +26,7 @@ use tidings_proto::{Hash, LogName, ServerKey, UserName};
 use zeroize::Zeroizing;
 
 /// What each version of the schema has added to the one before.
-const SCHEMAS: [&str; 2] = [include_str!("store/schema.sql"), include_str!("store/schema_2.sql")];
+const SCHEMAS: [&str; 3] = [include_str!("store/schema.sql"), include_str!("store/schema_2.sql"), include_str!("store/schema_3.sql")];
 const SCHEMA_VERSION: i64 = SCHEMAS.len() as i64;
 
 /// How far an account has come.
@@ -74,7 +75,7 @@ impl Store {
     /// Opens the profile in `folder`, making it where it is not; takes its lock.
     pub fn open(folder: &Path) -> Result<Store, ClientError> {
         let (mut db, lock) = platform::open_profile(folder)?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "journal_mode", platform::JOURNAL)?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
@@ -108,6 +109,13 @@ impl Store {
     /// Closes the file and frees the lock; everything after this is [`ClientError::Closed`].
     pub fn close(&self) {
         *self.guard() = None;
+    }
+
+    /// Closes the file and deletes it, and only then frees the lock: nobody else opens what is being deleted.
+    pub fn remove(&self, folder: &Path) -> Result<(), ClientError> {
+        let Some(Opened { db, _lock }) = self.guard().take() else { return Err(ClientError::Closed) };
+        drop(db);
+        platform::remove_profile(folder)
     }
 
     fn guard(&self) -> MutexGuard<'_, Option<Opened>> {

@@ -34,8 +34,19 @@ pub trait RsaKeys {
     fn decrypt_oaep(&self, key: &Self::Decrypting, ciphertext: &[u8]) -> impl Future<Output = Result<Zeroizing<Vec<u8>>, RsaError>>;
 }
 
+/// The public half of a private key, from its numbers without leading zeros. Every library takes more keys than we do: size and
+/// exponent are checked here.
+fn checked(modulus: &[u8], exponent: &[u8]) -> Result<RsaPublicKey, RsaError> {
+    if exponent != [1, 0, 1] {
+        return Err(RsaError);
+    }
+    RsaPublicKey::from_modulus(modulus).map_err(|_| RsaError)
+}
+
 #[cfg(not(target_family = "wasm"))]
 pub use native::{AwsLcKeys, encrypt_oaep};
+#[cfg(target_family = "wasm")]
+pub use web::{encrypt_oaep, public_in};
 
 #[cfg(not(target_family = "wasm"))]
 mod native {
@@ -88,13 +99,9 @@ mod native {
         }
     }
 
-    /// The library takes more keys than we do: size and exponent are checked here.
     fn public_of(pair: &KeyPair) -> Result<RsaPublicKey, RsaError> {
         let public = pair.public_key();
-        if public.exponent().big_endian_without_leading_zero() != [1, 0, 1] {
-            return Err(RsaError);
-        }
-        RsaPublicKey::from_modulus(public.modulus().big_endian_without_leading_zero()).map_err(|_| RsaError)
+        checked(public.modulus().big_endian_without_leading_zero(), public.exponent().big_endian_without_leading_zero())
     }
 
     /// RSAES-OAEP with SHA-256 and MGF1-SHA-256 under a public key.
@@ -105,5 +112,31 @@ mod native {
         let length = key.encrypt(&OAEP_SHA256_MGF1SHA256, plaintext, &mut out, None).map_err(|_| RsaError)?.len();
         out.truncate(length);
         Ok(out)
+    }
+}
+
+/// Private keys are WebCrypto's there, which only whoever runs in a browser can call: they come in through [`RsaKeys`].
+#[cfg(target_family = "wasm")]
+mod web {
+    use super::*;
+    use rand_core::OsRng;
+    use rsa::pkcs8::PrivateKeyInfo;
+    use rsa::{BigUint, Oaep, pkcs1};
+    use sha2::Sha256;
+
+    /// The public half of a private key: read, and nothing computed.
+    pub fn public_in(pkcs8: &[u8]) -> Result<RsaPublicKey, RsaError> {
+        let outer = PrivateKeyInfo::try_from(pkcs8).map_err(|_| RsaError)?;
+        if outer.algorithm.oid != pkcs1::ALGORITHM_OID {
+            return Err(RsaError);
+        }
+        let inner = pkcs1::RsaPrivateKey::try_from(outer.private_key).map_err(|_| RsaError)?;
+        checked(inner.modulus.as_bytes(), inner.public_exponent.as_bytes())
+    }
+
+    /// RSAES-OAEP with SHA-256 and MGF1-SHA-256 under a public key.
+    pub fn encrypt_oaep(key: &RsaPublicKey, plaintext: &[u8]) -> Result<Vec<u8>, RsaError> {
+        let key = rsa::RsaPublicKey::new(BigUint::from_bytes_be(key.modulus()), BigUint::from(65537u32)).map_err(|_| RsaError)?;
+        key.encrypt(&mut OsRng, Oaep::new::<Sha256>(), plaintext).map_err(|_| RsaError)
     }
 }

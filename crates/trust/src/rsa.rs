@@ -1,6 +1,5 @@
 //! RSA public keys: the identities of people, and what messages to them are locked with. Only ever public keys here.
 
-use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use minicbor::decode::Error as CborError;
@@ -91,8 +90,36 @@ impl RsaPublicKey {
 
     /// Checks a PS256 signature (RFC 7518 §3.5: RSASSA-PSS, SHA-256, MGF1-SHA-256, salt of 32 bytes).
     pub fn verify_pss(&self, message: &[u8], sig: &[u8]) -> Result<(), BadPss> {
-        let key = RsaPublicKeyComponents { n: &self.0[..], e: &EXPONENT[..] };
+        // As long as the modulus, whichever library looks further.
+        if sig.len() != self.0.len() {
+            return Err(BadPss);
+        }
+        library::verify_pss(self, message, sig)
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+mod library {
+    use super::{BadPss, EXPONENT, RsaPublicKey};
+    use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents};
+
+    pub fn verify_pss(key: &RsaPublicKey, message: &[u8], sig: &[u8]) -> Result<(), BadPss> {
+        let key = RsaPublicKeyComponents { n: key.modulus(), e: &EXPONENT[..] };
         key.verify(&RSA_PSS_2048_8192_SHA256, message, sig).map_err(|_| BadPss)
+    }
+}
+
+/// Browsers verify asynchronously, and this is not: here, and for public keys alone, the `rsa` crate.
+#[cfg(target_family = "wasm")]
+mod library {
+    use super::{BadPss, EXPONENT, RsaPublicKey};
+    use rsa::{BigUint, Pss};
+    use sha2::{Digest, Sha256};
+
+    pub fn verify_pss(key: &RsaPublicKey, message: &[u8], sig: &[u8]) -> Result<(), BadPss> {
+        let (modulus, exponent) = (BigUint::from_bytes_be(key.modulus()), BigUint::from_bytes_be(&EXPONENT));
+        let key = rsa::RsaPublicKey::new(modulus, exponent).map_err(|_| BadPss)?;
+        key.verify(Pss::new_with_salt::<Sha256>(32), &Sha256::digest(message), sig).map_err(|_| BadPss)
     }
 }
 

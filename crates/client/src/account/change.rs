@@ -2,7 +2,7 @@
 
 use super::{History, Profile, belongs, book, dial, joined, misbehaved, of_account, of_opaque, unlock};
 use crate::link::Link;
-use crate::platform::heavy;
+use crate::platform::{PrivateKeys, heavy};
 use crate::store::{Account, Stage};
 use crate::{ClientError, Endpoint, RecoveryCode};
 use bytes::Bytes;
@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tidings_e2ee::account::{AccountError, Next, Rekeyed};
 use tidings_e2ee::opaque::{self, ExportKey};
-use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::{AccountSecrets, DeviceSecret, RecoveryCode as Words, Unlocked};
 use tidings_proto::frame::{Accepted, Rekey, RekeyStart, Secret};
 use tidings_proto::{DeviceKey, Draft, Encoded, Frame, UserName};
@@ -57,7 +56,7 @@ pub async fn open_again(by: &By<'_>, password: Zeroizing<String>) -> Result<Acco
     link.writer.close().await;
     let checked = heavy(move || async move {
         let newest = history.newest.as_ref().ok_or(AccountError::NotOurKeys)?;
-        unlocked.belongs_to(&AwsLcKeys, newest).await.map(|()| unlocked.secrets)
+        unlocked.belongs_to(&PrivateKeys, newest).await.map(|()| unlocked.secrets)
     });
     checked.await?.map_err(of_account)
 }
@@ -197,9 +196,9 @@ async fn make(
         let next = Next { newest, by: &device, n: next_number(&history, &device) };
         let password = new.password.as_ref().unwrap_or(&old);
         match (&change, &new.recovery) {
-            (Change::Revoke(gone), Some(recovery)) => unlocked.revoke(&AwsLcKeys, &next, gone, password, recovery).await,
-            (Change::Rotate, Some(recovery)) => unlocked.rotate(&AwsLcKeys, &next, &[], password, recovery).await,
-            (_, recovery) => unlocked.change_secrets(&AwsLcKeys, &next, new.password.as_ref(), recovery.as_ref()).await,
+            (Change::Revoke(gone), Some(recovery)) => unlocked.revoke(&PrivateKeys, &next, gone, password, recovery).await,
+            (Change::Rotate, Some(recovery)) => unlocked.rotate(&PrivateKeys, &next, &[], password, recovery).await,
+            (_, recovery) => unlocked.change_secrets(&PrivateKeys, &next, new.password.as_ref(), recovery.as_ref()).await,
         }
     });
     made.await?.map_err(of_account)
@@ -210,7 +209,7 @@ async fn add(unlocked: Arc<Unlocked>, history: History, device: DeviceSecret, ne
     let made = heavy(move || async move {
         let newest = history.newest.as_ref().ok_or(AccountError::NotOurKeys)?;
         let next = Next { newest, by: &device, n: 1 };
-        unlocked.change_secrets(&AwsLcKeys, &next, new.password.as_ref(), new.recovery.as_ref()).await
+        unlocked.change_secrets(&PrivateKeys, &next, new.password.as_ref(), new.recovery.as_ref()).await
     });
     made.await?.map_err(of_account)
 }

@@ -5,13 +5,13 @@
 
 use super::{Client, write};
 use crate::engine::Engine;
+use crate::platform::Instant;
 use crate::store::{Account, Stage, Store};
 use crate::view::{MessageId, Status, Target};
 use crate::{ClientError, Endpoint};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::Ready;
 use tidings_proto::{Content, Draft, Encoded, Frame, LogName, Nonce, ServerKey, UserName};
@@ -99,8 +99,7 @@ impl Bare {
     pub fn create_group(&self, title: &str, nonce: [u8; 32]) -> Result<Target, ClientError> {
         let core = &self.client.inner.core;
         let title = Content::title(title).map_err(|error| ClientError::Usage(error.to_string()))?;
-        let (id, _) = write::group_with(Nonce(nonce), &core.store, &core.crypto, &title)?;
-        Ok(Target::Group { id })
+        Ok(write::group_with(Nonce(nonce), &core.store, &core.crypto, &title, None)?.0)
     }
 
     /// A link has come up.

@@ -1,8 +1,8 @@
 //! Groups, files and erasing: what else a front end does in a conversation.
 
 use super::{Client, shown, write};
-use crate::ClientError;
 use crate::view::{self, Member, MessageId, Part, Role, Target};
+use crate::{ClientError, platform};
 use std::time::Duration;
 use tidings_proto::draft::Erase;
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
@@ -11,10 +11,14 @@ use tidings_proto::{Code, Content, Hash, Kind, LogName, Refusal, UserName, cbor,
 impl Client {
     /// Makes a group. On return it is durable here, and on screen.
     pub async fn create_group(&self, title: &str) -> Result<(Target, MessageId), ClientError> {
-        let (title, crypto) = (titled(title)?, self.inner.core.crypto.clone());
-        let (id, row) = self.inner.core.stored(move |store| write::group(store, &crypto, &title)).await?;
+        self.make_group(title, None).await
+    }
+
+    pub(super) async fn make_group(&self, title: &str, once: Option<&str>) -> Result<(Target, MessageId), ClientError> {
+        let (title, crypto, once) = (titled(title)?, self.inner.core.crypto.clone(), once.map(str::to_owned));
+        let (group, row) = self.inner.core.stored(move |store| write::group(store, &crypto, &title, once.as_deref())).await?;
         self.wrote();
-        Ok((Target::Group { id }, MessageId(row)))
+        Ok((group, MessageId(row)))
     }
 
     /// Asks somebody into a group. Their inbox is told as soon as the invitation stands.
@@ -29,9 +33,9 @@ impl Client {
 
     /// Waits until somebody who was asked in has been told so, or the time is up: without this, the invitation stands, and is told
     /// by the next link. Whether it is so.
-    pub async fn told(&self, group: &Target, user: &UserName, timeout: Duration) -> Result<bool, ClientError> {
+    pub async fn told(&self, group: &Target, user: &UserName, time: Duration) -> Result<bool, ClientError> {
         let mut changes = self.changes();
-        let deadline = tokio::time::Instant::now() + timeout;
+        let deadline = platform::instant() + time;
         loop {
             changes.borrow_and_update();
             // What tells it is made in the same commit in which the invitation comes back from its log.
@@ -40,10 +44,9 @@ impl Client {
             if stands && !self.inner.core.stored(move |store| store.is_on_its_way(&inbox, Kind::Invitation)).await? {
                 return Ok(true);
             }
-            match tokio::time::timeout_at(deadline, changes.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(ClientError::Closed),
-                Err(_) => return Ok(false),
+            tokio::select! {
+                changed = changes.changed() => changed.map_err(|_| ClientError::Closed)?,
+                () = platform::sleep_until(deadline) => return Ok(false),
             }
         }
     }
@@ -72,7 +75,7 @@ impl Client {
     /// Gives a group another title.
     pub async fn set_title(&self, group: &Target, title: &str) -> Result<MessageId, ClientError> {
         self.group(group).await?;
-        self.write(group, titled(title)?).await
+        self.write(group, titled(title)?, None).await
     }
 
     /// The people of a private conversation: those who are in, and those who are asked in.
@@ -130,12 +133,7 @@ impl Client {
         bytes: Vec<u8>,
         text: &str,
     ) -> Result<MessageId, ClientError> {
-        if let Target::Public = target {
-            return Err(ClientError::Usage("files are for private conversations: the public chat is kept by every server".into()));
-        }
-        let file = content::File { name: name.into(), media_type: media_type.into(), bytes: bytes.into() };
-        let content = Content::file(text, file).map_err(|error| ClientError::Usage(error.to_string()))?;
-        self.write(target, content).await
+        self.write(target, with_file(target, name, media_type, bytes, text)?, None).await
     }
 
     /// The file in a message.
@@ -194,6 +192,14 @@ impl Client {
         let room = self.rooms().await?.into_iter().find(|room| room.target == *target);
         room.map(|room| room.part).ok_or_else(|| ClientError::NotFound("there is no such group here".into()))
     }
+}
+
+pub(super) fn with_file(target: &Target, name: &str, media_type: &str, bytes: Vec<u8>, text: &str) -> Result<Content, ClientError> {
+    if let Target::Public = target {
+        return Err(ClientError::Usage("files are for private conversations: the public chat is kept by every server".into()));
+    }
+    let file = content::File { name: name.into(), media_type: media_type.into(), bytes: bytes.into() };
+    Content::file(text, file).map_err(|error| ClientError::Usage(error.to_string()))
 }
 
 fn titled(title: &str) -> Result<Content, ClientError> {

@@ -1,10 +1,12 @@
 //! From rows to what front ends draw.
 
+use super::write;
 use crate::ClientError;
 use crate::crypto::Crypto;
 use crate::engine::Core;
 use crate::people::People;
 use crate::store::{Store, StoredMessage, StoredRoom};
+use crate::view::ask::RoomLine;
 use crate::view::{Event, File, Member, Message, MessageId, Part, Room, Status, Target};
 use std::sync::Arc;
 use tidings_proto::membership::{BODY_LIMIT, Invite, Remove, SetRole};
@@ -57,14 +59,34 @@ fn event(kind: Kind, body: &[u8]) -> Option<Event> {
     })
 }
 
+/// All conversations with what a list says of each: the public one first, then those in which something happened last.
+pub(crate) fn lines(store: &Store, crypto: &Crypto) -> Result<Vec<RoomLine>, ClientError> {
+    let (lines, drafts) = (store.lines()?, store.drafts()?);
+    let line = |room: Room| {
+        let name = room.target.to_string();
+        let line = lines.get(&name).copied().unwrap_or_default();
+        let draft = drafts.get(&name).and_then(|(content, tag)| {
+            // What cannot be opened any more is not worth more than a draft.
+            crypto.out_of_rest(&write::log_of(crypto, &room.target), Some(*tag), content).ok()
+        });
+        RoomLine {
+            room,
+            unseen: line.unseen,
+            mentioned: line.mentioned,
+            newest: lines.get(&name).map(|line| line.newest),
+            draft: draft.map(|content| content.text),
+        }
+    };
+    let mut all: Vec<RoomLine> = rooms(store, crypto)?.into_iter().map(line).collect();
+    all[1..].sort_by_key(|line| std::cmp::Reverse(line.newest));
+    Ok(all)
+}
+
 /// All conversations, the public one first.
 pub(crate) fn rooms(store: &Store, crypto: &Crypto) -> Result<Vec<Room>, ClientError> {
     let me = &crypto.me;
-    let counts = store.conversations()?;
-    let count = |target: &Target| {
-        let name = target.to_string();
-        counts.iter().find(|(conversation, _)| *conversation == name).map_or(0, |(_, count)| *count)
-    };
+    let lines = store.lines()?;
+    let count = |target: &Target| lines.get(&target.to_string()).map_or(0, |line| line.messages);
     let logs = store.logs()?;
     let stopped = |is_of: &dyn Fn(&LogName) -> bool| {
         logs.iter()

@@ -7,70 +7,89 @@ use crate::store::{Store, Written};
 use crate::view::Target;
 use rand_core::{OsRng, RngCore};
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Content, Genesis, Kind, LogName, Nonce, RoomId, SuiteName, UserName, cbor};
+use tidings_proto::{Content, Genesis, Kind, LogName, Nonce, SuiteName, UserName, cbor};
 
 /// A place in which something is sealed at rest, above those of entries.
 fn own_place() -> u64 {
     OsRng.next_u64() | 1 << 63
 }
 
-/// A message in any conversation. Returns its row.
-pub(crate) fn message(store: &Store, crypto: &Crypto, target: &Target, content: &Content) -> Result<i64, ClientError> {
-    let (me, at) = (&crypto.me, now());
-    if let Target::Public = target {
-        let log = LogName::Public(me.server().clone());
-        let content = cbor::encode(content);
-        return store.written(Written { target, log: &log, kind: Kind::Post, author: me, at, content: &content, tag: None, room: None });
-    }
-    let direct = match target {
-        Target::Direct { user } => Some((Genesis::direct(SuiteName::RsaJwe1, me, user), user)),
-        _ => None,
-    };
-    let log = match (&direct, target) {
-        (Some((genesis, _)), _) => genesis.log(),
-        (None, Target::Group { id }) => LogName::Room(*id),
-        (None, _) => LogName::Public(me.server().clone()),
-    };
+/// Content, sealed under the history key, and the place in which it is.
+pub(crate) fn at_rest(crypto: &Crypto, log: &LogName, content: &Content) -> (Vec<u8>, u64) {
     let tag = own_place();
-    let content = crypto.at_rest(&log, tag, content);
-    let inbox = direct.as_ref().map(|(_, other)| LogName::Inbox((*other).clone()));
-    let room = direct.as_ref().map(|(genesis, other)| {
-        let notice = cbor::encode(&RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() });
-        (genesis, inbox.as_ref().filter(|_| *other != me).map(|inbox| (inbox, notice.into())))
-    });
-    store.written(Written { target, log: &log, kind: Kind::Sealed, author: me, at, content: &content, tag: Some(tag), room })
+    (crypto.at_rest(log, tag, content), tag)
 }
 
-/// A group, and what it is called. Returns the group and the row of its beginning.
-pub(crate) fn group(store: &Store, crypto: &Crypto, title: &Content) -> Result<(RoomId, i64), ClientError> {
+/// The log to which this user's messages in a conversation go.
+pub(crate) fn log_of(crypto: &Crypto, target: &Target) -> LogName {
+    match target {
+        Target::Public => LogName::Public(crypto.me.server().clone()),
+        Target::Direct { user } => direct(crypto, user).log(),
+        Target::Group { id } => LogName::Room(*id),
+    }
+}
+
+fn direct(crypto: &Crypto, user: &UserName) -> Genesis {
+    Genesis::direct(SuiteName::RsaJwe1, &crypto.me, user)
+}
+
+/// A message in any conversation; under this name only once. Returns its row.
+pub(crate) fn message(store: &Store, crypto: &Crypto, target: &Target, content: &Content, once: Option<&str>) -> Result<i64, ClientError> {
+    let (me, at, log) = (&crypto.me, now(), log_of(crypto, target));
+    if let Target::Public = target {
+        let content = cbor::encode(content);
+        return store.written(&Written {
+            target,
+            log: &log,
+            kind: Kind::Post,
+            author: me,
+            at,
+            content: &content,
+            tag: None,
+            room: None,
+            once,
+        });
+    }
+    let (content, tag) = at_rest(crypto, &log, content);
+    let other = if let Target::Direct { user } = target { Some((direct(crypto, user), user)) } else { None };
+    let inbox = other.as_ref().map(|(_, user)| LogName::Inbox((*user).clone()));
+    let room = other.as_ref().map(|(genesis, user)| {
+        let notice = cbor::encode(&RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() });
+        (genesis, inbox.as_ref().filter(|_| *user != me).map(|inbox| (inbox, notice.into())))
+    });
+    store.written(&Written { target, log: &log, kind: Kind::Sealed, author: me, at, content: &content, tag: Some(tag), room, once })
+}
+
+/// A group, and what it is called; under this name only once. Returns the group and the row of its beginning.
+pub(crate) fn group(store: &Store, crypto: &Crypto, title: &Content, once: Option<&str>) -> Result<(Target, i64), ClientError> {
     let mut nonce = Nonce([0; 32]);
     OsRng.fill_bytes(&mut nonce.0);
-    group_with(nonce, store, crypto, title)
+    group_with(nonce, store, crypto, title, once)
 }
 
 /// A group whose name is made of this.
-pub(crate) fn group_with(nonce: Nonce, store: &Store, crypto: &Crypto, title: &Content) -> Result<(RoomId, i64), ClientError> {
+pub(crate) fn group_with(
+    nonce: Nonce,
+    store: &Store,
+    crypto: &Crypto,
+    title: &Content,
+    once: Option<&str>,
+) -> Result<(Target, i64), ClientError> {
     let genesis = Genesis::group(SuiteName::RsaJwe1, &crypto.me, nonce);
-    let (id, log) = (genesis.room(), genesis.log());
-    let target = Target::Group { id };
+    let (target, log, me, at) = (Target::Group { id: genesis.room() }, genesis.log(), &crypto.me, now());
     let body = genesis.encode();
-    let row = store.written(Written {
-        target: &target,
-        log: &log,
-        kind: Kind::Genesis,
-        author: &crypto.me,
-        at: now(),
-        content: &body,
-        tag: None,
-        room: Some((&genesis, None)),
-    })?;
-    let tag = own_place();
-    store.title(&log, &crypto.at_rest(&log, tag, title), tag)?;
-    message(store, crypto, &target, title)?;
-    Ok((id, row))
+    let room = Some((&genesis, None));
+    let begun = Written { target: &target, log: &log, kind: Kind::Genesis, author: me, at, content: &body, tag: None, room, once };
+    let ((kept, kept_tag), (said, said_tag)) = (at_rest(crypto, &log, title), at_rest(crypto, &log, title));
+    let (kind, tag) = (Kind::Sealed, Some(said_tag));
+    let titled = Written { target: &target, log: &log, kind, author: me, at, content: &said, tag, room: None, once: None };
+    let row = store.group_written(&begun, (&kept, kept_tag), &titled)?;
+    // Another one, where it was asked for before.
+    let target = store.conversation_of(row)?.unwrap_or(target);
+    Ok((target, row))
 }
 
 /// Something that is done to a log and signed in the open. Returns its row.
 pub(crate) fn open(store: &Store, me: &UserName, target: &Target, log: &LogName, kind: Kind, body: &[u8]) -> Result<i64, ClientError> {
-    store.written(Written { target, log, kind, author: me, at: now(), content: body, tag: None, room: None })
+    store.written(&Written { target, log, kind, author: me, at: now(), content: body, tag: None, room: None, once: None })
 }

@@ -22,8 +22,8 @@ pub(super) enum Found {
     Opens(Option<Closed>),
     /// It was opened.
     Opened(Opening),
-    /// A verified text, as it is kept.
-    Text(Vec<u8>),
+    /// A verified post, as it is kept, and its text.
+    Text(Vec<u8>, String),
     /// A verified change of a group, to be shown as it is.
     Event,
     /// A verified erasure of another entry.
@@ -114,7 +114,7 @@ impl Judge {
             (Payload::Draft(draft), _) => self.draft(people, entry.seq, draft),
         };
         // Also one's own drafts change the members, and are nothing if they may not be here.
-        let stands = matches!(found, Found::Opens(_) | Found::Text(_) | Found::Event | Found::Erases(_));
+        let stands = matches!(found, Found::Opens(_) | Found::Text(_, _) | Found::Event | Found::Erases(_));
         if is_own && stands { Found::Own } else { found }
     }
 
@@ -180,7 +180,7 @@ impl Judge {
                 Found::Unreadable("its author is not one of that server's users".into())
             }
             (LogName::Public(_), Kind::Post) => match cbor::decode::<Content>(&draft.body, limits::DRAFT) {
-                Ok(_) => Found::Text(draft.body.to_vec()),
+                Ok(content) => Found::Text(draft.body.to_vec(), content.text),
                 Err(error) => Found::Unreadable(error.to_string()),
             },
             (LogName::Public(_) | LogName::Room(_), Kind::Erase) => match self.erases_as(draft, &author) {

@@ -2,8 +2,9 @@
 
 use super::{Asked, Engine};
 use crate::ClientError;
+use crate::platform::Instant;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidings_proto::frame::{Chain, ChainReply};
 use tidings_proto::{Refusal, UserName};
 

@@ -4,6 +4,7 @@ use super::Engine;
 use super::judge::{ANOTHER_STORY, taken_off};
 use crate::ClientError;
 use crate::crypto::{Closed, Histories, OpenJob, Opening};
+use crate::mention::names;
 use crate::platform;
 use crate::store::{Judged, StoredLate};
 use std::sync::Arc;
@@ -64,7 +65,12 @@ impl Engine {
         let opened = platform::heavy(move || async move { crypto.open(&job).await }).await??;
         Ok(match opened {
             Opening::Message(kept) if self.another_story(log, *seq, kept.opened.seen, &[]).await? => Judged::Failed(ANOTHER_STORY.into()),
-            Opening::Message(kept) => Judged::Opened(kept.at_rest, kept.opened.content.title.is_some(), kept.changes.0),
+            Opening::Message(kept) => Judged::Opened {
+                mentions: names(&kept.opened.content.text, self.me()),
+                is_title: kept.opened.content.title.is_some(),
+                content: kept.at_rest,
+                changes: kept.changes.0,
+            },
             Opening::NotYet(user) => wait(&user),
             // It takes this account's own new keys too; asked about anew on every link.
             Opening::Locked => {

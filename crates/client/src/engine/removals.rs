@@ -5,9 +5,10 @@
 use super::Engine;
 use super::followed::Followed;
 use crate::ClientError;
+use crate::platform::Instant;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidings_proto::membership::Remove;
 use tidings_proto::{Hash, Kind, LogName, UserName, cbor};
 use tidings_trust::{KeyState, Members};

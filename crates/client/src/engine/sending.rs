@@ -7,9 +7,9 @@ use crate::ClientError;
 use crate::crypto::SealJob;
 use crate::outbox::{Parcel, Verdict, WINDOW};
 use crate::platform;
+use crate::platform::Instant;
 use crate::store::{OutboxRow, Sealed};
 use std::collections::{BTreeMap, HashSet};
-use std::time::Instant;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{Code, Genesis, Kind, LogName, Refusal, UserName, cbor, limits};
 

@@ -8,6 +8,7 @@ use super::followed::Followed;
 use super::judge::{ANOTHER_STORY, Found, Judge, lacks};
 use crate::ClientError;
 use crate::crypto::{Invited, Kept, OpenJob, Opening};
+use crate::mention::names;
 use crate::platform;
 use crate::store::{Author, Batch, Heard, Late, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
@@ -314,6 +315,7 @@ impl Engine {
 
 /// A batch as it grows, entry by entry.
 struct Record {
+    me: UserName,
     target: Target,
     counted: HashMap<Author, Heard>,
     batch: Batch,
@@ -338,7 +340,7 @@ impl Record {
             stopped: None,
         };
         let target = followed.room.as_ref().map_or(Target::Public, |room| room.target(me));
-        Record { target, counted: followed.counted.clone().unwrap_or_default(), batch }
+        Record { me: me.clone(), target, counted: followed.counted.clone().unwrap_or_default(), batch }
     }
 
     /// Adds one entry. Some: the log stops before it, and why.
@@ -354,7 +356,7 @@ impl Record {
         if let Some(members) = judge.changed_members() {
             self.batch.members = Some(members.clone());
         }
-        let (content, kind) = match (found, draft) {
+        let (content, kind, mentions) = match (found, draft) {
             (Found::Stop(why), _) => return Some(why),
             (Found::Silent, draft) => {
                 // Of what is sealed and not for this user nothing is known: it is as good as a stub.
@@ -401,24 +403,25 @@ impl Record {
                 if opened.content.title.is_some() {
                     self.batch.title = Some((at_rest.clone(), placed.entry.seq));
                 }
-                ((at_rest, Some(placed.entry.seq)), Kind::Sealed)
+                ((at_rest, Some(placed.entry.seq)), Kind::Sealed, names(&opened.content.text, &self.me))
             }
-            (Found::Text(text), Some(_)) => ((text, None), Kind::Post),
-            (Found::Event, Some(draft)) => ((draft.body.to_vec(), None), draft.kind),
+            (Found::Text(bytes, text), Some(_)) => ((bytes, None), Kind::Post, names(&text, &self.me)),
+            (Found::Event, Some(draft)) => ((draft.body.to_vec(), None), draft.kind, false),
             (Found::Erases(erased), Some(draft)) => {
                 self.batch.erased.push(erased);
-                ((draft.body.to_vec(), None), draft.kind)
+                ((draft.body.to_vec(), None), draft.kind, false)
             }
             _ => return None,
         };
         if let Some(draft) = draft {
-            self.verified(placed, draft, content, kind);
+            let row = self.row(placed, Some(&draft.author), kind, Ok(content));
+            self.verified(placed, draft, NewRow { mentions, ..row });
         }
         None
     }
 
     /// What is verified is shown, if it is also new and in order.
-    fn verified(&mut self, placed: &Placed, draft: &Encoded<Draft>, content: (Vec<u8>, Option<u64>), kind: Kind) {
+    fn verified(&mut self, placed: &Placed, draft: &Encoded<Draft>, row: NewRow) {
         let author = &draft.author;
         let heard = self.counted.get(&(author.clone(), draft.device)).copied().unwrap_or(Heard { n: 0, list: 0, stubs: 0 });
         match draft.n.checked_sub(heard.n.saturating_add(1)) {
@@ -438,7 +441,6 @@ impl Record {
             Some(_) => {}
         }
         self.count(draft);
-        let row = self.row(placed, Some(author), kind, Ok(content));
         self.batch.rows.push(NewRow { draft: Some((draft.device, draft.n, draft.hash())), ..row });
     }
 
@@ -501,6 +503,7 @@ impl Record {
             place: placed.place,
             at: placed.entry.at,
             content,
+            mentions: false,
             late: None,
         }
     }

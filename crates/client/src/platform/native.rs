@@ -1,8 +1,9 @@
-//! Native: folders and file locks, TCP with TLS 1.3 (rustls, aws-lc-rs) and WebSocket, threads for heavy work.
+//! Native: folders and file locks, TCP with TLS 1.3 (rustls, aws-lc-rs) and WebSocket, tokio's clock and tasks, threads for heavy work.
 //!
 //! Not here: whether the other side is who it says. TLS proves possession of a certificate's key and nothing else; the name is
 //! bound to the server's Ed25519 key by the handshake above ([`crate::link`]).
 
+use super::Session;
 use crate::{ClientError, Endpoint};
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
@@ -13,16 +14,29 @@ use rustls::pki_types::{IpAddr, ServerName as TlsName};
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use tidings_proto::{Hash, limits};
+use std::time::Duration;
+use tidings_proto::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+pub use std::marker::Send as MaySend;
+pub use std::time::Instant;
+pub use tidings_e2ee::rsa::AwsLcKeys as PrivateKeys;
+
+/// How the store's file is kept.
+pub const JOURNAL: &str = "WAL";
+
 /// Holds the profile's lock while it lives.
 pub struct ProfileLock {
     _file: File,
+}
+
+/// Whether there is a profile in `folder`.
+pub fn has_profile(folder: &Path) -> bool {
+    folder.join("profile.db").exists()
 }
 
 /// Opens the database in `folder` under the profile's lock. The folder is the user's alone (0700), the file too (0600).
@@ -69,6 +83,47 @@ pub fn now() -> u64 {
     since.map_or(0, |since| since.as_millis() as u64)
 }
 
+/// The runtime's clock, which tests can move.
+pub fn instant() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Waits until then.
+pub async fn sleep_until(then: Instant) {
+    tokio::time::sleep_until(then.into()).await;
+}
+
+/// What comes of `work`, unless it takes longer.
+pub async fn timeout<T>(time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(time, work).await.ok()
+}
+
+/// Work in the background; ends when this is dropped.
+pub struct Task(tokio::task::JoinHandle<()>);
+
+/// Begins work in the background. Needs a tokio runtime.
+pub fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Task {
+    Task(tokio::spawn(work))
+}
+
+impl Task {
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Runs work that takes long (RSA, Argon2, the store) on a thread where it stops nobody else. Where there is no runtime nobody else
 /// is there to be stopped, and it is done at once.
 pub async fn heavy<T, F>(work: impl FnOnce() -> F + Send + 'static) -> Result<T, ClientError>
@@ -88,16 +143,14 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 type Socket = WebSocketStream<Box<dyn Duplex>>;
 
-/// A WebSocket to a server that has proved nothing yet, and what TLS says of the session; nothing of it on plain loopback.
+/// A WebSocket to a server that has proved nothing yet.
 pub struct Pipe {
     /// What comes in.
     pub reader: PipeReader,
     /// What goes out.
     pub writer: PipeWriter,
-    /// The session's exporter.
-    pub exporter: Option<Hash>,
-    /// SHA-256 of the SubjectPublicKeyInfo of the server's certificate.
-    pub spki: Option<Hash>,
+    /// The session below.
+    pub session: Session,
 }
 
 /// The incoming half.
@@ -112,20 +165,20 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Pipe, ClientError> {
     let failed = |why: &dyn std::fmt::Display| ClientError::Unreachable { address: address.clone(), why: why.to_string() };
     let tcp = TcpStream::connect(&address).await.map_err(|error| failed(&error))?;
     tcp.set_nodelay(true).map_err(|error| failed(&error))?;
-    let (stream, exporter, spki): (Box<dyn Duplex>, _, _) = if endpoint.plain {
+    let (stream, session): (Box<dyn Duplex>, _) = if endpoint.plain {
         if !tcp.peer_addr().map_err(|error| failed(&error))?.ip().is_loopback() {
             return Err(ClientError::Usage(format!("{address} is not this machine: a link without TLS is for loopback addresses only")));
         }
-        (Box::new(tcp), None, None)
+        (Box::new(tcp), Session::Plain)
     } else {
         let connector = tokio_rustls::TlsConnector::from(tidings_tls::client().map_err(|error| ClientError::OurBug(error.to_string()))?);
         let name = TlsName::try_from(endpoint.name.to_string()).unwrap_or(TlsName::IpAddress(IpAddr::from(std::net::Ipv4Addr::LOCALHOST)));
         let tls = connector.connect(name, tcp).await.map_err(|error| failed(&error))?;
-        let session = tls.get_ref().1;
-        let exporter = tidings_tls::exporter(session).map_err(|error| failed(&error))?;
-        let certificate = session.peer_certificates().and_then(<[_]>::first).ok_or_else(|| failed(&"no certificate"))?;
+        let below = tls.get_ref().1;
+        let exporter = tidings_tls::exporter(below).map_err(|error| failed(&error))?;
+        let certificate = below.peer_certificates().and_then(<[_]>::first).ok_or_else(|| failed(&"no certificate"))?;
         let spki = tidings_tls::spki(certificate).map_err(|error| failed(&error))?;
-        (Box::new(tls), Some(exporter), Some(spki))
+        (Box::new(tls), Session::Tls { exporter, spki })
     };
     // The defaults allocate a 128 KiB read buffer, allow 64 MiB messages and queue writes without end.
     let config = WebSocketConfig::default()
@@ -137,7 +190,7 @@ pub async fn connect(endpoint: &Endpoint) -> Result<Pipe, ClientError> {
     let request = format!("ws://{}/client", endpoint.name);
     let upgraded = tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await;
     let (writer, reader) = upgraded.map_err(|error| failed(&error))?.0.split();
-    Ok(Pipe { reader: PipeReader(reader), writer: PipeWriter(writer), exporter, spki })
+    Ok(Pipe { reader: PipeReader(reader), writer: PipeWriter(writer), session })
 }
 
 impl PipeReader {

@@ -45,8 +45,17 @@ pub type Titled = (LogName, Vec<u8>, u64);
 
 /// What has become of a message that waited for keys.
 pub enum Judged {
-    /// It was opened and verified: its content sealed in the place of its seq, whether that is a title, and the suite's changes.
-    Opened(Vec<u8>, bool, Vec<Change>),
+    /// It was opened and verified.
+    Opened {
+        /// Its content, sealed in the place of its seq.
+        content: Vec<u8>,
+        /// Whether that is a title.
+        is_title: bool,
+        /// Whether it names this user.
+        mentions: bool,
+        /// The suite's changes.
+        changes: Vec<Change>,
+    },
     /// It waits on, for this user's keys after this version.
     Waits(UserName, u64),
     /// It cannot be opened, or is not what it should be.
@@ -100,12 +109,12 @@ impl Store {
                         tx.execute(waits, params![late.message, user.to_string(), *version as i64])?;
                     }
                     Judged::Failed(why) => failed(tx, late.message, why)?,
-                    Judged::Opened(..) if !is_in_order(tx, late)? => {
+                    Judged::Opened { .. } if !is_in_order(tx, late)? => {
                         let author = &late.late.draft.author;
                         failed(tx, late.message, &format!("its server repeats, or re-orders, what {author} has written"))?;
                     }
-                    Judged::Opened(content, is_title, changes) => {
-                        opened(tx, late, content)?;
+                    Judged::Opened { content, is_title, mentions, changes } => {
+                        opened(tx, late, content, *mentions)?;
                         if *is_title && is_newest_title(tx, &late.log, late.seq, content)? {
                             titled.push((late.log.clone(), content.clone(), late.seq));
                         }
@@ -165,12 +174,18 @@ fn is_in_order(tx: &Transaction<'_>, StoredLate { message, log, seq, late }: &St
     )?)
 }
 
-fn opened(tx: &Transaction<'_>, StoredLate { message, log, seq, late }: &StoredLate, content: &[u8]) -> Result<(), ClientError> {
+fn opened(
+    tx: &Transaction<'_>,
+    StoredLate { message, log, seq, late }: &StoredLate,
+    content: &[u8],
+    mentions: bool,
+) -> Result<(), ClientError> {
     let (log, draft) = (log.to_string(), &late.draft);
     let (author, device, n) = (draft.author.to_string(), draft.device.as_bytes(), draft.n as i64);
     tx.execute(
-        "UPDATE messages SET author = ?2, device = ?3, n = ?4, draft = ?5, status = ?6, reason = NULL, content = ?7, tag = ?8 WHERE id = ?1",
-        params![message, author, device, n, draft.hash().as_bytes(), StoredStatus::Received as i64, content, *seq as i64],
+        "UPDATE messages SET author = ?2, device = ?3, n = ?4, draft = ?5, status = ?6, reason = NULL, content = ?7, tag = ?8, mentions = ?9
+         WHERE id = ?1",
+        params![message, author, device, n, draft.hash().as_bytes(), StoredStatus::Received as i64, content, *seq as i64, mentions],
     )?;
     tx.execute(
         "INSERT INTO counted (log, author, device, n, list, stubs) VALUES (?1, ?2, ?3, ?4, ?5, ?6)

@@ -32,6 +32,8 @@ pub struct NewRow {
     pub at: u64,
     /// The content as it is kept, and the place in which it is sealed, if it is; or why there is none.
     pub content: Result<(Vec<u8>, Option<u64>), String>,
+    /// Whether it names this user.
+    pub mentions: bool,
     /// Where keys are missing that may come: what is needed to judge it again.
     pub late: Option<Box<Late>>,
 }
@@ -327,8 +329,8 @@ fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientErr
         None => (None, None, None),
     };
     tx.execute(
-        "INSERT INTO messages (conversation, log, author, device, n, draft, seq, place, at, status, reason, content, tag, kind)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        "INSERT INTO messages (conversation, log, author, device, n, draft, seq, place, at, status, reason, content, tag, kind, mentions)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         params![
             row.target.to_string(),
             log,
@@ -343,7 +345,8 @@ fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientErr
             reason,
             content,
             tag,
-            kind_number(row.kind)
+            kind_number(row.kind),
+            row.mentions
         ],
     )?;
     row.late.as_ref().map_or(Ok(()), |late| late::keep(tx, tx.last_insert_rowid(), late))
@@ -364,6 +367,7 @@ fn say_once(tx: &Transaction<'_>, room: &NewRoom, log: &str, place: u64, why: &s
         place,
         at: now(),
         content: Err(why.into()),
+        mentions: false,
         late: None,
     };
     insert(tx, log, &row)

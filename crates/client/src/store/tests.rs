@@ -1,6 +1,10 @@
 //! The store alone: what belongs together is kept together, also across a crash, and the profile is one process's.
 
+mod lines;
+
+use super::lines::Line;
 use super::*;
+use crate::view::ask::Anchor;
 use crate::view::{Status, Target};
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -58,7 +62,7 @@ fn post(n: u64, body: &str) -> Encoded<Draft> {
 fn write_post(store: &Store, text: &str) -> i64 {
     let (log, me) = (public(), user("alice@s1"));
     let (target, kind, content) = (&Target::Public, Kind::Post, text.as_bytes());
-    store.written(Written { target, log: &log, kind, author: &me, at: 1, content, tag: None, room: None }).unwrap()
+    store.written(&Written { target, log: &log, kind, author: &me, at: 1, content, tag: None, room: None, once: None }).unwrap()
 }
 
 fn write_direct(store: &Store, other: &str, text: &str) -> i64 {
@@ -67,7 +71,7 @@ fn write_direct(store: &Store, other: &str, text: &str) -> i64 {
     let (log, inbox) = (genesis.log(), LogName::Inbox(other.clone()));
     let notice = (other != me).then(|| (&inbox, Bytes::from_static(b"notice")));
     let (target, kind, content, room) = (&Target::from(&other), Kind::Sealed, text.as_bytes(), Some((&genesis, notice)));
-    store.written(Written { target, log: &log, kind, author: &me, at: 1, content, tag: Some(5), room }).unwrap()
+    store.written(&Written { target, log: &log, kind, author: &me, at: 1, content, tag: Some(5), room, once: None }).unwrap()
 }
 
 fn sealed(row: &OutboxRow, draft: &Encoded<Draft>) -> Sealed {
@@ -112,6 +116,7 @@ fn received(n: u64, text: &str) -> NewRow {
         place: n,
         at: 1,
         content: Ok((text.as_bytes().to_vec(), None)),
+        mentions: text.contains("@alice"),
         late: None,
     }
 }
@@ -160,7 +165,7 @@ fn settings_of_the_database_are_what_durability_needs() {
 /// A change of the schema is a new version with a migration: whoever changes one line here has to think of profiles that
 /// exist already.
 #[test]
-fn the_schema_of_version_2_never_changes() {
+fn the_schema_of_version_3_never_changes() {
     let folder = TempDir::new().unwrap();
     let store = open(&folder);
     let columns: Vec<String> = store
@@ -179,16 +184,21 @@ fn the_schema_of_version_2_never_changes() {
         [
             "alarms: user TEXT NOT NULL PK1, why TEXT NOT NULL",
             "chains: user TEXT NOT NULL PK1, seq INTEGER NOT NULL PK2, draft BLOB NOT NULL",
+            "conversations: conversation TEXT NOT NULL PK1, messages INTEGER NOT NULL, newest INTEGER NOT NULL, seen_place INTEGER NOT NULL, \
+             seen INTEGER NOT NULL, unseen INTEGER NOT NULL, mentioned INTEGER NOT NULL",
             "counted: log TEXT NOT NULL PK1, author TEXT NOT NULL PK2, device BLOB NOT NULL PK3, n INTEGER NOT NULL, list INTEGER NOT NULL, \
              stubs INTEGER NOT NULL",
             "devices: device BLOB NOT NULL PK1, name TEXT NOT NULL",
+            "drafts: conversation TEXT NOT NULL PK1, content BLOB NOT NULL, tag INTEGER NOT NULL",
             "hashes: log TEXT NOT NULL PK1, seq INTEGER NOT NULL PK2, hash BLOB NOT NULL",
             "late: message INTEGER PK1, waits_for TEXT NOT NULL, version INTEGER NOT NULL, highest INTEGER NOT NULL, stubs INTEGER NOT NULL, \
              draft BLOB NOT NULL, members BLOB NOT NULL, author TEXT NOT NULL",
             "logs: log TEXT NOT NULL PK1, seq INTEGER NOT NULL, hash BLOB NOT NULL, stubs INTEGER NOT NULL, stopped TEXT",
             "messages: id INTEGER PK1, conversation TEXT NOT NULL, log TEXT NOT NULL, author TEXT, device BLOB, n INTEGER, draft BLOB, \
-             seq INTEGER, kind INTEGER NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT, code TEXT, content BLOB, tag INTEGER",
+             seq INTEGER, kind INTEGER NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, reason TEXT, code TEXT, content BLOB, tag INTEGER, \
+             mentions INTEGER NOT NULL",
             "notices: id INTEGER PK1, at INTEGER NOT NULL, user TEXT NOT NULL, text TEXT NOT NULL",
+            "once: id INTEGER PK1, name TEXT NOT NULL, message INTEGER NOT NULL",
             "outbox: id INTEGER PK1, log TEXT NOT NULL, kind INTEGER NOT NULL, message INTEGER, genesis BLOB, body BLOB, n INTEGER, draft BLOB",
             "own: log TEXT NOT NULL PK1, n INTEGER NOT NULL",
             "profile: key TEXT NOT NULL PK1, value BLOB NOT NULL",
@@ -201,14 +211,29 @@ fn the_schema_of_version_2_never_changes() {
 }
 
 #[test]
-fn a_profile_of_version_1_is_brought_to_this_one_with_what_is_in_it() {
-    let folder = TempDir::new().unwrap();
-    let store = open(&folder);
-    store.write(|tx| Ok(tx.execute_batch("DROP TABLE late; PRAGMA user_version = 1; INSERT INTO own VALUES ('public@s1', 7)")?)).unwrap();
-    drop(store);
-    for _ in 0..2 {
-        let store = Store::open(folder.path()).unwrap();
-        assert_eq!((store.own_count(&public()).unwrap(), store.waited_for().unwrap().len()), (7, 0));
+fn a_profile_of_every_earlier_version_is_brought_to_this_one_with_what_is_in_it() {
+    for version in 1..SCHEMAS.len() {
+        let folder = TempDir::new().unwrap();
+        let old = Connection::open(folder.path().join("profile.db")).unwrap();
+        SCHEMAS[..version].iter().for_each(|schema| old.execute_batch(schema).unwrap());
+        old.execute_batch(
+            "INSERT INTO own VALUES ('public@s1', 7);
+             INSERT INTO messages (conversation, log, author, kind, place, at, status) VALUES
+               ('public', 'public@s1', 'bob@s1', 2, 1, 10, 4), ('public', 'public@s1', 'bob@s1', 2, 2, 20, 4);
+             INSERT INTO messages (conversation, log, author, kind, at, status) VALUES ('public', 'public@s1', 'alice@s1', 2, 30, 0),
+               ('bob@s2', 'room:x', 'alice@s1', 1, 40, 0);",
+        )
+        .unwrap();
+        old.pragma_update(None, "user_version", version as i64).unwrap();
+        drop(old);
+        for _ in 0..2 {
+            let store = Store::open(folder.path()).unwrap();
+            assert_eq!((store.own_count(&public()).unwrap(), store.waited_for().unwrap().len()), (7, 0));
+            let lines = store.lines().unwrap();
+            assert_eq!(lines["public"], Line { messages: 3, newest: 30, unseen: 0, mentioned: false }, "what was there was seen");
+            assert_eq!(lines["bob@s2"], Line { messages: 1, newest: 40, unseen: 0, mentioned: false });
+            assert_eq!(store.part(&Target::Public, Anchor::End, 10).unwrap().seen, Some(2));
+        }
     }
 }
 
@@ -219,7 +244,7 @@ fn a_profile_of_a_newer_program_is_left_alone() {
     store.write(|tx| Ok(tx.pragma_update(None, "user_version", SCHEMA_VERSION + 1)?)).unwrap();
     drop(store);
     let newer = Store::open(folder.path()).err().unwrap();
-    assert!(matches!(newer, ClientError::NewerSchema { found: 3, known: 2 }), "{newer}");
+    assert!(matches!(newer, ClientError::NewerSchema { found: 4, known: 3 }), "{newer}");
     assert_eq!(newer.exit_code(), 3);
 }
 

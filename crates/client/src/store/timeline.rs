@@ -1,10 +1,11 @@
 //! Messages: written here, come from elsewhere, and how far each has come.
 
+use super::lines::{is_asked, was_asked};
 use super::{Store, corrupt, hash_of, log_of};
 use crate::ClientError;
 use crate::view::{Status, Target};
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use tidings_proto::{Genesis, Hash, Kind, LogName, RoomId, UserName};
 
 /// A message as it is kept.
@@ -66,43 +67,26 @@ pub struct Written<'a> {
     pub tag: Option<u64>,
     /// A room that may be new: the genesis, and for a direct room the inbox to be told once.
     pub room: Option<(&'a Genesis, Option<(&'a LogName, Bytes)>)>,
+    /// A name under which it is written once, however often.
+    pub once: Option<&'a str>,
 }
 
 impl Store {
     /// A message is written: it is on screen and in the outbox, or neither. Returns its row.
-    pub fn written(&self, new: Written<'_>) -> Result<i64, ClientError> {
+    pub fn written(&self, new: &Written<'_>) -> Result<i64, ClientError> {
+        self.write(|tx| write_one(tx, new))
+    }
+
+    /// A group is made: its beginning, what it is called here, and that this is said in it. Returns the row of the beginning.
+    pub fn group_written(&self, begun: &Written<'_>, (title, tag): (&[u8], u64), titled: &Written<'_>) -> Result<i64, ClientError> {
         self.write(|tx| {
-            let log = new.log.to_string();
-            let genesis = new.room.as_ref().map(|(genesis, _)| genesis.encode().to_vec());
-            if let (Some((_, notice)), Some(genesis)) = (&new.room, &genesis) {
-                tx.execute("INSERT OR IGNORE INTO rooms (log, genesis) VALUES (?1, ?2)", params![log, genesis])?;
-                let untold = tx.execute("UPDATE rooms SET noticed = 1 WHERE log = ?1 AND noticed = 0", [&log])? == 1;
-                if let (true, Some((inbox, body))) = (untold, notice) {
-                    tx.execute(
-                        "INSERT INTO outbox (log, kind, body) VALUES (?1, ?2, ?3)",
-                        params![inbox.to_string(), kind_number(Kind::Notice), body.as_ref()],
-                    )?;
-                }
+            if let Some(row) = begun.once.map(|name| was_asked(tx, name)).transpose()?.flatten() {
+                return Ok(row);
             }
-            tx.execute(
-                "INSERT INTO messages (conversation, log, author, at, status, content, tag, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                params![
-                    new.target.to_string(),
-                    log,
-                    new.author.to_string(),
-                    new.at as i64,
-                    StoredStatus::Pending as i64,
-                    new.content,
-                    new.tag.map(|tag| tag as i64),
-                    kind_number(new.kind)
-                ],
-            )?;
-            let id = tx.last_insert_rowid();
-            tx.execute(
-                "INSERT INTO outbox (log, kind, message, genesis) VALUES (?1, ?2, ?3, ?4)",
-                params![log, kind_number(new.kind), id, genesis],
-            )?;
-            Ok(id)
+            let row = write_one(tx, begun)?;
+            tx.execute("UPDATE rooms SET title = ?2, tag = ?3 WHERE log = ?1", params![begun.log.to_string(), title, tag as i64])?;
+            write_one(tx, titled)?;
+            Ok(row)
         })
     }
 
@@ -135,27 +119,50 @@ impl Store {
             Ok(Some((target_of(&conversation)?, seq as u64, hash_of(&draft)?)))
         })
     }
+}
 
-    /// A group is called this: a content, and the place in which it is sealed.
-    pub fn title(&self, log: &LogName, title: &[u8], tag: u64) -> Result<(), ClientError> {
-        self.write(|tx| {
-            tx.execute("UPDATE rooms SET title = ?2, tag = ?3 WHERE log = ?1", params![log.to_string(), title, tag as i64])?;
-            Ok(())
-        })
+fn write_one(tx: &Transaction<'_>, new: &Written<'_>) -> Result<i64, ClientError> {
+    if let Some(row) = new.once.map(|name| was_asked(tx, name)).transpose()?.flatten() {
+        return Ok(row);
     }
-
-    /// Every conversation that has messages: its text form, and how many.
-    pub fn conversations(&self) -> Result<Vec<(String, u64)>, ClientError> {
-        self.read(|db| {
-            let mut query = db.prepare_cached("SELECT conversation, count(*) FROM messages GROUP BY conversation ORDER BY conversation")?;
-            let rows = query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
+    let log = new.log.to_string();
+    let genesis = new.room.as_ref().map(|(genesis, _)| genesis.encode().to_vec());
+    if let (Some((_, notice)), Some(genesis)) = (&new.room, &genesis) {
+        tx.execute("INSERT OR IGNORE INTO rooms (log, genesis) VALUES (?1, ?2)", params![log, genesis])?;
+        let untold = tx.execute("UPDATE rooms SET noticed = 1 WHERE log = ?1 AND noticed = 0", [&log])? == 1;
+        if let (true, Some((inbox, body))) = (untold, notice) {
+            tx.execute(
+                "INSERT INTO outbox (log, kind, body) VALUES (?1, ?2, ?3)",
+                params![inbox.to_string(), kind_number(Kind::Notice), body.as_ref()],
+            )?;
+        }
     }
+    tx.execute(
+        "INSERT INTO messages (conversation, log, author, at, status, content, tag, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            new.target.to_string(),
+            log,
+            new.author.to_string(),
+            new.at as i64,
+            StoredStatus::Pending as i64,
+            new.content,
+            new.tag.map(|tag| tag as i64),
+            kind_number(new.kind)
+        ],
+    )?;
+    let id = tx.last_insert_rowid();
+    tx.execute(
+        "INSERT INTO outbox (log, kind, message, genesis) VALUES (?1, ?2, ?3, ?4)",
+        params![log, kind_number(new.kind), id, genesis],
+    )?;
+    if let Some(name) = new.once {
+        is_asked(tx, name, id)?;
+    }
+    Ok(id)
 }
 
 /// A conversation by the name under which it is kept.
-fn target_of(text: &str) -> Result<Target, ClientError> {
+pub(super) fn target_of(text: &str) -> Result<Target, ClientError> {
     if text == "public" {
         return Ok(Target::Public);
     }
@@ -170,9 +177,9 @@ pub(super) fn kind_number(kind: Kind) -> i64 {
     i64::from(kind.number())
 }
 
-const SELECT: &str = "SELECT id, log, author, at, seq, status, reason, code, content, tag, kind FROM messages";
+pub(super) const SELECT: &str = "SELECT id, log, author, at, seq, status, reason, code, content, tag, kind FROM messages";
 
-struct RawMessage {
+pub(super) struct RawMessage {
     id: i64,
     log: String,
     author: Option<String>,
@@ -191,7 +198,7 @@ pub(super) fn kind_of(number: i64) -> Kind {
     Kind::from_number(number as u32)
 }
 
-fn raw(row: &Row<'_>) -> rusqlite::Result<RawMessage> {
+pub(super) fn raw(row: &Row<'_>) -> rusqlite::Result<RawMessage> {
     Ok(RawMessage {
         id: row.get(0)?,
         log: row.get(1)?,
@@ -208,7 +215,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<RawMessage> {
 }
 
 impl RawMessage {
-    fn decode(self) -> Result<StoredMessage, ClientError> {
+    pub(super) fn decode(self) -> Result<StoredMessage, ClientError> {
         let seq = self.seq.map(|seq| seq as u64);
         let reason = || self.reason.clone().unwrap_or_default();
         let status = match self.status {

@@ -18,8 +18,15 @@ pub fn target(genesis: &Genesis) -> Target {
 impl Bench {
     /// Alice makes a group; it is durable here, and not sent yet.
     pub fn makes_offline(&self, title: &str) -> Genesis {
-        let (id, _) = write::group(&self.core.store, &self.core.crypto, &Content::title(title).unwrap()).unwrap();
-        self.core.store.rooms().unwrap().into_iter().map(|room| room.genesis).find(|genesis| genesis.room() == id).unwrap()
+        let (group, _) = write::group(&self.core.store, &self.core.crypto, &Content::title(title).unwrap(), None).unwrap();
+        self.core
+            .store
+            .rooms()
+            .unwrap()
+            .into_iter()
+            .map(|room| room.genesis)
+            .find(|genesis| Target::Group { id: genesis.room() } == group)
+            .unwrap()
     }
 
     /// Alice makes a group.
@@ -94,7 +101,7 @@ impl Bench {
 
     /// Alice gives a group another title.
     pub async fn calls(&mut self, genesis: &Genesis, title: &str) -> i64 {
-        let row = write::message(&self.core.store, &self.core.crypto, &target(genesis), &Content::title(title).unwrap()).unwrap();
+        let row = write::message(&self.core.store, &self.core.crypto, &target(genesis), &Content::title(title).unwrap(), None).unwrap();
         self.goes_on().await;
         row
     }

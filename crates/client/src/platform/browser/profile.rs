@@ -1,0 +1,69 @@
+//! The profile: one SQLite database on the origin's private file system, reached by synchronous handles that only a Worker has.
+
+use crate::ClientError;
+use rusqlite::Connection;
+use sqlite_wasm_rs::WasmOsCallback;
+use sqlite_wasm_rs::vfs::VfsFilesManager;
+use sqlite_wasm_vfs::sahpool::{OpfsSAHPoolCfgBuilder, OpfsSAHPoolUtil, install};
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+/// How the store's file is kept: where there is one connection and no shared memory, a journal that is emptied.
+pub const JOURNAL: &str = "TRUNCATE";
+
+/// The folder on the private file system.
+const FOLDER: &str = "tidings";
+
+thread_local! {
+    static POOL: RefCell<Option<OpfsSAHPoolUtil>> = const { RefCell::new(None) };
+}
+
+/// Holds the profile's lock while it lives. Here the whole Worker has it: it is the only one of its origin that was let in.
+pub struct ProfileLock {}
+
+/// Takes hold of the private file system; before anything else is done with a profile.
+///
+/// # Errors
+/// [`ClientError::ProfileBusy`] while another Worker has it, which one that is ending may for a moment.
+pub async fn prepare() -> Result<(), ClientError> {
+    if POOL.with_borrow(Option::is_some) {
+        return Ok(());
+    }
+    let how = OpfsSAHPoolCfgBuilder::new().directory(FOLDER).build();
+    let pool = install::<WasmOsCallback>(&how, true).await.map_err(|error| failed(Path::new(FOLDER), &error))?;
+    POOL.set(Some(pool));
+    Ok(())
+}
+
+/// Whether there is a profile of this name.
+pub fn has_profile(folder: &Path) -> bool {
+    with_pool(folder, |pool, name| pool.contains(name).map_err(|error| failed(folder, &error))).unwrap_or_default()
+}
+
+/// Opens the database of this name.
+pub fn open_profile(folder: &Path) -> Result<(Connection, ProfileLock), ClientError> {
+    with_pool(folder, |_, name| Connection::open(name).map_err(|error| failed(folder, &error))).map(|db| (db, ProfileLock {}))
+}
+
+/// Deletes what [`open_profile`] has made.
+pub fn remove_profile(folder: &Path) -> Result<(), ClientError> {
+    with_pool(folder, |pool, name| {
+        // The database goes last: while it is there, so is the profile.
+        for of_it in ["-journal", ""] {
+            pool.remove(&format!("{name}{of_it}")).map_err(|error| failed(folder, &error))?;
+        }
+        Ok(())
+    })
+}
+
+fn with_pool<T>(folder: &Path, work: impl FnOnce(&OpfsSAHPoolUtil, &str) -> Result<T, ClientError>) -> Result<T, ClientError> {
+    let name = format!("/{}.db", folder.display());
+    POOL.with_borrow(|pool| match pool {
+        Some(pool) => work(pool, &name),
+        None => Err(ClientError::OurBug("a profile was opened before the file system was".into())),
+    })
+}
+
+fn failed(path: &Path, why: &dyn std::fmt::Display) -> ClientError {
+    ClientError::Profile { path: PathBuf::from(path), why: why.to_string() }
+}

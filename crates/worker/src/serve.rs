@@ -1,0 +1,127 @@
+//! Requests from pages in, answers out; and the word to all of them that something has changed.
+
+use crate::answer;
+use crate::site::{Site, host};
+use std::cell::RefCell;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use tidings_client::{Client, ClientError};
+use tidings_view::ask::{Asked, CHANNEL, Told, Trouble};
+use tokio::sync::Mutex;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+use web_sys::{BroadcastChannel, MessageEvent};
+
+/// The profile of this origin.
+pub const PROFILE: &str = "account";
+/// One frame on a screen: pages are told no more often that something has changed.
+const FRAME: Duration = Duration::from_millis(16);
+/// How often, and how many times, the file system is tried: a Worker that is ending may still have hold of it.
+const AGAIN: (Duration, u32) = (Duration::from_millis(100), 100);
+
+/// What all requests share.
+pub struct Core {
+    channel: BroadcastChannel,
+    /// The account, once there is one.
+    client: RefCell<Option<Client>>,
+    /// What the server has said of itself last.
+    site: RefCell<Option<Site>>,
+    /// Whoever makes or ends an account has this: one at a time.
+    pub coming: Mutex<()>,
+}
+
+/// Serves until the Worker ends.
+pub async fn serve() {
+    let Ok(channel) = BroadcastChannel::new(CHANNEL) else { return };
+    let core = Rc::new(Core { channel, client: RefCell::new(None), site: RefCell::new(None), coming: Mutex::new(()) });
+    let opened = open(&core).await;
+    let of = core.clone();
+    let broken = opened.err();
+    let listen = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        let Some(asked) = event.data().as_string().and_then(|text| serde_json::from_str::<Asked>(&text).ok()) else { return };
+        wasm_bindgen_futures::spawn_local(one(of.clone(), asked, broken.clone()));
+    });
+    core.channel.set_onmessage(Some(listen.as_ref().unchecked_ref()));
+    listen.forget();
+    core.tell(&Told::Begun);
+}
+
+async fn one(core: Rc<Core>, asked: Asked, broken: Option<ClientError>) {
+    let Asked { page, req, ask } = asked;
+    let answer = match broken {
+        // Without a store there is nothing to ask.
+        Some(error) => Err(error),
+        None => answer::answer(&core, ask).await,
+    };
+    let answer = answer.map_err(|error| Trouble { text: error.to_string(), kind: error.exit_code() });
+    core.tell(&Told::Answer { page, req, answer });
+}
+
+/// Opens what is stored of this origin, if anything is.
+async fn open(core: &Rc<Core>) -> Result<(), ClientError> {
+    let (pause, mut tries) = AGAIN;
+    while let Err(error) = tidings_client::prepare().await {
+        tries = tries.checked_sub(1).ok_or(error)?;
+        gloo_timers::future::sleep(pause).await;
+    }
+    match Client::open(Path::new(PROFILE)) {
+        Ok(client) => core.has(client).await,
+        Err(ClientError::NoAccount(_) | ClientError::Unfinished(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+impl Core {
+    /// There is an account: links it, and tells pages what happens to it.
+    pub async fn has(self: &Rc<Core>, client: Client) -> Result<(), ClientError> {
+        // The pages' own server, wherever it is now.
+        if client.endpoint().address != host() {
+            client.set_address(&host()).await?;
+        }
+        client.connect();
+        let (core, mut changes) = (self.clone(), client.changes());
+        self.client.replace(Some(client));
+        self.tell(&Told::Changed);
+        wasm_bindgen_futures::spawn_local(async move {
+            while changes.changed().await.is_ok() {
+                core.tell(&Told::Changed);
+                gloo_timers::future::sleep(FRAME).await;
+            }
+        });
+        Ok(())
+    }
+
+    /// There is none any more.
+    pub fn has_none(&self) {
+        self.client.take();
+        self.tell(&Told::Changed);
+    }
+
+    /// The account.
+    pub fn client(&self) -> Result<Client, ClientError> {
+        self.any_client().ok_or_else(|| ClientError::NoAccount(PROFILE.into()))
+    }
+
+    /// The account, if there is one.
+    pub fn any_client(&self) -> Option<Client> {
+        self.client.borrow().clone()
+    }
+
+    /// What the server says of itself; once it was heard it is not asked again.
+    pub async fn site(&self) -> Result<Site, ClientError> {
+        if let Some(site) = self.site.borrow().clone() {
+            return Ok(site);
+        }
+        let site = Site::fetch().await?;
+        self.site.replace(Some(site.clone()));
+        Ok(site)
+    }
+
+    fn tell(&self, told: &Told) {
+        if let Ok(text) = serde_json::to_string(told) {
+            // A channel that is open takes every text.
+            let _ = self.channel.post_message(&text.into());
+        }
+    }
+}
