@@ -82,7 +82,8 @@ async fn standing(core: &Core) -> Result<Standing, ClientError> {
     let client = core.any_client();
     let site = core.site().await;
     let (server, registration) = match (&site, &client) {
-        (Ok(site), _) => (site.server()?, site.registration.clone()),
+        // What is not known the server itself will say.
+        (Ok(site), _) => (site.server()?, site.registration.clone().unwrap_or_else(|| "open".to_owned())),
         // Offline: who is here already needs no more than is stored.
         (Err(_), Some(client)) => (client.me().server().clone(), "closed".to_owned()),
         (Err(error), None) => return Err(error.clone()),

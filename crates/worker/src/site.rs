@@ -15,8 +15,8 @@ pub struct Site {
     pub name: String,
     /// Its key, where whoever serves the pages knows it from elsewhere.
     pub key: Option<String>,
-    /// Who may make an account there.
-    pub registration: String,
+    /// Who may make an account there; none where whoever serves the pages is not the server.
+    pub registration: Option<String>,
     /// Whether that key was known before it was first seen.
     pub pinned: bool,
 }
