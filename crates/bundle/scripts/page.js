@@ -10,7 +10,12 @@ const only = (url) => {
 };
 const policy = globalThis.trustedTypes?.createPolicy('tidings', { createScriptURL: only }) ?? { createScriptURL: only };
 
-new Worker(policy.createScriptURL(worker), { type: 'module', name: 'tidings' });
+const core = new Worker(policy.createScriptURL(worker), { type: 'module', name: 'tidings' });
+core.addEventListener('error', () => {
+  // Kept too, for a page that is not drawn yet.
+  document.documentElement.dataset.coreFailed = '';
+  dispatchEvent(new Event('tidings-core-failed'));
+});
 await init({ module_or_path: fetch('/{{tidings_web_bg.wasm}}', { integrity: '{{tidings_web_bg.wasm#}}' }) });
 // Where the certificate was accepted by hand browsers keep nothing at hand; the page works all the same.
 navigator.serviceWorker?.register(policy.createScriptURL(keeper)).catch(() => {});

@@ -3,6 +3,8 @@
 //! Not here: anything that does something. The client core makes these values and carries these requests out.
 
 pub mod ask;
+pub mod markdown;
+pub mod plain;
 mod shown;
 mod text;
 

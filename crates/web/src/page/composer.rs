@@ -1,0 +1,217 @@
+//! Where messages are written: one text area that nothing writes into but the person, so that no key stroke is ever lost.
+
+use super::app::App;
+use super::files::{self, Attached};
+use super::parts::{Icon, icon};
+use super::{browser, core};
+use crate::place::Place;
+use crate::rows::Echo;
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+use std::cell::Cell;
+use std::rc::Rc;
+use tidings_view::Target;
+use tidings_view::ask::{Answer, Ask, Once};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{HtmlTextAreaElement, KeyboardEvent};
+
+/// After how many milliseconds without a key a draft is kept.
+const DRAFT: i32 = 400;
+
+#[derive(Clone)]
+struct Composer {
+    app: App,
+    target: Target,
+    area: NodeRef<html::Textarea>,
+    files: RwSignal<Vec<Attached>>,
+    /// Which key stroke was the last: what waits for an older one does nothing.
+    stroke: Rc<Cell<u32>>,
+}
+
+/// The composer of a conversation. `sent` is called when something was handed over.
+pub fn composer(app: App, target: Target, name: String, sent: impl Fn() + Clone + 'static) -> AnyView {
+    let composer = Composer { app, target, area: NodeRef::new(), files: RwSignal::new(Vec::new()), stroke: Rc::default() };
+    composer.begin();
+    let files = composer.files;
+    let area = composer.area(name, sent.clone());
+    let (sending, dropping) = (composer.clone(), composer.clone());
+    let send = html::button()
+        .attr("type", "submit")
+        .class("icon-button send")
+        .attr("aria-label", "Send")
+        .attr("title", "Send (Enter)")
+        .child(icon(Icon::Send));
+    html::form()
+        .class("composer")
+        .attr("aria-label", "Write a message")
+        .on(ev::submit, move |event| {
+            event.prevent_default();
+            sending.send();
+            sent();
+        })
+        .on(ev::dragover, |event| event.prevent_default())
+        .on(ev::drop, move |event| {
+            event.prevent_default();
+            if let Some(files) = event.data_transfer().and_then(|data| data.files()) {
+                dropping.attach(files);
+            }
+        })
+        .child((
+            files::attached(files),
+            html::div().class("composer-line").child((files::pick(move |picked| composer.attach(picked)), area, send)),
+        ))
+        .into_any()
+}
+
+impl Composer {
+    /// What was in it when it was left.
+    fn begin(&self) {
+        let draft = self.app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == self.target)?.draft.clone());
+        self.area.on_load(move |area: HtmlTextAreaElement| {
+            if let Some(draft) = draft {
+                area.set_value(&draft);
+            }
+            // On a touch screen the keyboard comes when it is asked for.
+            let fine = browser::window().match_media("(pointer: fine)").ok().flatten().is_some_and(|query| query.matches());
+            if fine {
+                browser::on_frame(move || drop(area.focus()));
+            }
+        });
+        let leaving = self.clone();
+        let held = StoredValue::new_local(leaving);
+        // While it is on screen still: afterwards the area is not there any more.
+        on_cleanup(move || held.with_value(Composer::keep_draft));
+    }
+
+    fn area(&self, name: String, sent: impl Fn() + 'static) -> AnyView {
+        let (typing, keys, pasting, leaving) = (self.clone(), self.clone(), self.clone(), self.clone());
+        html::textarea()
+            .attr("id", "composer")
+            .attr("dir", "auto")
+            .attr("rows", "1")
+            .attr("aria-label", format!("Message to {name}"))
+            .attr("placeholder", format!("Message to {name}"))
+            .attr("enterkeyhint", "send")
+            .node_ref(self.area)
+            .on(ev::input, move |_| typing.typed())
+            .on(ev::blur, move |_| leaving.keep_draft())
+            .on(ev::keydown, move |event: KeyboardEvent| {
+                // What is being composed is not written yet: Enter chooses there (229 is how some browsers say so).
+                let composing = event.is_composing() || event.key_code() == 229;
+                if event.key() == "Enter" && !event.shift_key() && !composing {
+                    event.prevent_default();
+                    keys.send();
+                    sent();
+                }
+            })
+            .on(ev::paste, move |event| {
+                let files = event.clipboard_data().and_then(|data| data.files()).filter(|files| files.length() > 0);
+                if let Some(files) = files {
+                    event.prevent_default();
+                    pasting.attach(files);
+                }
+            })
+            .into_any()
+    }
+
+    fn text(&self) -> String {
+        self.area.get_untracked().map(|area| area.value()).unwrap_or_default()
+    }
+
+    fn typed(&self) {
+        let stroke = self.stroke.get() + 1;
+        self.stroke.set(stroke);
+        let composer = self.clone();
+        browser::after(DRAFT, move || {
+            if composer.stroke.get() == stroke {
+                composer.keep_draft();
+            }
+        });
+    }
+
+    /// Hands what stands here to the core, where it differs from what the core has.
+    fn keep_draft(&self) {
+        let Some(area) = self.area.try_get_untracked().flatten() else { return };
+        let text = area.value();
+        let known = self.app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == self.target)?.draft.clone());
+        if known.unwrap_or_default() != text {
+            // A draft that is not kept is not worth a sentence.
+            self.app.submit(Ask::Draft { target: self.target.clone(), text }, |_| ());
+        }
+    }
+
+    fn attach(&self, files: web_sys::FileList) {
+        spawn_local(files::read(self.app, files, self.files));
+        if let Some(area) = self.area.get_untracked() {
+            area.focus().ok();
+        }
+    }
+
+    fn send(&self) {
+        let text = self.text();
+        let files = std::mem::take(&mut *self.files.write());
+        let text_left = text.trim_end().to_owned();
+        if text_left.trim().is_empty() && files.is_empty() {
+            return;
+        }
+        if text_left.len() > tidings_proto::limits::TEXT {
+            return self.app.say("A message has at most 64 KiB of text. Send it in parts, or as a file.");
+        }
+        if let Some(area) = self.area.get_untracked() {
+            area.set_value("");
+            area.focus().ok();
+        }
+        self.stroke.set(self.stroke.get() + 1);
+        let target = || self.target.clone();
+        if files.is_empty() {
+            let once = Once(browser::random());
+            let ask = Ask::Send { target: target(), text: text_left.clone(), once: once.clone() };
+            hand_over(self.app, self.echo(once, text_left.clone()), text_left, ask);
+        } else {
+            // What is written beside several files stands beside the first.
+            let mut text = Some(text_left);
+            for Attached { name, media_type, bytes } in files {
+                let once = Once(browser::random());
+                let text = text.take().unwrap_or_default();
+                let shown = if text.is_empty() { format!("`{name}`") } else { format!("{text}\n`{name}`") };
+                let ask = Ask::SendFile { target: target(), name, media_type, bytes, text: text.clone(), once: once.clone() };
+                hand_over(self.app, self.echo(once, shown), text, ask);
+            }
+        }
+        self.app.submit(Ask::Draft { target: target(), text: String::new() }, |_| ());
+    }
+
+    fn echo(&self, once: Once, text: String) -> Echo {
+        Echo { once, target: self.target.clone(), text, at: browser::now(), written: None }
+    }
+}
+
+/// Shows it at once, and hands it to the core, which shows it from then on. What it does not take goes back to where it was written.
+fn hand_over(app: App, echo: Echo, text: String, ask: Ask) {
+    let (once, target) = (echo.once.clone(), echo.target.clone());
+    app.echoes.update(|echoes| echoes.push(echo));
+    spawn_local(async move {
+        let answer = core::ask(ask).await;
+        app.echoes.update(|echoes| match &answer {
+            Ok(Answer::Written(id)) => echoes.iter_mut().filter(|echo| echo.once == once).for_each(|echo| echo.written = Some(*id)),
+            _ => echoes.retain(|echo| echo.once != once),
+        });
+        if let Err(trouble) = answer {
+            app.say(trouble.text);
+            give_back(app, target, text);
+        }
+    });
+}
+
+/// Before whatever stands in the composer by now; into the draft, where another conversation is open.
+fn give_back(app: App, target: Target, text: String) {
+    let area = browser::document().get_element_by_id("composer").and_then(|area| area.dyn_into::<HtmlTextAreaElement>().ok());
+    let is_open = app.place.with_untracked(|place| *place == Place::Talk(target.clone()));
+    match area.filter(|_| is_open) {
+        Some(area) if area.value().is_empty() => area.set_value(&text),
+        Some(area) => area.set_value(&format!("{text}\n{}", area.value())),
+        None => app.submit(Ask::Draft { target, text }, |_| ()),
+    }
+}

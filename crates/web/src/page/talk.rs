@@ -1,0 +1,201 @@
+//! A conversation: what it is, what is wrong with it, its messages, and where one writes.
+
+use super::app::{App, Overlay};
+use super::parts::{Icon, button, icon, icon_button, target_face};
+use super::timeline::Timeline;
+use super::{composer, rooms};
+use crate::place::Place;
+use crate::suite;
+use leptos::html;
+use leptos::prelude::*;
+use tidings_view::ask::{Ask, Deed, RoomLine};
+use tidings_view::plain::visible_line;
+use tidings_view::{Part, Target, Trust};
+
+/// What a person can do in a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Writing {
+    /// Write.
+    Open,
+    /// Join or decline first.
+    Invited(String),
+    /// Accept a key first.
+    KeyChanged(tidings_proto::UserName, String),
+    /// Nothing.
+    Closed(&'static str),
+}
+
+/// All of it.
+pub fn talk(app: App, target: Target) -> AnyView {
+    let timeline = Timeline::new(app, target.clone());
+    let this = target.clone();
+    let writing = Memo::new(move |_| writing(app, &this));
+    let (sent, this) = (StoredValue::new_local(timeline.clone()), target.clone());
+    let below = move || match writing.get() {
+        Writing::Open => {
+            let name = app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == this).map(rooms::title));
+            let name = name.unwrap_or_else(|| this.to_string());
+            composer::composer(app, this.clone(), name, move || sent.with_value(|timeline| timeline.clone().sent()))
+        }
+        Writing::Invited(words) => invited(app, this.clone(), words),
+        Writing::KeyChanged(user, alarm) => key_changed(app, user, alarm),
+        Writing::Closed(words) => html::p().class("closed").child(words).into_any(),
+    };
+    html::main()
+        .class("middle talk")
+        .child((head(app, target.clone()), stopped(app, target), timeline.view(), html::div().class("below").child(below)))
+        .into_any()
+}
+
+fn writing(app: App, target: &Target) -> Writing {
+    if let Target::Direct { user } = target
+        && let Some(person) = app.person(user)
+        && person.trust == Trust::Changed
+    {
+        return Writing::KeyChanged(user.clone(), person.alarm.unwrap_or_default());
+    }
+    match app.line(target).map(|line| line.room.part) {
+        Some(Part::Invited { by: Some(by) }) => Writing::Invited(format!("{by} has invited you to this group.")),
+        Some(Part::Invited { by: None }) => Writing::Invited("You have been invited to this group.".into()),
+        Some(Part::Gone) => Writing::Closed("You are not in this group any more. What you have read stays here."),
+        Some(Part::Arriving) => Writing::Closed("This group is still arriving."),
+        // Whoever one has not written with yet is in no list.
+        Some(Part::In) | None => Writing::Open,
+    }
+}
+
+fn head(app: App, target: Target) -> AnyView {
+    let this = target.clone();
+    let line = Memo::new(move |_| app.line(&this));
+    let this = target.clone();
+    let title = move || {
+        let line = line.get();
+        let name = line.as_ref().map_or_else(|| this.to_string(), rooms::title);
+        html::h1().child(html::bdi().child(if matches!(this, Target::Public) { "Public chat".into() } else { name }))
+    };
+    let this = target.clone();
+    let sub = move || html::span().class("sub").child(subtitle(app, &this, line.get().as_ref()));
+    let this = target.clone();
+    html::header()
+        .class("talk-head")
+        .child((
+            icon_button("back", Icon::Back, "Back to the conversations", move || app.go(Place::Home)),
+            target_face(&target),
+            html::div().class("talk-title").child((title, sub)),
+            badge(app, this, line),
+            html::button()
+                .attr("type", "button")
+                .class("icon-button")
+                .attr("aria-label", "People in this conversation")
+                .attr("title", "People (Ctrl Shift I)")
+                .attr("aria-pressed", move || if app.panel.get() { "true" } else { "false" })
+                .on(leptos::ev::click, move |_| app.panel.update(|shown| *shown = !*shown))
+                .child(icon(Icon::People)),
+        ))
+        .into_any()
+}
+
+fn subtitle(app: App, target: &Target, line: Option<&RoomLine>) -> String {
+    match target {
+        Target::Public => {
+            let servers = app.standing.with(|standing| match standing.as_ref().map(|standing| &standing.link) {
+                Some(tidings_view::Link::Linked { network }) => network.iter().map(ToString::to_string).collect(),
+                _ => Vec::new(),
+            });
+            if servers.is_empty() { "Everybody on all connected servers".into() } else { format!("Everybody on {}", servers.join(", ")) }
+        }
+        Target::Direct { user } => match app.person(user) {
+            _ if app.me().as_ref() == Some(user) => "Notes to yourself".into(),
+            Some(person) => rooms::online(person.online).into(),
+            None => String::new(),
+        },
+        Target::Group { .. } => line.and_then(|line| line.room.members).map_or(String::new(), |members| match members {
+            1 => "1 person".into(),
+            members => format!("{members} people"),
+        }),
+    }
+}
+
+/// How the conversation is sealed, in a word; what that means, when one asks.
+fn badge(app: App, target: Target, line: Memo<Option<RoomLine>>) -> AnyView {
+    (move || {
+        let suite_name = match (&target, line.get()) {
+            (Target::Public, _) => None,
+            (_, line) => Some(line.and_then(|line| line.room.suite).unwrap_or_else(|| "rsa-jwe-1".into())),
+        };
+        let words = suite::words(suite_name.as_deref());
+        let drawing = if suite_name.is_some() { Icon::Lock } else { Icon::Globe };
+        let person = match &target {
+            Target::Direct { user } => app.person(user),
+            _ => None,
+        };
+        let verified = person.as_ref().is_some_and(|person| person.trust == Trust::Verified);
+        let compare = person.map(|person| {
+            let label = if verified { "Safety number" } else { "Compare the safety number" };
+            button("small", label, move || app.overlay.set(Some(Overlay::Person(person.user.clone()))))
+        });
+        let summary = html::summary().class(if verified { "badge verified" } else { "badge" }).child((
+            icon(if verified { Icon::Shield } else { drawing }),
+            html::span().child(if verified { "Verified" } else { words.name }),
+        ));
+        let about = html::div().class("pop").child((
+            html::strong().child(words.name),
+            html::p().child(words.does),
+            html::p().child(words.does_not),
+            suite_name.map(|name| html::p().class("sub").child(format!("Suite {name}"))),
+            compare,
+        ));
+        html::details().class("badge-frame").child((summary, about))
+    })
+    .into_any()
+}
+
+/// Logs whose server told two stories.
+fn stopped(app: App, target: Target) -> AnyView {
+    let stopped = Memo::new(move |_| app.line(&target).map(|line| line.room.stopped).unwrap_or_default());
+    (move || {
+        let all = stopped.get().into_iter().map(|(log, reason)| {
+            let text =
+                format!("{log} was stopped: {}. Nothing more from it is shown. Ask whoever runs that server.", visible_line(&reason));
+            html::div().class("banner danger").attr("role", "alert").child(html::p().child(text))
+        });
+        all.collect_view()
+    })
+    .into_any()
+}
+
+fn invited(app: App, target: Target, words: String) -> AnyView {
+    let (join, decline) = (target.clone(), target);
+    html::div()
+        .class("answer")
+        .child((
+            html::p().child(words),
+            button("primary", "Join", move || app.ask(Ask::Group { group: join.clone(), deed: Deed::Join }, |_| ())),
+            button("plain", "Decline", move || {
+                app.ask(Ask::Group { group: decline.clone(), deed: Deed::Leave }, move |_| app.go(Place::Home));
+            }),
+        ))
+        .into_any()
+}
+
+/// What to do when somebody's key has changed. Until then nothing is written.
+fn key_changed(app: App, user: tidings_proto::UserName, alarm: String) -> AnyView {
+    let (compare, accept) = (user.clone(), user.clone());
+    let advice = format!(
+        "Ask {user} by another way, such as a call, whether the account was begun anew. Compare the safety number if you can. \
+         Only then accept the new key: until you do, nothing is sent."
+    );
+    html::div()
+        .class("answer alarm")
+        .attr("role", "alert")
+        .child((
+            html::p().child((icon(Icon::Warning), html::strong().child(format!("The key of {user} has changed.")))),
+            (!alarm.is_empty()).then(|| html::p().child(visible_line(&alarm))),
+            html::p().child(advice),
+            html::div().class("row").child((
+                button("primary", "Compare the safety number", move || app.overlay.set(Some(Overlay::Person(compare.clone())))),
+                button("plain danger", "Accept the new key", move || app.ask(Ask::AcceptKey(accept.clone()), |_| ())),
+            )),
+        ))
+        .into_any()
+}

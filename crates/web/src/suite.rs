@@ -1,0 +1,33 @@
+//! What each encryption suite promises, in plain words.
+
+/// A suite's words for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Words {
+    /// For the badge.
+    pub name: &'static str,
+    /// What it does.
+    pub does: &'static str,
+    /// What it does not do.
+    pub does_not: &'static str,
+}
+
+/// Those of a conversation: by its suite's name, or none for the public chat.
+pub fn words(suite: Option<&str>) -> Words {
+    match suite {
+        None => Words {
+            name: "Public",
+            does: "Everybody on every connected server reads this.",
+            does_not: "It is not encrypted: each of those servers stores it in clear.",
+        },
+        Some("rsa-jwe-1") => Words {
+            name: "Encrypted, classic RSA",
+            does: "Every message is locked to each member's key. No server can read it.",
+            does_not: "Whoever later gets a member's key can read the stored messages. No protection against quantum computers.",
+        },
+        Some(_) => Words {
+            name: "Encrypted",
+            does: "No server can read this.",
+            does_not: "This page does not know the suite's other promises: it may be older than the other side's program.",
+        },
+    }
+}
