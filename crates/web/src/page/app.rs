@@ -1,6 +1,6 @@
 //! What is known on this page, and how it stays true: whatever the core says has changed is asked for again.
 
-use super::{browser, core, gate, notify, shell};
+use super::{browser, core, gate, notify, parts, shell};
 use crate::place::{Place, invitation};
 use crate::rows::Echo;
 use leptos::prelude::*;
@@ -156,14 +156,15 @@ impl App {
     fn draw(self) -> AnyView {
         let has_words = Memo::new(move |_| self.words.with(Option::is_some));
         let standing = Memo::new(move |_| self.standing.with(|standing| standing.as_ref().map(|standing| standing.me.is_some())));
-        (move || match (has_words.get(), standing.get()) {
-            _ if self.broken.with(Option::is_some) => gate::broken(self),
-            (true, _) => gate::words(self),
-            (_, None) => gate::opening(),
-            (_, Some(false)) => gate::gate(self),
-            (_, Some(true)) => shell::shell(self),
+        let broken = Memo::new(move |_| self.broken.with(Option::is_some));
+        let page = move || (broken.get(), has_words.get(), standing.get());
+        parts::anew(page, move |page| match page {
+            (true, ..) => gate::broken(self),
+            (_, true, _) => gate::words(self),
+            (_, _, None) => gate::opening(),
+            (_, _, Some(false)) => gate::gate(self),
+            (_, _, Some(true)) => shell::shell(self),
         })
-        .into_any()
     }
 
     /// Who one is.

@@ -2,7 +2,7 @@
 
 use super::app::App;
 use super::browser;
-use super::parts::{Field, button, trouble, value};
+use super::parts::{Field, anew, button, trouble, value};
 use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
@@ -39,25 +39,27 @@ pub fn broken(app: App) -> AnyView {
 pub fn gate(app: App) -> AnyView {
     let invited = app.invitation.with_untracked(Option::is_some);
     let form = RwSignal::new(if invited { Form::Create } else { Form::LogIn });
-    (move || {
-        let go = move |to| move || form.set(to);
-        let (title, content) = match form.get() {
-            Form::LogIn => ("Log in", log_in(app)),
-            Form::Create => ("Create an account", create(app)),
-            Form::Recover => ("Recover an account", recover(app)),
-        };
-        let elsewhere = match form.get() {
-            Form::LogIn => {
-                (button("link", "Create an account", go(Form::Create)), button("link", "Forgotten the password?", go(Form::Recover)))
-            }
-            _ => (button("link", "Log in instead", go(Form::LogIn)), ().into_any()),
-        };
-        let server = server(app);
-        let where_ = html::p().class("calm").child(("On the server ", html::strong().child(server)));
-        let elsewhere = html::div().class("elsewhere").child(elsewhere);
-        card(title, (where_, link_state(app), content, elsewhere).into_any())
-    })
-    .into_any()
+    anew(
+        move || form.get(),
+        move |shown| {
+            let go = move |to| move || form.set(to);
+            let (title, content) = match shown {
+                Form::LogIn => ("Log in", log_in(app)),
+                Form::Create => ("Create an account", create(app)),
+                Form::Recover => ("Recover an account", recover(app)),
+            };
+            let elsewhere = match shown {
+                Form::LogIn => {
+                    (button("link", "Create an account", go(Form::Create)), button("link", "Forgotten the password?", go(Form::Recover)))
+                }
+                _ => (button("link", "Log in instead", go(Form::LogIn)), ().into_any()),
+            };
+            let server = server(app);
+            let where_ = html::p().class("calm").child(("On the server ", html::strong().child(server)));
+            let elsewhere = html::div().class("elsewhere").child(elsewhere);
+            card(title, (where_, link_state(app), content, elsewhere).into_any())
+        },
+    )
 }
 
 fn server(app: App) -> String {
@@ -239,11 +241,13 @@ pub fn words(app: App) -> AnyView {
     let words: Vec<String> = app.words.get_untracked().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
     let asking = RwSignal::new(None::<(usize, usize)>);
     let words = StoredValue::new(words);
-    (move || match asking.get() {
-        None => card("Your recovery words", show_words(words, asking)),
-        Some(places) => card("Were they written down?", ask_words(app, words, asking, places)),
-    })
-    .into_any()
+    anew(
+        move || asking.get(),
+        move |asked| match asked {
+            None => card("Your recovery words", show_words(words, asking)),
+            Some(places) => card("Were they written down?", ask_words(app, words, asking, places)),
+        },
+    )
 }
 
 fn show_words(words: StoredValue<Vec<String>>, asking: RwSignal<Option<(usize, usize)>>) -> AnyView {

@@ -2,7 +2,7 @@
 
 use super::app::{App, Overlay, set_if_other};
 use super::message::role_name;
-use super::parts::{Field, Icon, button, dialog, face, icon, trouble, user_name, value};
+use super::parts::{Field, Icon, button, dialog, disclosure, each, face, icon, trouble, user_name, value};
 use super::{browser, core, people};
 use crate::place::Place;
 use leptos::ev;
@@ -32,11 +32,12 @@ pub fn panel(app: App, target: Target) -> AnyView {
     let this = target.clone();
     let line = Memo::new(move |_| app.line(&this));
     let this = target.clone();
-    let rows = move || {
+    // What one may do with a member goes with one's own role.
+    let all = move || {
         let role = line.get().and_then(|line| line.room.role);
-        let one = |member: Member| item(app, this.clone(), member, role);
-        members.get().into_iter().map(one).collect_view()
+        members.get().into_iter().map(|member| (member, role)).collect::<Vec<_>>()
     };
+    let rows = each(all, move |(member, role)| item(app, this.clone(), member, role));
     let what = move || line.get().map(|line| deeds(app, line));
     html::aside()
         .class("right")
@@ -90,7 +91,10 @@ fn item(app: App, target: Target, member: Member, mine: Option<Role>) -> AnyView
                         html::span().class("line").child((user_name(&user), is_me.then(|| html::span().class("tag").child("you")))),
                         html::span().class("line sub").child(state),
                     )),
-                    html::span().class("trust").attr("title", words).child((icon(mark), html::span().class("unseen-by-eyes").child(words))),
+                    html::span()
+                        .class(format!("trust {}", people::trust_class(member.trust)))
+                        .attr("title", words)
+                        .child((icon(mark), html::span().class("unseen-by-eyes").child(words))),
                 )),
             manage,
         ))
@@ -111,13 +115,8 @@ fn manage(app: App, target: Target, member: Member, mine: Option<Role>) -> AnyVi
         let label = if member.joined { "Remove from the group" } else { "Take the invitation back" };
         button("plain danger", label, move || group(app, from.clone(), Deed::Remove(whom.clone())))
     });
-    html::details()
-        .class("manage")
-        .child((
-            html::summary().attr("aria-label", format!("Manage {user}")).attr("title", "Manage").child(icon(Icon::More)),
-            html::div().class("pop").child((roles, remove)),
-        ))
-        .into_any()
+    let summary = html::summary().attr("aria-label", format!("Manage {user}")).attr("title", "Manage").child(icon(Icon::More));
+    disclosure("manage", summary.into_any(), (roles, remove).into_any())
 }
 
 /// A window with one field and a button.

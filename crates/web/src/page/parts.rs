@@ -116,6 +116,24 @@ pub fn icon_button(class: &'static str, drawing: Icon, label: impl Into<String>,
         .into_any()
 }
 
+/// What is drawn anew whenever `what` is another: never the old elements with new values, in which what somebody typed would stay.
+pub fn anew<T, F>(what: F, draw: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+where
+    T: std::fmt::Debug + Send + Sync + 'static,
+    F: Fn() -> T + Send + Sync + 'static,
+{
+    each(move || vec![what()], draw)
+}
+
+/// A list in which what stays the same stays in place, with the keyboard in it.
+pub fn each<T, F>(all: F, draw: impl Fn(T) -> AnyView + Clone + Send + Sync + 'static) -> AnyView
+where
+    T: std::fmt::Debug + Send + Sync + 'static,
+    F: Fn() -> Vec<T> + Send + Sync + 'static,
+{
+    For(ForProps::builder().each(all).key(|one| format!("{one:?}")).children(draw).build()).into_any()
+}
+
 /// A field of a form.
 pub struct Field {
     /// Its label.
@@ -211,6 +229,32 @@ pub fn dialog(title: &'static str, class: &'static str, closed: impl Fn() + Clon
             html::header().class("dialog-head").child((html::h2().child(title), icon_button("", Icon::Close, "Close", by_button))),
             content,
         )))
+        .into_any()
+}
+
+/// Something that opens below its button, and closes when one goes elsewhere.
+pub fn disclosure(class: &'static str, summary: AnyView, content: AnyView) -> AnyView {
+    let node = NodeRef::<html::Details>::new();
+    let close = move || {
+        if let Some(details) = node.get_untracked() {
+            details.set_open(false);
+        }
+    };
+    html::details()
+        .class(class)
+        .node_ref(node)
+        .on(leptos::ev::focusout, move |event| {
+            let to = event.related_target().and_then(|to| to.dyn_into::<web_sys::Node>().ok());
+            if !node.get_untracked().is_some_and(|details| details.contains(to.as_ref())) {
+                close();
+            }
+        })
+        .on(leptos::ev::keydown, move |event| {
+            if event.key() == "Escape" {
+                close();
+            }
+        })
+        .child((summary, html::div().class("pop").attr("tabindex", "-1").child(content)))
         .into_any()
 }
 

@@ -1,7 +1,7 @@
 //! Everybody: who is there, whose key is known how well, and on which server.
 
 use super::app::{App, Overlay};
-use super::parts::{Icon, dialog, face, icon, icon_button, user_name};
+use super::parts::{Icon, dialog, each, face, icon, icon_button, user_name};
 use super::rooms;
 use crate::find;
 use crate::place::Place;
@@ -50,10 +50,7 @@ pub fn list(app: App, pick: impl Fn(UserName) + Clone + Send + Sync + 'static, l
             people
         })
     });
-    let rows = move || {
-        let pick = pick.clone();
-        shown.get().into_iter().map(move |person| item(app, person, pick.clone())).collect_view()
-    };
+    let rows = each(move || shown.get(), move |person| item(app, person, pick.clone()));
     let count = move || match shown.with(Vec::len) {
         0 => "Nobody by that name.".to_owned(),
         MOST => format!("The first {MOST}. Type to find others."),
@@ -119,7 +116,8 @@ pub fn trust(trust: Trust) -> (Icon, &'static str) {
     }
 }
 
-fn trust_class(trust: Trust) -> &'static str {
+/// The colour of that.
+pub fn trust_class(trust: Trust) -> &'static str {
     match trust {
         Trust::New | Trust::Pinned => "known",
         Trust::Verified => "good",

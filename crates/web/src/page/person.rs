@@ -27,14 +27,14 @@ pub fn window(app: App, user: UserName) -> AnyView {
     dialog("Person", "", move || app.overlay.set(None), card(app, user, true))
 }
 
-fn card(app: App, user: UserName, with_chat: bool) -> AnyView {
+fn card(app: App, user: UserName, in_window: bool) -> AnyView {
     let this = user.clone();
     let person = Memo::new(move |_| app.person(&this));
     let this = user.clone();
-    let known = move || person.get().map(|person| known(app, person));
+    let known = move || person.get().map(|person| known(app, person, in_window));
     let is_me = app.me().as_ref() == Some(&user);
     let comparing = (!is_me).then(|| comparing(app, user.clone(), person));
-    let chat = with_chat.then(|| {
+    let chat = in_window.then(|| {
         let target = Target::Direct { user: this };
         let label = if is_me { "Notes to yourself" } else { "Private chat" };
         button("primary", label, move || app.go(Place::Talk(target.clone())))
@@ -45,12 +45,13 @@ fn card(app: App, user: UserName, with_chat: bool) -> AnyView {
         .into_any()
 }
 
-fn known(app: App, person: Person) -> AnyView {
+/// Beside a conversation the alarm is in the conversation.
+fn known(app: App, person: Person, with_alarm: bool) -> AnyView {
     let (mark, words) = people::trust(person.trust);
     let row = |term: &'static str, content: AnyView| (html::dt().child(term), html::dd().child(content));
     let fingerprint = person.fingerprint.clone().unwrap_or_else(|| "None yet".into());
     let user = person.user.clone();
-    let alarm = (person.trust == Trust::Changed).then(|| {
+    let alarm = (with_alarm && person.trust == Trust::Changed).then(|| {
         html::div().class("answer alarm").attr("role", "alert").child((
             html::p().child(visible_line(person.alarm.as_deref().unwrap_or("This person's key has changed."))),
             html::p().child("Ask by another way, such as a call, before you accept the new key."),

@@ -2,7 +2,7 @@
 
 use super::app::{App, Overlay};
 use super::browser;
-use super::parts::{Icon, face, foreign, icon, icon_button, target_face, user_name};
+use super::parts::{Icon, each, face, foreign, icon, icon_button, target_face, user_name};
 use crate::clock::Local;
 use crate::place::Place;
 use leptos::html;
@@ -15,7 +15,7 @@ use tidings_view::{Online, Part, Target, Trust};
 /// The column on the left.
 pub fn column(app: App) -> AnyView {
     let targets = Memo::new(move |_| app.rooms.with(|rooms| rooms.iter().map(|line| line.room.target.clone()).collect::<Vec<_>>()));
-    let list = move || targets.get().into_iter().map(|target| item(app, target)).collect_view();
+    let list = each(move || targets.get(), move |target| item(app, target));
     let tools = html::div().class("tools").child((
         icon_button("", Icon::Search, "Go to… (Ctrl K)", move || app.overlay.set(Some(Overlay::Switcher))),
         icon_button("", Icon::People, "New private chat", move || app.overlay.set(Some(Overlay::NewTalk))),

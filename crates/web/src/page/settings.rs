@@ -1,7 +1,7 @@
 //! One's account and this client: devices, password, notifications, what happened to keys, logging out.
 
 use super::app::{App, set_if_other};
-use super::parts::{Field, Icon, button, face, icon_button, trouble, user_name, value};
+use super::parts::{Field, Icon, anew, button, each, face, icon_button, trouble, user_name, value};
 use super::{browser, core, notify, switcher};
 use crate::clock::Local;
 use crate::place::Place;
@@ -66,7 +66,7 @@ fn devices(app: App) -> AnyView {
             }
         });
     });
-    let rows = move || devices.get().into_iter().map(|one| device(app, one)).collect_view();
+    let rows = each(move || devices.get(), move |one| device(app, one));
     section("Devices", html::ul().class("devices").attr("role", "list").child(rows).into_any())
 }
 
@@ -76,12 +76,14 @@ fn device(app: App, device: Device) -> AnyView {
     let (this, key) = (device.this, device.key.clone());
     let short: String = device.key.chars().take(12).collect();
     let shown = name.clone();
-    let form = move || {
-        asking.get().map(|what| match what {
-            Asking::Name => rename(app, key.clone(), shown.clone(), asking),
-            Asking::Revoke => revoke(app, key.clone(), asking),
-        })
-    };
+    let form = anew(
+        move || asking.get(),
+        move |what| match what {
+            None => ().into_any(),
+            Some(Asking::Name) => rename(app, key.clone(), shown.clone(), asking),
+            Some(Asking::Revoke) => revoke(app, key.clone(), asking),
+        },
+    );
     let off = (!this).then(|| button("small danger", "Take off", move || asking.set(Some(Asking::Revoke))));
     html::li()
         .class("device")

@@ -1,7 +1,7 @@
 //! The frame of the client: the list on the left, a conversation in the middle, people on the right.
 
 use super::app::{App, Overlay};
-use super::parts::{Field, Icon, button, icon_button, value};
+use super::parts::{Field, Icon, anew, button, icon_button, value};
 use super::{browser, group, notify, people, person, rooms, settings, switcher, talk};
 use crate::place::Place;
 use leptos::ev;
@@ -45,12 +45,14 @@ pub fn shell(app: App) -> AnyView {
 
 fn middle(app: App) -> AnyView {
     let place = Memo::new(move |_| app.place.get());
-    (move || match place.get() {
-        Place::Home => html::main().class("middle empty").child(welcome(app)).into_any(),
-        Place::Talk(target) => talk::talk(app, target),
-        Place::Settings => settings::page(app),
-    })
-    .into_any()
+    anew(
+        move || place.get(),
+        move |place| match place {
+            Place::Home => html::main().class("middle empty").child(welcome(app)).into_any(),
+            Place::Talk(target) => talk::talk(app, target),
+            Place::Settings => settings::page(app),
+        },
+    )
 }
 
 fn welcome(app: App) -> AnyView {
@@ -81,29 +83,33 @@ fn panel(app: App) -> AnyView {
         (true, Place::Talk(target)) => Some(target),
         _ => None,
     });
-    (move || match what.get() {
-        None => ().into_any(),
-        Some(Target::Public) => people::panel(app),
-        Some(Target::Direct { user }) => person::panel(app, user),
-        Some(target) => group::panel(app, target),
-    })
-    .into_any()
+    anew(
+        move || what.get(),
+        move |what| match what {
+            None => ().into_any(),
+            Some(Target::Public) => people::panel(app),
+            Some(Target::Direct { user }) => person::panel(app, user),
+            Some(target) => group::panel(app, target),
+        },
+    )
 }
 
 fn overlay(app: App) -> AnyView {
     let what = Memo::new(move |_| app.overlay.get());
-    (move || match what.get() {
-        None => ().into_any(),
-        Some(Overlay::Switcher) => switcher::switcher(app),
-        Some(Overlay::Shortcuts) => switcher::shortcuts(app),
-        Some(Overlay::Person(user)) => person::window(app, user),
-        Some(Overlay::NewGroup) => group::make(app),
-        Some(Overlay::NewTalk) => people::choose(app),
-        Some(Overlay::Invite(target)) => group::invite(app, target),
-        Some(Overlay::Title(target, title)) => group::retitle(app, target, title),
-        Some(Overlay::Leave(target)) => group::leave(app, target),
-    })
-    .into_any()
+    anew(
+        move || what.get(),
+        move |what| match what {
+            None => ().into_any(),
+            Some(Overlay::Switcher) => switcher::switcher(app),
+            Some(Overlay::Shortcuts) => switcher::shortcuts(app),
+            Some(Overlay::Person(user)) => person::window(app, user),
+            Some(Overlay::NewGroup) => group::make(app),
+            Some(Overlay::NewTalk) => people::choose(app),
+            Some(Overlay::Invite(target)) => group::invite(app, target),
+            Some(Overlay::Title(target, title)) => group::retitle(app, target, title),
+            Some(Overlay::Leave(target)) => group::leave(app, target),
+        },
+    )
 }
 
 /// What is wrong with the whole client, above everything: one thing at a time, the gravest.
@@ -131,13 +137,16 @@ fn banner(app: App) -> AnyView {
             }
         })
     });
-    (move || {
-        what.get().map(|(class, text, locked)| {
-            let role = if class == "quiet" { "status" } else { "alert" };
-            html::div().class(format!("banner {class}")).attr("role", role).child((html::p().child(text), locked.then(|| unlock(app))))
-        })
-    })
-    .into_any()
+    anew(
+        move || what.get(),
+        move |what| {
+            let shown = what.map(|(class, text, locked)| {
+                let role = if class == "quiet" { "status" } else { "alert" };
+                html::div().class(format!("banner {class}")).attr("role", role).child((html::p().child(text), locked.then(|| unlock(app))))
+            });
+            shown.into_any()
+        },
+    )
 }
 
 fn unlock(app: App) -> AnyView {

@@ -1,7 +1,7 @@
 //! A conversation: what it is, what is wrong with it, its messages, and where one writes.
 
 use super::app::{App, Overlay};
-use super::parts::{Icon, button, icon, icon_button, target_face};
+use super::parts::{Icon, anew, button, disclosure, icon, icon_button, target_face};
 use super::timeline::Timeline;
 use super::{composer, rooms};
 use crate::place::Place;
@@ -31,16 +31,19 @@ pub fn talk(app: App, target: Target) -> AnyView {
     let this = target.clone();
     let writing = Memo::new(move |_| writing(app, &this));
     let (sent, this) = (StoredValue::new_local(timeline.clone()), target.clone());
-    let below = move || match writing.get() {
-        Writing::Open => {
-            let name = app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == this).map(rooms::title));
-            let name = name.unwrap_or_else(|| this.to_string());
-            composer::composer(app, this.clone(), name, move || sent.with_value(|timeline| timeline.clone().sent()))
-        }
-        Writing::Invited(words) => invited(app, this.clone(), words),
-        Writing::KeyChanged(user, alarm) => key_changed(app, user, alarm),
-        Writing::Closed(words) => html::p().class("closed").child(words).into_any(),
-    };
+    let below = anew(
+        move || writing.get(),
+        move |writing| match writing {
+            Writing::Open => {
+                let name = app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == this).map(rooms::title));
+                let name = name.unwrap_or_else(|| this.to_string());
+                composer::composer(app, this.clone(), name, move || sent.with_value(|timeline| timeline.clone().sent()))
+            }
+            Writing::Invited(words) => invited(app, this.clone(), words),
+            Writing::KeyChanged(user, alarm) => key_changed(app, user, alarm),
+            Writing::Closed(words) => html::p().class("closed").child(words).into_any(),
+        },
+    );
     html::main()
         .class("middle talk")
         .child((head(app, target.clone()), stopped(app, target), timeline.view(), html::div().class("below").child(below)))
@@ -118,36 +121,42 @@ fn subtitle(app: App, target: &Target, line: Option<&RoomLine>) -> String {
 
 /// How the conversation is sealed, in a word; what that means, when one asks.
 fn badge(app: App, target: Target, line: Memo<Option<RoomLine>>) -> AnyView {
-    (move || {
-        let suite_name = match (&target, line.get()) {
+    let this = target.clone();
+    let sealed = Memo::new(move |_| {
+        let suite = match (&this, line.get()) {
             (Target::Public, _) => None,
             (_, line) => Some(line.and_then(|line| line.room.suite).unwrap_or_else(|| "rsa-jwe-1".into())),
         };
-        let words = suite::words(suite_name.as_deref());
-        let drawing = if suite_name.is_some() { Icon::Lock } else { Icon::Globe };
-        let person = match &target {
-            Target::Direct { user } => app.person(user),
+        let trust = match &this {
+            Target::Direct { user } => app.person(user).map(|person| (user.clone(), person.trust)),
             _ => None,
         };
-        let verified = person.as_ref().is_some_and(|person| person.trust == Trust::Verified);
-        let compare = person.map(|person| {
-            let label = if verified { "Safety number" } else { "Compare the safety number" };
-            button("small", label, move || app.overlay.set(Some(Overlay::Person(person.user.clone()))))
-        });
-        let summary = html::summary().class(if verified { "badge verified" } else { "badge" }).child((
-            icon(if verified { Icon::Shield } else { drawing }),
-            html::span().child(if verified { "Verified" } else { words.name }),
-        ));
-        let about = html::div().class("pop").child((
-            html::strong().child(words.name),
-            html::p().child(words.does),
-            html::p().child(words.does_not),
-            suite_name.map(|name| html::p().class("sub").child(format!("Suite {name}"))),
-            compare,
-        ));
-        html::details().class("badge-frame").child((summary, about))
-    })
-    .into_any()
+        (suite, trust)
+    });
+    anew(
+        move || sealed.get(),
+        move |(suite_name, person)| {
+            let words = suite::words(suite_name.as_deref());
+            let drawing = if suite_name.is_some() { Icon::Lock } else { Icon::Globe };
+            let verified = person.as_ref().is_some_and(|(_, trust)| *trust == Trust::Verified);
+            let compare = person.map(|(user, _)| {
+                let label = if verified { "Safety number" } else { "Compare the safety number" };
+                button("small", label, move || app.overlay.set(Some(Overlay::Person(user.clone()))))
+            });
+            let summary = html::summary().class(if verified { "badge verified" } else { "badge" }).child((
+                icon(if verified { Icon::Shield } else { drawing }),
+                html::span().child(if verified { "Verified" } else { words.name }),
+            ));
+            let about = (
+                html::strong().child(words.name),
+                html::p().child(words.does),
+                html::p().child(words.does_not),
+                suite_name.map(|name| html::p().class("sub").child(format!("Suite {name}"))),
+                compare,
+            );
+            disclosure("badge-frame", summary.into_any(), about.into_any())
+        },
+    )
 }
 
 /// Logs whose server told two stories.
