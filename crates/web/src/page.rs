@@ -23,7 +23,12 @@ mod talk;
 mod timeline;
 mod written;
 
-/// Begins: starts the core's Worker, and draws.
+/// Begins.
 pub fn start() {
+    // Where in the code, and nothing of what was being shown.
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        web_sys::console::error_1(&format!("The page has a mistake at {place}").into());
+    }));
     app::App::start();
 }

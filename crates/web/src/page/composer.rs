@@ -54,9 +54,7 @@ pub fn composer(app: App, target: Target, name: String, sent: impl Fn() + Clone 
         .on(ev::dragover, |event| event.prevent_default())
         .on(ev::drop, move |event| {
             event.prevent_default();
-            if let Some(files) = event.data_transfer().and_then(|data| data.files()) {
-                dropping.attach(files);
-            }
+            dropping.attach(files::all(event.data_transfer().and_then(|data| data.files())));
         })
         .child((
             files::attached(files),
@@ -82,7 +80,9 @@ impl Composer {
         let leaving = self.clone();
         let held = StoredValue::new_local(leaving);
         // While it is on screen still: afterwards the area is not there any more.
-        on_cleanup(move || held.with_value(Composer::keep_draft));
+        on_cleanup(move || {
+            held.try_with_value(Composer::keep_draft);
+        });
     }
 
     fn area(&self, name: String, sent: impl Fn() + 'static) -> AnyView {
@@ -107,8 +107,8 @@ impl Composer {
                 }
             })
             .on(ev::paste, move |event| {
-                let files = event.clipboard_data().and_then(|data| data.files()).filter(|files| files.length() > 0);
-                if let Some(files) = files {
+                let files = files::all(event.clipboard_data().and_then(|data| data.files()));
+                if !files.is_empty() {
                     event.prevent_default();
                     pasting.attach(files);
                 }
@@ -142,7 +142,7 @@ impl Composer {
         }
     }
 
-    fn attach(&self, files: web_sys::FileList) {
+    fn attach(&self, files: Vec<web_sys::File>) {
         spawn_local(files::read(self.app, files, self.files));
         if let Some(area) = self.area.get_untracked() {
             area.focus().ok();

@@ -119,8 +119,13 @@ pub fn size(bytes: usize) -> String {
     }
 }
 
+/// The files in a browser's list, which is emptied as soon as its event is over.
+pub fn all(list: Option<web_sys::FileList>) -> Vec<web_sys::File> {
+    list.map(|list| (0..list.length()).filter_map(|at| list.get(at)).collect()).unwrap_or_default()
+}
+
 /// A button that does nothing but open the browser's choice of files.
-pub fn pick(chosen: impl Fn(web_sys::FileList) + 'static) -> AnyView {
+pub fn pick(chosen: impl Fn(Vec<web_sys::File>) + 'static) -> AnyView {
     let node = NodeRef::<html::Input>::new();
     let input = html::input()
         .attr("type", "file")
@@ -131,9 +136,8 @@ pub fn pick(chosen: impl Fn(web_sys::FileList) + 'static) -> AnyView {
         .node_ref(node)
         .on(leptos::ev::change, move |_| {
             if let Some(input) = node.get_untracked() {
-                if let Some(files) = input.files() {
-                    chosen(files);
-                }
+                chosen(all(input.files()));
+                // So that the same file can be picked again.
                 input.set_value("");
             }
         });
@@ -185,10 +189,9 @@ pub fn attached(files: RwSignal<Vec<Attached>>) -> AnyView {
 }
 
 /// Reads files that somebody has dropped, pasted or picked; says which are too large.
-pub async fn read(app: App, files: web_sys::FileList, into: RwSignal<Vec<Attached>>) {
+pub async fn read(app: App, files: Vec<web_sys::File>, into: RwSignal<Vec<Attached>>) {
     let most = tidings_proto::limits::FILE;
-    for at in 0..files.length() {
-        let Some(file) = files.get(at) else { continue };
+    for file in files {
         if file.size() > most as f64 {
             app.say(format!("“{}” is larger than {}, the most that a message can carry.", visible_line(&file.name()), size(most)));
             continue;
@@ -196,7 +199,7 @@ pub async fn read(app: App, files: web_sys::FileList, into: RwSignal<Vec<Attache
         match wasm_bindgen_futures::JsFuture::from(file.array_buffer()).await {
             Ok(buffer) => {
                 let media_type = Some(file.type_()).filter(|kind| !kind.is_empty()).unwrap_or_else(|| "application/octet-stream".into());
-                into.update(|all| all.push(Attached { name: file.name(), media_type, bytes: Uint8Array::new(&buffer).to_vec() }));
+                into.try_update(|all| all.push(Attached { name: file.name(), media_type, bytes: Uint8Array::new(&buffer).to_vec() }));
             }
             Err(_) => app.say(format!("“{}” could not be read.", visible_line(&file.name()))),
         }

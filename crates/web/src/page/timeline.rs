@@ -4,7 +4,7 @@
 //! is put right, or the text under somebody's eyes moves. The rule is one: what was the first message on screen is afterwards where it was,
 //! to the pixel; or, for whoever reads at the end, the end is.
 
-use super::app::{App, Once, set_if_other};
+use super::app::{App, Once};
 use super::{browser, core, message};
 use crate::held::{Held, MOST, PAGE};
 use crate::rows::{Fence, Key, Row, rows};
@@ -45,10 +45,12 @@ pub struct Timeline {
     held: RefCell<Held>,
     placed: RefCell<Vec<Placed>>,
     fence: Cell<Option<Fence>>,
-    /// Whether the end is kept in sight. Views draw from it.
-    stuck: RwSignal<bool>,
+    /// What rows belong to: not to whatever happens to run when they are built.
+    owner: Owner,
+    /// Whether the end is kept in sight. Views draw from it; requests that are under way outlive them.
+    stuck: ArcRwSignal<bool>,
     /// Messages that came while the end was out of sight.
-    below: RwSignal<usize>,
+    below: ArcRwSignal<usize>,
     /// Where messages were on screen when it was last looked.
     anchors: RefCell<Vec<(Key, f64)>>,
     opened: Cell<bool>,
@@ -68,8 +70,9 @@ impl Timeline {
             held: RefCell::default(),
             placed: RefCell::default(),
             fence: Cell::default(),
-            stuck: RwSignal::new(true),
-            below: RwSignal::new(0),
+            owner: Owner::current().unwrap_or_default(),
+            stuck: ArcRwSignal::new(true),
+            below: ArcRwSignal::new(0),
             anchors: RefCell::default(),
             opened: Cell::new(false),
             loading: Cell::new(false),
@@ -98,7 +101,7 @@ impl Timeline {
             this.draw();
         });
         let (scrolled, keys, jump) = (self.clone(), self.clone(), self.clone());
-        let (stuck, below) = (self.stuck, self.below);
+        let (stuck, below) = (self.stuck.clone(), self.below.clone());
         let words = move || match below.get() {
             0 => "Jump to latest".to_owned(),
             1 => "Jump to latest: 1 new message".into(),
@@ -111,7 +114,7 @@ impl Timeline {
                     .attr("type", "button")
                     .class("jump")
                     .on(ev::click, move |_| jump.with_value(|timeline| timeline.clone().to_end()))
-                    .child((super::parts::icon(super::parts::Icon::Down), words))
+                    .child((super::parts::icon(super::parts::Icon::Down), words.clone()))
             })
         };
         html::div()
@@ -150,6 +153,11 @@ impl Timeline {
         self.open();
     }
 
+    /// None once another conversation is on screen: where nothing is, everything would seem to be in sight, and be marked as seen.
+    fn scroller(&self) -> Option<HtmlElement> {
+        self.scroller.borrow().clone().filter(|scroller| scroller.is_connected())
+    }
+
     async fn window(&self, (from, limit): (Anchor, usize)) -> Option<Window> {
         let target = self.target.clone();
         match core::ask(Ask::Window { target, from, limit }).await {
@@ -183,7 +191,7 @@ impl Timeline {
     fn show_fence(&self) {
         let placed = self.placed.borrow();
         let line = placed.iter().find(|placed| placed.key == Key::Unseen);
-        if let (Some(line), Some(scroller)) = (line, &*self.scroller.borrow()) {
+        if let (Some(line), Some(scroller)) = (line, self.scroller()) {
             let top = line.element.get_bounding_client_rect().top() - scroller.get_bounding_client_rect().top();
             scroller.scroll_by_with_x_and_y(0.0, (top - f64::from(scroller.client_height()) / 4.0).round());
         }
@@ -256,7 +264,7 @@ impl Timeline {
 
     /// Puts on screen what is held.
     fn draw(&self) {
-        let (Some(list), Some(scroller)) = (self.list.borrow().clone(), self.scroller.borrow().clone()) else { return };
+        let (Some(list), Some(scroller)) = (self.list.borrow().clone(), self.scroller()) else { return };
         let wanted = {
             let held = self.held.borrow();
             let echoes = self.app.echoes.get_untracked();
@@ -314,7 +322,7 @@ impl Timeline {
         if let Key::Message(_) = key {
             element.set_tab_index(-1);
         }
-        let owner = Owner::new();
+        let owner = self.owner.with(Owner::new);
         let mut view = owner.with(|| message::row(self.app, &row).build());
         view.mount(&element, None);
         Placed { key, row, element, _owner: owner, _view: Box::new(view) }
@@ -354,26 +362,26 @@ impl Timeline {
 
     /// Something has another size.
     fn settle(self: &Rc<Self>) {
-        let Some(scroller) = self.scroller.borrow().clone() else { return };
+        let Some(scroller) = self.scroller() else { return };
         let anchors = self.anchors.take();
         self.hold(&scroller, &anchors);
         self.look();
     }
 
     fn scrolled(self: &Rc<Self>) {
-        let Some(scroller) = self.scroller.borrow().clone() else { return };
+        let Some(scroller) = self.scroller() else { return };
         *self.anchors.borrow_mut() = self.visible(&scroller);
         let at_end = distance_below(&scroller) <= AT_END && !self.held.borrow().newer;
-        set_if_other(self.stuck, at_end);
+        set_if_other(&self.stuck, at_end);
         if at_end {
-            set_if_other(self.below, 0);
+            set_if_other(&self.below, 0);
         }
         self.look();
     }
 
     /// Asks for more where the edge is near, and says what was seen.
     fn look(self: &Rc<Self>) {
-        let Some(scroller) = self.scroller.borrow().clone() else { return };
+        let Some(scroller) = self.scroller() else { return };
         self.mark_seen(&scroller);
         if self.loading.get() || !self.opened.get() {
             return;
@@ -400,7 +408,7 @@ impl Timeline {
                 }
                 drop(held);
                 if this.held.borrow().newer {
-                    set_if_other(this.stuck, false);
+                    set_if_other(&this.stuck, false);
                 }
                 this.draw();
             }
@@ -437,8 +445,8 @@ impl Timeline {
 
     /// Goes to the newest message.
     pub fn to_end(self: Rc<Self>) {
-        set_if_other(self.stuck, true);
-        set_if_other(self.below, 0);
+        set_if_other(&self.stuck, true);
+        set_if_other(&self.below, 0);
         if !self.held.borrow().newer {
             return self.settle();
         }
@@ -490,4 +498,10 @@ impl Timeline {
 
 fn distance_below(scroller: &HtmlElement) -> f64 {
     f64::from(scroller.scroll_height() - scroller.scroll_top() - scroller.client_height())
+}
+
+fn set_if_other<T: PartialEq + Send + Sync + 'static>(signal: &ArcRwSignal<T>, value: T) {
+    if signal.with_untracked(|before| *before != value) {
+        signal.set(value);
+    }
 }
