@@ -37,6 +37,9 @@ pub enum ClientError {
     /// The machine's: the local store failed.
     #[error("the local store failed: {0}")]
     Store(String),
+    /// The machine's: the key that this profile's secrets are sealed with is not the one that is here.
+    #[error("the key that seals this profile is gone, so that it cannot be opened: delete what is stored here, and log in again")]
+    SealedAway,
     /// A newer program wrote this profile.
     #[error("this profile was written by a newer version of the program (schema {found}, this one knows {known})")]
     NewerSchema {
@@ -127,6 +130,7 @@ impl ClientError {
             | ClientError::Unfinished(_)
             | ClientError::ProfileTaken { .. }
             | ClientError::Profile { .. }
+            | ClientError::SealedAway
             | ClientError::NewerSchema { .. } => 3,
             ClientError::EmptyPassword | ClientError::BadRecoveryCode | ClientError::LoginFailed | ClientError::NotListed(_) => 4,
             ClientError::UnknownUser(_) | ClientError::NotFound(_) | ClientError::AccountClosed(_) => 5,

@@ -21,6 +21,7 @@ use crate::{ClientError, Endpoint};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use tidings_e2ee::ProfileKey;
 use tidings_e2ee::suite::Change;
 use tidings_proto::{Hash, LogName, ServerKey, UserName};
 use zeroize::Zeroizing;
@@ -61,6 +62,7 @@ pub struct Store {
 
 struct Opened {
     db: Connection,
+    secrets: Secrets,
     /// None for a store that is in memory.
     _lock: Option<ProfileLock>,
 }
@@ -75,12 +77,13 @@ impl Store {
     /// Opens the profile in `folder`, making it where it is not; takes its lock.
     pub fn open(folder: &Path) -> Result<Store, ClientError> {
         let (mut db, lock) = platform::open_profile(folder)?;
+        let secrets = Secrets(platform::profile_key());
         db.pragma_update(None, "journal_mode", platform::JOURNAL)?;
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
         migrate(&mut db)?;
-        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, _lock: Some(lock) }))) })
+        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, secrets, _lock: Some(lock) }))) })
     }
 
     /// A store in memory, as it was when its image was made; empty without one. `commits` is asked before each commit: where it says
@@ -93,7 +96,7 @@ impl Store {
         db.pragma_update(None, "foreign_keys", true)?;
         migrate(&mut db)?;
         db.commit_hook(Some(move || !commits()))?;
-        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, _lock: None }))) })
+        Ok(Store { inner: Arc::new(Mutex::new(Some(Opened { db, secrets: Secrets(None), _lock: None }))) })
     }
 
     /// Everything in it.
@@ -113,7 +116,7 @@ impl Store {
 
     /// Closes the file and deletes it, and only then frees the lock: nobody else opens what is being deleted.
     pub fn remove(&self, folder: &Path) -> Result<(), ClientError> {
-        let Some(Opened { db, _lock }) = self.guard().take() else { return Err(ClientError::Closed) };
+        let Some(Opened { db, _lock, .. }) = self.guard().take() else { return Err(ClientError::Closed) };
         drop(db);
         platform::remove_profile(folder)
     }
@@ -121,6 +124,10 @@ impl Store {
     fn guard(&self) -> MutexGuard<'_, Option<Opened>> {
         // A panic elsewhere leaves no half transaction behind: SQLite has rolled it back.
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn secrets(&self) -> Result<Secrets, ClientError> {
+        Ok(self.guard().as_ref().ok_or(ClientError::Closed)?.secrets.clone())
     }
 
     /// Reads.
@@ -139,9 +146,10 @@ impl Store {
 
     /// Who this profile is, if anybody yet.
     pub fn account(&self) -> Result<Option<Account>, ClientError> {
+        let secrets = self.secrets()?;
         self.read(|db| {
             let Some(user) = get_text(db, "user")? else { return Ok(None) };
-            let need = |key: &str| get(db, key)?.ok_or_else(|| ClientError::Store(format!("the profile has no {key}")));
+            let need = |key: &str| secrets.get(db, key)?.ok_or_else(|| ClientError::Store(format!("the profile has no {key}")));
             let name = get_text(db, "server_name")?.unwrap_or_default();
             Ok(Some(Account {
                 user: user.parse().map_err(corrupt)?,
@@ -161,14 +169,15 @@ impl Store {
     /// Keeps a new account before the server is asked for it, so that no crash can leave one that nobody holds the keys of.
     /// `recovery` is kept until [`Store::listed`], so that words which were never shown are not lost.
     pub fn begin_account(&self, account: &Account, recovery: Option<&str>) -> Result<(), ClientError> {
+        let secrets = self.secrets()?;
         self.write(|tx| {
             tx.execute("DELETE FROM profile", [])?;
             put(tx, "user", account.user.to_string().as_bytes())?;
-            put(tx, "device", &account.device)?;
-            put(tx, "secrets", &account.secrets)?;
+            secrets.put(tx, "device", &account.device)?;
+            secrets.put(tx, "secrets", &account.secrets)?;
             put(tx, "stage", b"asked")?;
             if let Some(recovery) = recovery {
-                put(tx, "recovery", recovery.as_bytes())?;
+                secrets.put(tx, "recovery", recovery.as_bytes())?;
             }
             put_endpoint(tx, &account.endpoint)
         })
@@ -193,12 +202,15 @@ impl Store {
 
     /// The recovery code of a registration whose answer has not come.
     pub fn pending_recovery(&self) -> Result<Option<Zeroizing<String>>, ClientError> {
-        self.read(|db| Ok(get_text(db, "recovery")?.map(Zeroizing::new)))
+        let secrets = self.secrets()?;
+        let words = self.read(|db| secrets.get(db, "recovery"))?;
+        words.map(|words| String::from_utf8(words.to_vec()).map(Zeroizing::new).map_err(corrupt)).transpose()
     }
 
     /// The account's keys were changed.
-    pub fn set_secrets(&self, secrets: &[u8]) -> Result<(), ClientError> {
-        self.write(|tx| put(tx, "secrets", secrets))
+    pub fn set_secrets(&self, account: &[u8]) -> Result<(), ClientError> {
+        let secrets = self.secrets()?;
+        self.write(|tx| secrets.put(tx, "secrets", account))
     }
 
     /// Where the home server is dialled, and its pinned key.
@@ -226,6 +238,25 @@ fn put_endpoint(tx: &Transaction<'_>, endpoint: &Endpoint) -> Result<(), ClientE
     match &endpoint.key {
         Some(key) => put(tx, "server_key", key.as_bytes()),
         None => Ok(()),
+    }
+}
+
+/// What is nobody else's in a profile: as it is where the file is the user's alone, sealed where it is not.
+#[derive(Clone)]
+struct Secrets(Option<ProfileKey>);
+
+impl Secrets {
+    fn put(&self, tx: &Transaction<'_>, name: &str, secret: &[u8]) -> Result<(), ClientError> {
+        match &self.0 {
+            Some(key) => put(tx, name, &key.seal(name, secret)),
+            None => put(tx, name, secret),
+        }
+    }
+
+    fn get(&self, db: &Connection, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ClientError> {
+        let kept = get(db, name)?;
+        let Some(key) = &self.0 else { return Ok(kept) };
+        kept.map(|sealed| key.open(name, &sealed).map_err(|_| ClientError::SealedAway)).transpose()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod history;
 pub mod invitation;
 pub mod jose;
 pub mod opaque;
+pub mod profile;
 pub mod recovery;
 pub mod rsa;
 pub mod suite;
@@ -17,4 +18,5 @@ pub mod vault;
 
 pub use account::{AccountSecrets, NewAccount, Rekeyed, Unlocked, VaultBook};
 pub use device::DeviceSecret;
+pub use profile::ProfileKey;
 pub use recovery::RecoveryCode;

@@ -47,6 +47,8 @@ pub const VAULT: &str = "tidings/vault/1";
 pub const VAULT_KEY: &str = "tidings/vault/1/key";
 /// What a client keeps of opened messages.
 pub const HISTORY: &str = "tidings/history/1";
+/// What a client keeps of its own secrets where they are sealed.
+pub const PROFILE: &str = "tidings/profile/1";
 
 /// `label ‖ 0x00`, ready to be hashed or signed before the bytes it marks.
 pub fn marked(label: &str) -> Vec<u8> {

@@ -4,10 +4,11 @@
 
 mod keys;
 mod profile;
+mod sealed;
 mod socket;
 
 pub use keys::WebKeys as PrivateKeys;
-pub use profile::{JOURNAL, ProfileLock, has_profile, open_profile, prepare, remove_profile};
+pub use profile::{JOURNAL, ProfileLock, has_profile, open_profile, prepare, profile_key, remove_profile};
 pub use socket::{Pipe, PipeReader, PipeWriter, connect};
 pub use web_time::Instant;
 

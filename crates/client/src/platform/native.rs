@@ -15,6 +15,7 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
+use tidings_e2ee::ProfileKey;
 use tidings_proto::limits;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -58,6 +59,11 @@ pub fn open_profile(folder: &Path) -> Result<(Connection, ProfileLock), ClientEr
     let (_, path) = private("profile.db")?;
     let db = Connection::open(&path).map_err(|error| failed(&path, &error))?;
     Ok((db, ProfileLock { _file: lock }))
+}
+
+/// The key that seals a profile's secrets: none where the file is the user's alone.
+pub fn profile_key() -> Option<ProfileKey> {
+    None
 }
 
 /// Deletes what [`open_profile`] and the database have made in `folder`, and the folder, if there is nothing else in it. Whoever calls

@@ -450,3 +450,29 @@ fn secrets_do_not_stay_in_the_file_once_forgotten() {
         assert!(!bytes.windows(words.len()).any(|window| window == words.as_bytes()), "{}", path.display());
     }
 }
+
+#[test]
+fn sealed_secrets_are_not_in_the_file_and_open_with_their_key_alone() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let key = ProfileKey::generate();
+    let with = |store: &Store, key: &ProfileKey| store.guard().as_mut().unwrap().secrets = Secrets(Some(key.clone()));
+    with(&store, &key);
+    let words = "abandon ability able about above absent";
+    let secret = Account { device: Zeroizing::new(vec![0xd7; 32]), secrets: Zeroizing::new(vec![0xe9; 64]), ..account() };
+    store.begin_account(&secret, Some(words)).unwrap();
+    let store = crash(store, &folder);
+    with(&store, &key);
+    let kept = store.account().unwrap().unwrap();
+    assert_eq!((kept.device, kept.secrets), (secret.device, secret.secrets));
+    assert_eq!(store.pending_recovery().unwrap().unwrap().as_str(), words);
+    store.set_secrets(&[0xc3; 48]).unwrap();
+    assert_eq!(store.account().unwrap().unwrap().secrets.as_slice(), [0xc3; 48]);
+    let image = store.image().unwrap();
+    for plain in [&[0xd7; 32][..], &[0xe9; 48], &[0xc3; 48], words.as_bytes()] {
+        assert!(!image.windows(plain.len()).any(|window| window == plain));
+    }
+    with(&store, &ProfileKey::generate());
+    assert!(matches!(store.account(), Err(ClientError::SealedAway)));
+    assert!(matches!(store.pending_recovery(), Err(ClientError::SealedAway)));
+}

@@ -1,5 +1,6 @@
 //! The profile: one SQLite database on the origin's private file system, reached by synchronous handles that only a Worker has.
 
+use super::{said, sealed};
 use crate::ClientError;
 use rusqlite::Connection;
 use sqlite_wasm_rs::WasmOsCallback;
@@ -7,6 +8,7 @@ use sqlite_wasm_rs::vfs::VfsFilesManager;
 use sqlite_wasm_vfs::sahpool::{OpfsSAHPoolCfgBuilder, OpfsSAHPoolUtil, install};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use tidings_e2ee::ProfileKey;
 
 /// How the store's file is kept: where there is one connection and no shared memory, a journal that is emptied.
 pub const JOURNAL: &str = "TRUNCATE";
@@ -16,12 +18,13 @@ const FOLDER: &str = "tidings";
 
 thread_local! {
     static POOL: RefCell<Option<OpfsSAHPoolUtil>> = const { RefCell::new(None) };
+    static KEY: RefCell<Option<ProfileKey>> = const { RefCell::new(None) };
 }
 
 /// Holds the profile's lock while it lives. Here the whole Worker has it: it is the only one of its origin that was let in.
 pub struct ProfileLock {}
 
-/// Takes hold of the private file system; before anything else is done with a profile.
+/// Takes hold of the private file system, and of the key that seals secrets in it; before anything else is done with a profile.
 ///
 /// # Errors
 /// [`ClientError::ProfileBusy`] while another Worker has it, which one that is ending may for a moment.
@@ -29,10 +32,17 @@ pub async fn prepare() -> Result<(), ClientError> {
     if POOL.with_borrow(Option::is_some) {
         return Ok(());
     }
+    let key = sealed::profile_key().await.map_err(|error| failed(Path::new(FOLDER), &said(&error)))?;
+    KEY.set(Some(key));
     let how = OpfsSAHPoolCfgBuilder::new().directory(FOLDER).build();
     let pool = install::<WasmOsCallback>(&how, true).await.map_err(|error| failed(Path::new(FOLDER), &error))?;
     POOL.set(Some(pool));
     Ok(())
+}
+
+/// The key that seals a profile's secrets: on the private file system they are nobody's to guard.
+pub fn profile_key() -> Option<ProfileKey> {
+    KEY.with_borrow(Clone::clone)
 }
 
 /// Whether there is a profile of this name.
