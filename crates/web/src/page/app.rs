@@ -87,7 +87,6 @@ impl App {
             // The code is not left in the address, where it would be copied and kept.
             browser::window().history().and_then(|history| history.replace_state_with_url(&"".into(), "", Some("#/"))).ok();
         }
-        let width = browser::window().inner_width().ok().and_then(|width| width.as_f64()).unwrap_or(1280.0);
         App {
             standing: RwSignal::new(None),
             rooms: RwSignal::new(Vec::new()),
@@ -98,7 +97,7 @@ impl App {
             invitation: RwSignal::new(invited),
             words: RwSignal::new(None),
             overlay: RwSignal::new(None),
-            panel: RwSignal::new(width >= 1200.0),
+            panel: RwSignal::new(browser::is_wide()),
             echoes: RwSignal::new(Vec::new()),
             said: RwSignal::new(None),
             announced: RwSignal::new(String::new()),
@@ -129,6 +128,10 @@ impl App {
         now();
         browser::listen::<web_sys::Event>("hashchange", move |_| {
             self.place.set(Place::parse(&browser::window().location().hash().unwrap_or_default()));
+            // Where it lies above the conversation it would hide where one went.
+            if !browser::is_wide() {
+                set_if_other(self.panel, false);
+            }
         });
         shell::listen_for_keys(self);
     }

@@ -16,6 +16,11 @@ pub fn core_has_failed() -> bool {
     document().document_element().is_some_and(|root| root.has_attribute("data-core-failed"))
 }
 
+/// Whether there is room for three columns.
+pub fn is_wide() -> bool {
+    window().match_media("(min-width: 1200px)").ok().flatten().is_some_and(|query| query.matches())
+}
+
 /// Milliseconds since 1970.
 pub fn now() -> u64 {
     js_sys::Date::now() as u64

@@ -158,7 +158,7 @@ pub fn make(app: App) -> AnyView {
             app.ask(Ask::CreateGroup { title, once: once.clone() }, move |answer| {
                 if let Answer::Group(target) = answer {
                     app.go(Place::Talk(target));
-                    app.panel.set(true);
+                    app.panel.set(browser::is_wide());
                 }
             });
         }
