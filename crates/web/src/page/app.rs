@@ -120,12 +120,14 @@ impl App {
             });
         };
         let failed = move || self.broken.set(Some("The client's core could not be started in this browser.".into()));
-        let now = changed.clone();
+        let (now, looked_at) = (changed.clone(), changed.clone());
         if core::start(changed).is_err() || browser::core_has_failed() {
             failed();
         }
         browser::listen::<web_sys::Event>("tidings-core-failed", move |_| failed());
         now();
+        // Whoever comes back sees what came meanwhile, and has seen it then.
+        browser::listen::<web_sys::Event>("focus", move |_| looked_at());
         browser::listen::<web_sys::Event>("hashchange", move |_| {
             self.place.set(Place::parse(&browser::window().location().hash().unwrap_or_default()));
             // Where it lies above the conversation it would hide where one went.

@@ -1,5 +1,7 @@
 //! What the browser around the page is asked for: its window, its clock, chance, and a few words kept in its storage.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, HtmlElement, Storage, Window};
 
@@ -67,13 +69,17 @@ pub fn after(milliseconds: i32, run: impl FnOnce() + 'static) {
     window().set_timeout_with_callback_and_timeout_and_arguments_0(run.unchecked_ref(), milliseconds).ok();
 }
 
-/// Calls before the next picture is drawn; soon, where none is drawn because the page is hidden.
+/// Calls before the next picture is drawn; soon, where none is drawn because the page is hidden or has just been.
 pub fn on_frame(run: impl FnOnce() + 'static) {
-    if document().hidden() {
-        return after(0, run);
-    }
-    let run = Closure::once_into_js(run);
-    window().request_animation_frame(run.unchecked_ref()).ok();
+    let run = Rc::new(Cell::new(Some(run)));
+    let first = move || {
+        if let Some(run) = run.take() {
+            run();
+        }
+    };
+    let frame = Closure::once_into_js(first.clone());
+    window().request_animation_frame(frame.unchecked_ref()).ok();
+    after(100, first);
 }
 
 /// Listens on the window for as long as the page lives.
