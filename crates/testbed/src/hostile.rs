@@ -171,7 +171,7 @@ impl Inner {
         };
         let socket = tokio_tungstenite::accept_hdr_async(io, look).await?;
         // Larger frames than any honest side sends.
-        let mut wire = Wire::new(socket.into_inner(), Role::Server, 2 * limits::PEER_FRAME).await;
+        let mut wire = Wire::new(socket.into_inner(), Role::Server, 2 * limits::PEER_FRAME);
         let max = if is_client { limits::CLIENT_FRAME } else { limits::PEER_FRAME };
         let proved = handshake::accept(&mut wire, &self.name, &self.identity, session, max).await?;
         let (whom, network) = match proved.party {

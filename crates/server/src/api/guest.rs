@@ -215,8 +215,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let host = host(folder.path(), guest_pace).await;
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let mut wire = Wire::new(Box::new(near), Role::Server, limits::CLIENT_FRAME).await;
-        let mut far = Wire::new(Box::new(far), Role::Client, limits::CLIENT_FRAME).await;
+        let mut wire = Wire::new(Box::new(near), Role::Server, limits::CLIENT_FRAME);
+        let mut far = Wire::new(Box::new(far), Role::Client, limits::CLIENT_FRAME);
         far.allowance.lift();
         let caller =
             Caller { user: "alice@s1".parse().unwrap(), device: DeviceKey([1; 32]), transcript: Hash::ZERO, address: [10, 0, 0, 1].into() };

@@ -158,7 +158,7 @@ fn upgrade(
         let Ok(upgraded) = upgrading.await else { return };
         let io: Io = Box::new(TokioIo::new(upgraded));
         let max = if is_client { limits::CLIENT_FRAME } else { limits::PEER_FRAME };
-        let wire = Wire::new(io, Role::Server, max).await;
+        let wire = Wire::new(io, Role::Server, max);
         let lost = place.lost();
         let arrival = Arrival { wire, session, address, place };
         let served = async {

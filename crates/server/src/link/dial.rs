@@ -56,7 +56,7 @@ async fn dial_inner(dial: Dial<'_>, config: Arc<rustls::ClientConfig>) -> Result
     let request = format!("ws://{}/federation", dial.name);
     let (upgraded, _) = tokio_tungstenite::client_async(request, io).await?;
     // The upgrade's own settings are for browsers' defaults; ours are set on the stream below it.
-    let mut wire = Wire::new(upgraded.into_inner(), Role::Client, limits::PEER_FRAME).await;
+    let mut wire = Wire::new(upgraded.into_inner(), Role::Client, limits::PEER_FRAME);
     handshake::dial(&mut wire, dial.me, dial.identity, session, (dial.name, dial.key)).await?;
     Ok(wire)
 }

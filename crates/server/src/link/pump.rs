@@ -357,7 +357,6 @@ mod tests {
         let (near, far) = tokio::io::duplex(1024);
         let (near, far) =
             (Wire::new(Box::new(near), Role::Server, limits::CLIENT_FRAME), Wire::new(Box::new(far), Role::Client, limits::CLIENT_FRAME));
-        let (near, far) = (near.await, far.await);
         near.allowance.lift();
         far.allowance.lift();
         (Pump::new(near, logs), far)
@@ -458,7 +457,7 @@ mod tests {
         let talk = |io, role| {
             let logs = logs.clone();
             async move {
-                let wire = Wire::new(Box::new(io), role, limits::CLIENT_FRAME).await;
+                let wire = Wire::new(Box::new(io), role, limits::CLIENT_FRAME);
                 wire.allowance.lift();
                 let mut pump = Pump::new(wire, &logs);
                 for req in 1..=FRAMES {

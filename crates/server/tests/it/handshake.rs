@@ -118,9 +118,9 @@ impl Cast {
 /// The two ends of a link that is a WebSocket already.
 async fn pair() -> (Wire, Wire) {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let far = Wire::new(Box::new(far), Role::Server, limits::PEER_FRAME).await;
+    let far = Wire::new(Box::new(far), Role::Server, limits::PEER_FRAME);
     far.allowance.lift();
-    (Wire::new(Box::new(near), Role::Client, limits::PEER_FRAME).await, far)
+    (Wire::new(Box::new(near), Role::Client, limits::PEER_FRAME), far)
 }
 
 fn hello(party: Party, lie: Lie) -> bytes::Bytes {

@@ -36,8 +36,8 @@ impl Link {
     /// The hub dials the server.
     pub async fn to(host: &Arc<Host>, hub: &Home) -> Link {
         let (near, far) = tokio::io::duplex(1024 * 1024);
-        let near = Wire::new(Box::new(near), Role::Server, limits::PEER_FRAME).await;
-        let mut far = Wire::new(Box::new(far), Role::Client, limits::PEER_FRAME).await;
+        let near = Wire::new(Box::new(near), Role::Server, limits::PEER_FRAME);
+        let mut far = Wire::new(Box::new(far), Role::Client, limits::PEER_FRAME);
         let address = "127.0.0.1:2".parse().unwrap();
         let place = host.guests.enter(std::net::IpAddr::from([127, 0, 0, 1]));
         tokio::spawn(federation::serve(host.clone(), Arrival { wire: near, session: Session::default(), address, place }));

@@ -14,9 +14,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 /// A link's two ends; little fits between them.
 async fn paced(home: &Home, pace: Pace) -> (Pump, Wire) {
     let (near, far) = tokio::io::duplex(1024);
-    let near = Wire::new(Box::new(near), Role::Server, limits::CLIENT_FRAME).await;
+    let near = Wire::new(Box::new(near), Role::Server, limits::CLIENT_FRAME);
     near.allowance.lift();
-    let far = Wire::new(Box::new(far), Role::Client, limits::CLIENT_FRAME).await;
+    let far = Wire::new(Box::new(far), Role::Client, limits::CLIENT_FRAME);
     far.allowance.lift();
     (Pump::paced(near, &home.logs, pace), far)
 }

@@ -43,7 +43,7 @@ impl Link {
     async fn over(stream: TcpStream, who: &Person, which: usize) -> Link {
         let io: Io = Box::new(stream);
         let (upgraded, _) = tokio_tungstenite::client_async("ws://test/client", io).await.unwrap();
-        let mut wire = Wire::new(upgraded.into_inner(), Role::Client, limits::PEER_FRAME).await;
+        let mut wire = Wire::new(upgraded.into_inner(), Role::Client, limits::PEER_FRAME);
         wire.allowance.lift();
         let party = Party::Device { user: who.name.clone(), key: device(&who.devices[which]) };
         let (nonce, versions, frame) = (Nonce([which as u8; 32]), VERSIONS.to_vec(), limits::CLIENT_FRAME as u64);
