@@ -3,6 +3,7 @@
 //! A link whose device is not in its user's newest list is a guest (`guest`): it may register or log in. A listed one is
 //! `device`'s. Both run on `pump`, which moves frames and knows nothing of their meaning.
 
+mod company;
 pub(crate) mod device;
 mod guest;
 mod secrets;

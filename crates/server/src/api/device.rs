@@ -1,6 +1,7 @@
 //! A listed device's link: follow, fetch, submit, people, rooms, and the account's vault and secrets.
 
 use super::Caller;
+use super::company::{Changed, Company};
 use super::secrets::{self, UnderWay};
 use crate::federation;
 use crate::host::Host;
@@ -8,6 +9,7 @@ use crate::link::channel::Channel;
 use crate::link::pump::Late;
 use crate::link::wire::{self, LinkError};
 use crate::logs::{Arrival, Origin, Proof, Reader};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{
@@ -48,7 +50,7 @@ impl Session {
 /// Serves a listed device until its link ends.
 pub(super) async fn serve(host: Arc<Host>, mut pump: impl Channel, caller: Caller) -> Result<(), LinkError> {
     let _here = host.presence.arrive(&caller.user);
-    let mut presence = host.presence.changes();
+    let mut company = Company::new(host.presence.changes(), &caller.device);
     let mut rooms = host.logs.arrivals();
     let session = Arc::new(Session::default());
     let mut keys = host.logs.directory().changes();
@@ -92,10 +94,10 @@ pub(super) async fn serve(host: Arc<Host>, mut pump: impl Channel, caller: Calle
                     _ => missed_keys = true,
                 }
             }
-            change = presence.recv(), if shows_people && pump.has_room() => match change {
-                Ok(person) => pump.send(Presence { whole: false, people: vec![with_list(&host, person)] }),
-                Err(RecvError::Lagged(_)) => pump.list(everybody_online(&host)),
-                Err(RecvError::Closed) => return Ok(()),
+            changed = company.next(), if shows_people && pump.has_room() => match changed {
+                Some(Changed::People(people)) => pump.list(changed_people(&host, people)),
+                Some(Changed::Everybody) => pump.list(everybody_online(&host)),
+                None => return Ok(()),
             },
             room = rooms.recv(), if pump.has_room() => match room {
                 Ok(Arrival { user, room }) if user == caller.user => pump.send(RoomsReply { req: 0, rooms: vec![room], more: false }),
@@ -284,14 +286,20 @@ fn everybody_online(host: &Arc<Host>) -> impl Iterator<Item = Frame> + Send + 's
     })
 }
 
-fn state(host: &Host, user: UserName) -> PersonState {
-    let online = host.presence.of(&user);
-    with_list(host, PersonState { user, online, list: 0 })
+/// How things stand with these.
+fn changed_people(host: &Arc<Host>, people: BTreeSet<UserName>) -> impl Iterator<Item = Frame> + Send + 'static {
+    let (host, mut left) = (host.clone(), people.into_iter().peekable());
+    std::iter::from_fn(move || {
+        left.peek()?;
+        let people = left.by_ref().take(LISTED_AT_ONCE).map(|user| state(&host, user)).collect();
+        Some(Presence { whole: false, people }.into())
+    })
 }
 
-fn with_list(host: &Host, mut person: PersonState) -> PersonState {
-    person.list = host.logs.directory().state(&person.user).map_or(0, |state| state.version());
-    person
+fn state(host: &Host, user: UserName) -> PersonState {
+    let online = host.presence.of(&user);
+    let list = host.logs.directory().state(&user).map_or(0, |state| state.version());
+    PersonState { user, online, list }
 }
 
 /// The rooms that `user` has, or is asked into.
