@@ -39,8 +39,10 @@ type Replicated = (LogName, usize, Result<(), ReplicaError>);
 pub(super) struct Replicas {
     logs: Arc<Logs>,
     hub: ServerName,
-    /// Pages that wait for the pages before them. A log has a queue exactly while pages of it are under way.
+    /// Pages that wait. A log has a queue exactly while pages of it are under way, or it waits for its turn.
     queues: HashMap<LogName, VecDeque<Queued>>,
+    /// Logs of which pages wait and none is under way, in the order in which they have their turns.
+    turns: VecDeque<LogName>,
     under_way: FuturesUnordered<BoxFuture<'static, Replicated>>,
     put_off: BTreeMap<LogName, PutOff>,
     /// How often in a row nothing came of a log.
@@ -49,12 +51,17 @@ pub(super) struct Replicas {
     begun: HashSet<LogName>,
     /// Bytes of entries that are not durable yet.
     held: usize,
+    /// Those of them that are under way.
+    going: usize,
 }
 
 /// Bytes of entries that may wait for their commit; far more than what keeps the writer busy.
 const HELD_AT_MOST: usize = 4 * 1024 * 1024;
 /// Bytes of entries of one log that share a commit.
-const JOINED_AT_MOST: usize = 1024 * 1024;
+const JOINED_AT_MOST: usize = 128 * 1024;
+/// While so many bytes of one peer's entries are on their way into a commit, no more are started. What is on its way comes before
+/// everybody's next message: a few milliseconds, however much the peer has to say.
+const GOING_AT_MOST: usize = 128 * 1024;
 /// The longest wait before a log of which nothing came is asked for again.
 const LATER_AT_MOST: Duration = Duration::from_secs(300);
 
@@ -64,11 +71,13 @@ impl Replicas {
             logs,
             hub,
             queues: HashMap::new(),
+            turns: VecDeque::new(),
             under_way: FuturesUnordered::new(),
             put_off: BTreeMap::new(),
             in_vain: HashMap::new(),
             begun: HashSet::new(),
             held: 0,
+            going: 0,
         }
     }
 
@@ -93,16 +102,23 @@ impl Replicas {
         match self.queues.get_mut(&log) {
             Some(queue) => queue.push_back(queued),
             None => {
-                self.queues.insert(log.clone(), VecDeque::new());
-                self.start(log, vec![queued]);
+                self.queues.insert(log.clone(), VecDeque::from([queued]));
+                self.turns.push_back(log);
             }
         }
+        self.start_some();
     }
 
     /// Waits for a page to be dealt with; for ever where none is under way. Cancel-safe.
     pub(super) async fn next(&mut self) -> Outcome {
         let Some((log, size, result)) = self.under_way.next().await else { return std::future::pending().await };
-        self.held -= size;
+        (self.held, self.going) = (self.held - size, self.going - size);
+        let outcome = self.outcome(log, result);
+        self.start_some();
+        outcome
+    }
+
+    fn outcome(&mut self, log: LogName, result: Result<(), ReplicaError>) -> Outcome {
         match result {
             Ok(()) => {
                 self.in_vain.remove(&log);
@@ -128,13 +144,22 @@ impl Replicas {
         self.held > HELD_AT_MOST
     }
 
-    /// The next pages of a log.
+    /// Pages of a log are done with: the next have their turn behind those of other logs.
     fn go_on(&mut self, log: LogName) {
-        match self.queues.get_mut(&log).map(joined) {
-            Some(pages) if !pages.is_empty() => self.start(log, pages),
-            _ => {
-                self.queues.remove(&log);
-            }
+        if self.queues.get(&log).is_some_and(|queue| !queue.is_empty()) {
+            self.turns.push_back(log);
+        } else {
+            self.queues.remove(&log);
+        }
+    }
+
+    /// Starts what may be under way.
+    fn start_some(&mut self) {
+        while self.going < GOING_AT_MOST
+            && let Some(log) = self.turns.pop_front()
+        {
+            let pages = self.queues.get_mut(&log).map(joined).unwrap_or_default();
+            self.start(log, pages);
         }
     }
 
@@ -176,6 +201,7 @@ impl Replicas {
 
     fn start(&mut self, log: LogName, pages: Vec<Queued>) {
         let (logs, hub, size) = (self.logs.clone(), self.hub.clone(), pages.iter().map(Queued::size).sum());
+        self.going += size;
         let pages: Vec<Page> = pages.into_iter().map(|queued| queued.page).collect();
         self.under_way.push(Box::pin(async move {
             let result = logs.replicate_pages(&hub, &log, &pages).await.map(|_| ());
@@ -212,6 +238,11 @@ impl Queued {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::local::LocalBus;
+    use crate::config::Limits;
+    use crate::identity::Identity;
+    use crate::logs::Keeper;
+    use crate::store::sqlite::SqliteStore;
     use tidings_proto::Payload;
 
     fn queued(first: u64, count: u64, size: usize) -> Queued {
@@ -236,6 +267,35 @@ mod tests {
         let unreadable = || Queued::new((Some(Hash::ZERO), vec![Bytes::from_static(&[0xff])]));
         let pages = [queued(1, 1, 0), unreadable(), unreadable(), queued(2, 1, 0)];
         assert_eq!(joined_firsts(pages.into()), [vec![Some(1)], vec![None], vec![None], vec![Some(2)]]);
+    }
+
+    /// Whoever has written something meanwhile waits for so much of a peer's and no more, whatever the peer has to say.
+    #[tokio::test]
+    async fn only_so_many_bytes_of_a_peers_are_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let name: ServerName = "s1".parse().unwrap();
+        let identity = Arc::new(Identity::load_or_create(folder.path(), &name).unwrap());
+        let store = Arc::new(SqliteStore::open(&folder.path().join("db")).unwrap());
+        let keeper = Keeper { name, identity, limits: Limits::default() };
+        let logs = Logs::open(store, Arc::new(LocalBus::default()), keeper).await.unwrap();
+        let log = |which: usize| LogName::Public(format!("s{which}").parse().unwrap());
+        let push = |replicas: &mut Replicas, which: usize, size: usize| {
+            replicas.push(log(which), Some(Hash::ZERO), vec![Item { entry: vec![0; size].into(), got: None }]);
+        };
+        for (size, both) in [(GOING_AT_MOST - 1, true), (GOING_AT_MOST, false), (GOING_AT_MOST + 1, false)] {
+            let mut replicas = Replicas::new(logs.clone(), "s2".parse().unwrap());
+            push(&mut replicas, 2, size);
+            push(&mut replicas, 3, 1);
+            push(&mut replicas, 3, 1);
+            assert_eq!((replicas.under_way.len(), replicas.turns.len()), if both { (2, 0) } else { (1, 1) }, "{size}");
+            assert_eq!(replicas.held, size + 2);
+            // None of these logs is kept here: what is dealt with is dropped, and those that wait have their turn.
+            while replicas.under_way.len() > 0 {
+                replicas.next().await;
+            }
+            assert_eq!((replicas.held, replicas.going, replicas.queues.len(), replicas.turns.len()), (0, 0, 0, 0));
+        }
+        logs.close().await;
     }
 
     #[test]

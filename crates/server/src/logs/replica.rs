@@ -96,7 +96,7 @@ pub async fn replicate(logs: &Logs, hub: &ServerName, log: &LogName, pages: &[Pa
             }
         }
         let targets = targets(logs, &row, &entries).await.map_err(ReplicaError::Store)?;
-        let judged = Judge::new(&logs.view, &row, targets).judge(entries);
+        let judged = Judge::new(&logs.view, &row, targets).judge(entries).await;
         let rest = judged.rest.or(rest);
         let mut tip = row.tip;
         if !judged.entries.is_empty() {
