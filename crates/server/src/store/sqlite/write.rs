@@ -5,21 +5,29 @@ use super::{failed, outbox};
 use crate::store::{AccountRecord, Author, Change, LogRow, NewCode, NewEntry, StoreError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use tidings_proto::UserName;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::SealedVault;
+
+/// Authors whose rows are remembered; beyond that all are forgotten and looked up anew.
+const REMEMBERED: usize = 100_000;
 
 /// The writer's connection, and the counter that every change of a log takes one step of.
 pub struct Tables {
     connection: Connection,
     changed: i64,
+    authors: Authors,
 }
+
+/// The rows of authors, as they are in the tables: to look them up costs about as much as the entry itself.
+#[derive(Default)]
+struct Authors(HashMap<Author, i64>);
 
 impl Tables {
     pub fn new(connection: Connection) -> Result<Tables, StoreError> {
         let changed = connection.query_row("SELECT coalesce(max(changed), 0) FROM logs", [], |row| row.get(0)).map_err(failed)?;
-        Ok(Tables { connection, changed })
+        Ok(Tables { connection, changed, authors: Authors::default() })
     }
 
     /// For whoever has no other connection.
@@ -32,6 +40,7 @@ impl Tables {
         match self.try_commit(all) {
             Ok(results) => results,
             Err(error) => {
+                self.authors.forget();
                 if !self.connection.is_autocommit()
                     && let Err(error) = self.connection.execute_batch("ROLLBACK")
                 {
@@ -49,7 +58,7 @@ impl Tables {
         // gathered what waits already, and a savepoint would have SQLite copy every page that it changes once more.
         if let [changes] = all {
             self.changed += 1;
-            write_changes(&self.connection, changes, self.changed)?;
+            write_changes(&self.connection, &mut self.authors, changes, self.changed)?;
             self.connection.execute_batch("COMMIT")?;
             return Ok(vec![Ok(())]);
         }
@@ -57,8 +66,9 @@ impl Tables {
         for changes in all {
             self.changed += 1;
             self.connection.execute_batch("SAVEPOINT one")?;
-            let result = write_changes(&self.connection, changes, self.changed);
+            let result = write_changes(&self.connection, &mut self.authors, changes, self.changed);
             if let Err(error) = result {
+                self.authors.forget();
                 // A full disk has ended the whole transaction already, and its error is the one to tell.
                 if self.connection.execute_batch("ROLLBACK TO one; RELEASE one").is_err() {
                     return Err(error);
@@ -74,7 +84,7 @@ impl Tables {
     }
 }
 
-fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> rusqlite::Result<()> {
+fn write_changes(connection: &Connection, authors: &mut Authors, changes: &[Change], changed: i64) -> rusqlite::Result<()> {
     let mut tips: BTreeMap<u64, Tip> = BTreeMap::new();
     for change in changes {
         match change {
@@ -86,7 +96,7 @@ fn write_changes(connection: &Connection, changes: &[Change], changed: i64) -> r
                 connection.prepare_cached("UPDATE logs SET asked = NULL WHERE number = ?1")?.execute([*log as i64])?;
             }
             Change::Entry(new) => {
-                entry(connection, new)?;
+                entry(connection, authors, new)?;
                 tips.insert(new.log, new.tip);
             }
             Change::Stop { log } => {
@@ -172,9 +182,9 @@ fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<
     Ok(())
 }
 
-fn entry(connection: &Connection, new: &NewEntry) -> rusqlite::Result<()> {
+fn entry(connection: &Connection, authors: &mut Authors, new: &NewEntry) -> rusqlite::Result<()> {
     let id = (new.log as i64) << SEQ_BITS | new.tip.seq as i64;
-    let author = new.once.as_ref().map(|(author, _)| author_id(connection, author)).transpose()?;
+    let author = new.once.as_ref().map(|(author, _)| authors.row(connection, author)).transpose()?;
     let n = new.once.as_ref().map(|(_, n)| *n as i64);
     let about = new.about.as_ref().map(|user| user_id(connection, user)).transpose()?;
     let got = new.got.map(|got| got as i64);
@@ -224,14 +234,29 @@ fn code(connection: &Connection, new: &NewCode) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn author_id(connection: &Connection, author: &Author) -> rusqlite::Result<i64> {
-    let user = user_id(connection, &author.user)?;
-    let by = params![user, author.device.as_bytes()];
-    let found =
-        connection.prepare_cached("SELECT id FROM authors WHERE user = ?1 AND device = ?2")?.query_row(by, |row| row.get(0)).optional()?;
-    match found {
-        Some(id) => Ok(id),
-        None => connection.prepare_cached("INSERT INTO authors (user, device) VALUES (?1, ?2)")?.insert(by),
+impl Authors {
+    /// The row of an author, who gets one where there is none.
+    fn row(&mut self, connection: &Connection, author: &Author) -> rusqlite::Result<i64> {
+        if let Some(row) = self.0.get(author) {
+            return Ok(*row);
+        }
+        let user = user_id(connection, &author.user)?;
+        let by = params![user, author.device.as_bytes()];
+        let sql = "SELECT id FROM authors WHERE user = ?1 AND device = ?2";
+        let row = match connection.prepare_cached(sql)?.query_row(by, |row| row.get(0)).optional()? {
+            Some(row) => row,
+            None => connection.prepare_cached("INSERT INTO authors (user, device) VALUES (?1, ?2)")?.insert(by)?,
+        };
+        if self.0.len() >= REMEMBERED {
+            self.forget();
+        }
+        self.0.insert(author.clone(), row);
+        Ok(row)
+    }
+
+    /// What was undone has taken rows along that are remembered here.
+    fn forget(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -248,12 +273,39 @@ fn user_id(connection: &Connection, user: &UserName) -> rusqlite::Result<i64> {
 mod tests {
     use super::*;
     use crate::store::sqlite::{connect, schema};
-    use tidings_proto::Hash;
+    use tidings_proto::{DeviceKey, Hash};
 
     fn entry_of(size: usize, seq: u64) -> Vec<Change> {
         let tip = Tip { seq, hash: Hash::ZERO };
         let entry = vec![0; size].into();
         vec![Change::Entry(NewEntry { log: 1, tip, entry, once: None, about: None, got: None, flawed: false })]
+    }
+
+    /// A row that was made in what was undone is there no more, and its number is another author's.
+    #[test]
+    fn authors_of_what_was_undone_are_looked_up_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        std::fs::write(&path, b"").unwrap();
+        let mut connection = connect(&path).unwrap();
+        schema::prepare(&mut connection).unwrap();
+        let mut tables = Tables::new(connection).unwrap();
+        let by = |name: &str, seq: u64| {
+            let author = Author { user: format!("{name}@s1").parse().unwrap(), device: DeviceKey([1; 32]) };
+            let tip = Tip { seq, hash: Hash::ZERO };
+            let entry = NewEntry { log: 1, tip, entry: vec![7].into(), once: Some((author, seq)), about: None, got: None, flawed: false };
+            vec![Change::Entry(entry)]
+        };
+        // What cannot be changed undoes what came with it.
+        let undone = |name: &str, seq: u64| [by(name, seq), vec![Change::Erase { log: 9, seq: 9, stub: vec![7].into() }]].concat();
+        assert!(tables.commit(&[undone("alice", 1)])[0].is_err());
+        let results = tables.commit(&[undone("alice", 1), by("bob", 1), by("alice", 2)]);
+        assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [false, true, true]);
+        assert!(tables.commit(&[by("alice", 3), by("bob", 4)]).iter().all(Result::is_ok));
+        let sql = "SELECT users.name FROM entries JOIN authors ON authors.id = entries.author JOIN users ON users.id = authors.user ORDER BY entries.id";
+        let mut query = tables.connection.prepare(sql).unwrap();
+        let names: Vec<String> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        assert_eq!(names, ["bob@s1", "alice@s1", "alice@s1", "bob@s1"]);
     }
 
     #[test]
