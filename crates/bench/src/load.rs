@@ -162,7 +162,7 @@ pub async fn paced(voices: &mut [Voice], rate: f64, count: usize, clock: Instant
 }
 
 /// tokio's timer counts milliseconds, which is more than a message takes: the last two are spent asking whether anything has come.
-async fn until(due: Instant) {
+pub async fn until(due: Instant) {
     loop {
         let left = due.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -267,8 +267,6 @@ pub struct Saturated {
     pub accepted: f64,
     /// The share of its core that the server used: well below 1, and it was the load or the disk that could do no more.
     pub busy: f64,
-    /// Who wrote, to go on.
-    pub authors: Vec<(Author, Link)>,
 }
 
 /// As many messages as the server takes, of each author at most `window` unanswered.
@@ -290,9 +288,8 @@ pub async fn saturate(
     let before = look()?;
     tokio::time::sleep_until((stop - Duration::from_millis(20)).into()).await;
     let after = look()?;
-    let mut authors = Vec::new();
     while let Some(done) = writing.join_next().await {
-        authors.push(done??);
+        done??;
     }
     tally.check()?;
     let took = (after.3 - before.3).as_secs_f64();
@@ -300,7 +297,6 @@ pub async fn saturate(
         delivered: (after.0 - before.0) as f64 / took,
         accepted: (after.1 - before.1) as f64 / took,
         busy: (after.2 - before.2).as_secs_f64() / took,
-        authors,
     })
 }
 
@@ -320,8 +316,8 @@ pub async fn fill(authors: Vec<(Author, Link)>, window: usize, count: u64, time:
     Ok((accepted.load(Ordering::Relaxed), authors))
 }
 
-/// Writes until `stop`, but not more than `most`, and waits for all answers.
-async fn write_on(
+/// Writes until `stop`, but not more than `most`, of which at most `window` are unanswered, and waits for all answers.
+pub async fn write_on(
     mut author: Author,
     mut link: Link,
     window: usize,

@@ -1,7 +1,7 @@
 //! The machine's side of a measurement: cores, CPU time and memory of a process, as Linux tells them. Nothing of Tidings.
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, nice, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -36,6 +36,11 @@ pub fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     sched_setaffinity(None, &set).with_context(|| format!("core {core} cannot be had"))
+}
+
+/// From now on this thread, and every process and thread that it starts, runs when nobody else wants its core. There is no way back.
+pub fn step_back() -> Result<()> {
+    nice(19).map(|_| ()).context("this thread cannot be given less of its core")
 }
 
 /// Raises the number of open files to what is allowed, also for the servers that are started, and says how many that are.

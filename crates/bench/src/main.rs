@@ -1,6 +1,7 @@
 //! `tidings-bench`: starts real servers on a core of their own, loads them from another one over loopback, and says what it cost.
 //! `cargo xtask bench` builds and runs it. It knows the protocol, and nothing of what is inside a server.
 
+mod hub;
 mod link;
 mod load;
 mod machine;
@@ -61,6 +62,9 @@ enum Command {
     /// Serves links without TLS on loopback
     #[command(hide = true)]
     PlainServer { setup: PathBuf, data: PathBuf },
+    /// Hands on what it hears, and does nothing else
+    #[command(hide = true)]
+    BareHub { setup: PathBuf, data: PathBuf },
     /// Prints what criterion has measured
     #[command(hide = true)]
     Micro {
@@ -87,9 +91,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<bool> {
-    if let Some(Command::PlainServer { setup, data }) = &arguments.command {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        return runtime.block_on(process::plain_server(setup, data)).map(|()| true);
+    let served = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match &arguments.command {
+        Some(Command::PlainServer { setup, data }) => return served()?.block_on(process::plain_server(setup, data)).map(|()| true),
+        Some(Command::BareHub { setup, data }) => return served()?.block_on(hub::serve(setup, data)).map(|()| true),
+        _ => {}
     }
     if let Some(Command::Micro { folder, report, commit }) = &arguments.command {
         let about = format!("Commit {commit}; {}.", machine::describe());

@@ -30,6 +30,8 @@ pub enum Transport {
     Tls,
     /// `tidings-bench plain-server`.
     Plain,
+    /// `tidings-bench bare-hub`, which is no server at all.
+    Bare,
 }
 
 /// What all scenarios share.
@@ -147,16 +149,19 @@ impl Home {
         Ok(json!({ "address": self.address.to_string(), "key": shown["key"] }))
     }
 
-    fn command(&self, program: &Path) -> Result<Command> {
+    fn command(&self, program: &Path, aside: bool) -> Result<Command> {
         let mut command = match self.transport {
             Transport::Tls => {
-                let mut command = Command::new(program);
+                let mut command = if aside { Command::new("nice") } else { Command::new(program) };
+                if aside {
+                    command.args(["-n", "19"]).arg(program);
+                }
                 command.args(["server", "--json", "--setup"]).arg(self.setup()).arg("--data").arg(self.data());
                 command
             }
-            Transport::Plain => {
+            Transport::Plain | Transport::Bare => {
                 let mut command = Command::new(std::env::current_exe()?);
-                command.arg("plain-server").arg(self.setup()).arg(self.data());
+                command.arg(if self.transport == Transport::Bare { "bare-hub" } else { "plain-server" }).arg(self.setup()).arg(self.data());
                 command
             }
         };
@@ -167,12 +172,16 @@ impl Home {
 
     /// Starts a server on the servers' core and waits until it is ready.
     pub async fn start(&self, stage: &Stage) -> Result<Server> {
-        self.start_on(stage, stage.cores.server).await
+        self.start_on(stage, stage.cores.server, false).await
     }
 
-    /// The same on another core.
-    pub async fn start_on(&self, stage: &Stage, core: usize) -> Result<Server> {
-        let mut command = self.command(&stage.program)?;
+    /// The same on the load's core, which it has while the load does not want it.
+    pub async fn start_aside(&self, stage: &Stage) -> Result<Server> {
+        self.start_on(stage, stage.cores.load, true).await
+    }
+
+    async fn start_on(&self, stage: &Stage, core: usize, aside: bool) -> Result<Server> {
+        let mut command = self.command(&stage.program, aside)?;
         let address = self.address;
         // A process starts on the core of the thread that starts it, and so its runtime has one worker.
         machine::pin(core)?;
@@ -181,7 +190,7 @@ impl Home {
         machine::pin(stage.cores.load)?;
         let mut child = child?;
         let pid = child.id().context("the server has ended at once")?;
-        let tls = if self.transport == Transport::Tls { Some(link::tls()?) } else { None };
+        let tls = if self.transport == Transport::Plain { None } else { Some(link::tls()?) };
         let target = Target { name: self.name.clone(), address, tls, receive_buffer: None };
         let stdout = child.stdout.take().context("the server's output")?;
         let mut line = String::new();

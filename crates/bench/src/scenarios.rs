@@ -1,5 +1,6 @@
 //! What is measured, by name.
 
+mod bare;
 mod bystanders;
 mod direct;
 mod federation;
@@ -23,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(240);
 /// One measurement, of one or more figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
+    /// What the same frames cost a hub that only hands them on
+    Bare,
     /// 1:1 at 2,000 messages a second, and at saturation
     Direct,
     /// A room of 200 at 25 posts a second, and at saturation
@@ -54,6 +57,7 @@ impl Scenario {
     pub async fn run(self, stage: &Stage) -> Result<Vec<Measured>> {
         let measuring = async {
             match self {
+                Scenario::Bare => bare::run(stage).await,
                 Scenario::Direct => direct::run(stage).await,
                 Scenario::Room => room::run(stage).await,
                 Scenario::Idle => idle::run(stage).await,

@@ -3,27 +3,31 @@
 //!
 //! Peace and abuse take turns, a window each, and the figure is the median over the windows: what happens to the machine for a moment is
 //! in one of them. The servers' folders are in memory: a disk that takes some hundred milliseconds for a sync now and then would be
-//! all that is seen of a figure that is about taking turns. The abuse comes from the load's core, so it is dosed: what is to be seen is
-//! what it costs the server, not that a core is full.
+//! all that is seen of a figure that is about taking turns. The abuse comes from the load's core, but from threads and processes that
+//! have it only while those who write and listen do not want it: what is to be seen is what abuse costs the server.
 
 use super::direct::{self, Pairs};
 use super::room;
 use crate::link::{self, Link, Target};
 use crate::load::{self, Paced, Tally, Voice, Windows};
+use crate::machine;
 use crate::people::{Device, Person, Registrar};
 use crate::process::{Home, Server, Stage, Transport};
 use crate::table::{Budget, Measured, median};
 use crate::talk::{self, Author};
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tidings_e2ee::DeviceSecret;
 use tidings_e2ee::opaque::Login;
-use tidings_proto::Frame;
 use tidings_proto::frame::{LoginStart, Ping, Secret};
+use tidings_proto::{Frame, Genesis};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 const PAIRS: usize = 50;
@@ -76,6 +80,38 @@ impl Bystanders {
     }
 }
 
+/// Those who misbehave, in a thread of their own, until they are told to stop.
+struct Abuse {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Abuse {
+    /// Those whom `begin` puts into the set. Were they among the load's own tasks, everybody else's messages would wait for them there.
+    fn begin(begin: impl FnOnce(&mut JoinSet<()>) + Send + 'static) -> Result<Abuse> {
+        let (stop, stopped) = oneshot::channel();
+        let misbehave = move || {
+            machine::step_back()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                let mut all = JoinSet::new();
+                begin(&mut all);
+                // An error says the same: that it is over.
+                let _ = stopped.await;
+                all.shutdown().await;
+            });
+            Ok(())
+        };
+        let thread = std::thread::Builder::new().name("abuse".into()).spawn(misbehave).context("no thread for those who misbehave")?;
+        Ok(Abuse { stop, thread })
+    }
+
+    async fn end(self) -> Result<()> {
+        drop(self.stop);
+        tokio::task::spawn_blocking(move || self.thread.join()).await?.map_err(|_| anyhow!("those who misbehave have panicked"))?
+    }
+}
+
 fn rate(stage: &Stage) -> f64 {
     if stage.tiny { 50.0 } else { RATE }
 }
@@ -104,20 +140,24 @@ async fn strangers(stage: &Stage) -> Result<Vec<Measured>> {
         ("login_flood", "8 strangers at once, each a guess after the other"),
         ("reconnect_storm", "1,000 devices dropped at once, and back, and again"),
     ] {
-        let mut noticed = Noticed::default();
+        let (mut noticed, mut rates, done) = (Noticed::default(), Vec::new(), Arc::new(AtomicU64::new(0)));
         for _ in 0..stage.scaled(TURNS, 1) {
             noticed.peace.push(bystanders.live(stage, &server).await?);
-            let mut abuse = JoinSet::new();
-            match name {
-                "slow_handshakes" => slow_handshakes(&server.target, &mut abuse),
-                "login_flood" => login_flood(&server.target, &mut abuse),
-                _ => reconnect_storm(&server.target, &crowd, &mut abuse),
-            }
+            let (target, crowd, counted) = (server.target.clone(), crowd.clone(), done.clone());
+            let (begun, before) = (Instant::now(), done.load(Ordering::Relaxed));
+            let abuse = Abuse::begin(move |all| match name {
+                "slow_handshakes" => slow_handshakes(&target, &counted, all),
+                "login_flood" => login_flood(&target, &counted, all),
+                _ => reconnect_storm(&target, &crowd, &counted, all),
+            })?;
             noticed.abuse.push(bystanders.live(stage, &server).await?);
+            rates.push((done.load(Ordering::Relaxed) - before) as f64 / begun.elapsed().as_secs_f64());
             noticed.rss = noticed.rss.max(server.rss()?);
-            abuse.shutdown().await;
+            abuse.end().await?;
         }
-        measured.extend(told(stage, name, what, noticed));
+        // What has no core of its own for its abuse says little about abuse.
+        let what = format!("{what}: {:.0} connections/s", median(rates));
+        measured.extend(told(stage, name, &what, noticed));
     }
     server.stop().await?;
     Ok(measured)
@@ -176,13 +216,14 @@ async fn stalled(stage: &Stage) -> Result<Vec<Measured>> {
     Ok(told(stage, "stalled_readers", &what, noticed))
 }
 
-fn slow_handshakes(target: &Target, abuse: &mut JoinSet<()>) {
+fn slow_handshakes(target: &Target, done: &Arc<AtomicU64>, abuse: &mut JoinSet<()>) {
     for which in 0..200 {
-        let address = target.address;
+        let (address, done) = (target.address, done.clone());
         abuse.spawn(async move {
             tokio::time::sleep(Duration::from_millis(which * 5)).await;
             loop {
                 if let Ok(mut tcp) = TcpStream::connect(address).await {
+                    done.fetch_add(1, Ordering::Relaxed);
                     // The beginning of a TLS record, a byte at a time; the server may hang up at any of them.
                     for byte in [0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3] {
                         if tcp.write_all(&[byte]).await.is_err() {
@@ -197,15 +238,16 @@ fn slow_handshakes(target: &Target, abuse: &mut JoinSet<()>) {
     }
 }
 
-fn login_flood(target: &Target, abuse: &mut JoinSet<()>) {
+fn login_flood(target: &Target, done: &Arc<AtomicU64>, abuse: &mut JoinSet<()>) {
     for which in 0..8 {
-        let target = target.clone();
+        let (target, done) = (target.clone(), done.clone());
         abuse.spawn(async move {
             let Ok(user) = format!("by-a{which}@{}", target.name).parse() else { return };
             let device = Device { user, secret: DeviceSecret::generate() };
             loop {
                 // What the server says does not matter here: to be refused is what is expected.
                 let _ = guess(&target, &device).await;
+                done.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         });
@@ -222,14 +264,15 @@ async fn guess(target: &Target, device: &Device) -> Result<()> {
     Ok(())
 }
 
-fn reconnect_storm(target: &Target, crowd: &[Person], abuse: &mut JoinSet<()>) {
+fn reconnect_storm(target: &Target, crowd: &[Person], done: &Arc<AtomicU64>, abuse: &mut JoinSet<()>) {
     for person in crowd {
-        let (target, devices) = (target.clone(), person.devices.clone());
+        let (target, devices, done) = (target.clone(), person.devices.clone(), done.clone());
         abuse.spawn(async move {
             loop {
                 let mut links = Vec::new();
                 for device in &devices {
                     links.extend(talk::arrive(&target, device).await.ok());
+                    done.fetch_add(1, Ordering::Relaxed);
                 }
                 drop(links);
             }
@@ -237,39 +280,64 @@ fn reconnect_storm(target: &Target, crowd: &[Person], abuse: &mut JoinSet<()>) {
     }
 }
 
-/// Another server's people write as fast as they can to people here. That server runs on the load's core.
+/// Another server's people write as fast as they can to people here. That server runs on the load's core, and so do they.
 async fn peer(stage: &Stage) -> Result<Vec<Measured>> {
     let (one, two) = (Home::new(stage, "s1", Transport::Tls)?, Home::new(stage, "s2", Transport::Tls)?);
     let (first, second) = (one.peer(stage).await?, two.peer(stage).await?);
     one.knows(&json!({ "s2": second }))?;
     two.knows(&json!({ "s1": first }))?;
     let server = one.start(stage).await?;
-    let other = two.start_on(stage, stage.cores.load).await?;
+    let other = two.start_aside(stage).await?;
     let mut registrar = Registrar::new(&server.target).await?;
     let mut bystanders = Bystanders::new(stage, &server, &mut registrar).await?;
     let count = stage.scaled(10, 2);
     let here = registrar.people("a", count, 1).await?;
     let there = Registrar::new(&other.target).await?.people("b", count, 1).await?;
-    let mut authors = Vec::new();
-    for (near, far) in here.iter().zip(&there) {
-        let genesis = talk::direct(&near.user, &far.user);
-        let mut link = talk::arrive(&other.target, &far.devices[0]).await?;
-        let mut author = Author::new(&far.devices[0], genesis.log(), 0);
-        talk::open_room(&mut link, &mut author, &genesis).await?;
-        authors.push((author, link));
-    }
-    let (mut noticed, mut taken, unheard) = (Noticed::default(), Vec::new(), Tally::new());
+    let (turns, taken) = (watch::channel(Instant::now()).0, Arc::new(AtomicU64::new(0)));
+    let (target, until, counted) = (other.target.clone(), turns.subscribe(), taken.clone());
+    let abuse = Abuse::begin(move |all| {
+        for (near, far) in here.iter().zip(&there) {
+            let (genesis, far) = (talk::direct(&near.user, &far.user), far.devices[0].clone());
+            let (target, until, counted) = (target.clone(), until.clone(), counted.clone());
+            all.spawn(async move {
+                // That nobody could write is seen by what was taken.
+                let _ = write_in_turns(&target, &far, &genesis, until, counted).await;
+            });
+        }
+    })?;
+    let (mut noticed, mut rates) = (Noticed::default(), Vec::new());
     for _ in 0..stage.scaled(TURNS, 1) {
         noticed.peace.push(bystanders.live(stage, &server).await?);
-        let time = stage.time(WINDOW + SETTLE);
-        let (abuse, lived) = tokio::join!(load::saturate(&other, authors, &unheard, 64, time), bystanders.live(stage, &server));
-        let abuse = abuse?;
-        (authors, noticed.rss) = (abuse.authors, noticed.rss.max(server.rss()?));
-        noticed.abuse.push(lived?);
-        taken.push(abuse.accepted);
+        let (begun, before) = (Instant::now(), taken.load(Ordering::Relaxed));
+        turns.send_replace(begun + stage.time(WINDOW + SETTLE));
+        noticed.abuse.push(bystanders.live(stage, &server).await?);
+        rates.push((taken.load(Ordering::Relaxed) - before) as f64 / begun.elapsed().as_secs_f64());
+        noticed.rss = noticed.rss.max(server.rss()?);
     }
+    abuse.end().await?;
     other.stop().await?;
     server.stop().await?;
-    let what = format!("another server, on the load's core, hands over {:.0} messages/s of {count} people", median(taken));
+    let rate = median(rates);
+    ensure!(rate > 0.0, "the other server's people could not write");
+    let what = format!("another server, on the load's core, hands over {rate:.0} messages/s of {count} people");
     Ok(told(stage, "peer_at_line_rate", &what, noticed))
+}
+
+/// Somebody who writes as fast as the server takes it, each time until the moment that is told.
+async fn write_in_turns(
+    target: &Target,
+    device: &Device,
+    genesis: &Genesis,
+    mut until: watch::Receiver<Instant>,
+    taken: Arc<AtomicU64>,
+) -> Result<()> {
+    const UNANSWERED: usize = 64;
+    let mut link = talk::arrive(target, device).await?;
+    let mut author = Author::new(device, genesis.log(), 0);
+    talk::open_room(&mut link, &mut author, genesis).await?;
+    loop {
+        let stop = *until.borrow_and_update();
+        (author, link) = load::write_on(author, link, UNANSWERED, (stop, u64::MAX), taken.clone()).await?;
+        until.changed().await?;
+    }
 }
