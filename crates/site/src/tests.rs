@@ -1,3 +1,5 @@
+//! What is served at which path, under which headers, and whose pages get links.
+
 use super::*;
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
