@@ -465,9 +465,13 @@ impl Logs {
 
     /// A page of one user's key history, and whether more follows.
     pub async fn chain(&self, user: &UserName, after: u64) -> Result<(Vec<Item>, bool), Refusal> {
-        let number = self.view.book.number(&LogName::Keys(user.server().clone())).ok_or(Code::NotFound)?;
+        let row = self.view.book.find(&LogName::Keys(user.server().clone())).ok_or(Code::NotFound)?;
+        if row.tip == Tip::EMPTY && user.server() != &self.view.me {
+            // Whether there is anybody of that name, nobody here has heard yet.
+            return Err(Code::Unreachable.into());
+        }
         let most = Most { entries: PAGE_ENTRIES, bytes: limits::PAGE };
-        let (entries, more) = self.store.history(number, user.clone(), after, most).await?;
+        let (entries, more) = self.store.history(row.number, user.clone(), after, most).await?;
         Ok((entries.into_iter().map(|stored| Item { entry: stored.entry, got: None }).collect(), more))
     }
 

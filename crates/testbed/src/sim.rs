@@ -12,9 +12,11 @@ mod cast;
 mod channel;
 mod disk;
 mod judge;
+mod rights;
 mod schedule;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod world;
 
 use std::fmt;
@@ -35,12 +37,33 @@ pub enum Flaw {
     LosesFrame,
     /// What a peer has answered is forgotten.
     NeverSettles,
+    /// Whoever follows a room is told all of it, also what was written before they came and after they went.
+    TellsAll,
+    /// A follower is told again what it has.
+    TellsAgain,
+    /// A follower is not told the next entry.
+    SkipsEntry,
+    /// A server keeps another entry of a peer's log than the one that is chained.
+    KeepsAnother,
+    /// A server forgets the last change of who is in a room.
+    ForgetsMembers,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 6] =
-        [Flaw::DropsOutboxRow, Flaw::AnswersBeforeCommit, Flaw::TakesTwice, Flaw::SwapsEntries, Flaw::LosesFrame, Flaw::NeverSettles];
+    pub const ALL: [Flaw; 11] = [
+        Flaw::DropsOutboxRow,
+        Flaw::AnswersBeforeCommit,
+        Flaw::TakesTwice,
+        Flaw::SwapsEntries,
+        Flaw::LosesFrame,
+        Flaw::NeverSettles,
+        Flaw::TellsAll,
+        Flaw::TellsAgain,
+        Flaw::SkipsEntry,
+        Flaw::KeepsAnother,
+        Flaw::ForgetsMembers,
+    ];
 }
 
 /// What schedules came to, added up.

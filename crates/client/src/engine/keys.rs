@@ -6,12 +6,14 @@ use crate::platform::Instant;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 use tidings_proto::frame::{Chain, ChainReply};
-use tidings_proto::{Refusal, UserName};
+use tidings_proto::{Code, Refusal, UserName};
 
 /// Unanswered questions at a time.
 const AT_ONCE: usize = 16;
 /// How often somebody whom nobody knows is asked about. Another server's people may still be on their way here.
 const TRIES: u32 = 5;
+/// How often it is asked whether another server has been heard of at last.
+const UNHEARD: Duration = Duration::from_secs(4);
 
 /// Questions about keys.
 #[derive(Default)]
@@ -110,16 +112,17 @@ impl Engine {
             self.ask_chain(user, last);
             return Ok(());
         }
-        self.answered(user, now).await
+        self.answered(user, true, now).await
     }
 
     /// The server knows nothing of somebody, or will not say.
     pub(super) async fn no_chain(&mut self, user: UserName, why: &Refusal, now: Instant) -> Result<(), ClientError> {
         tracing::debug!(%user, code = why.code.name(), "no key history");
-        self.answered(user, now).await
+        self.answered(user, why.code != Code::Unreachable, now).await
     }
 
-    async fn answered(&mut self, user: UserName, now: Instant) -> Result<(), ClientError> {
+    /// A question is answered, by a server that has or has not heard of that user's server.
+    async fn answered(&mut self, user: UserName, heard: bool, now: Instant) -> Result<(), ClientError> {
         let (version, after) = {
             let people = self.core.people();
             (people.version(&user), people.pinned_to(&user))
@@ -136,8 +139,9 @@ impl Engine {
         *answered = needed.max(*answered);
         if self.core.people().state(&user).is_none() {
             let (tries, next) = self.keys.missing.entry(user.clone()).or_insert((0, now));
-            *tries += 1;
-            *next = now + Duration::from_millis(250 << (*tries).min(6));
+            // What only that server can say is no reason to give up before it has been heard.
+            *tries = if heard { *tries + 1 } else { 0 };
+            *next = now + if heard { Duration::from_millis(250 << (*tries).min(6)) } else { UNHEARD };
             // Nobody else will bring keys of people of servers that are not part of this network, or of this one.
             let may_come = user.server() != self.me().server() && self.network.contains(user.server());
             if !may_come || self.keys.missing.get(&user).is_some_and(|(tries, _)| *tries >= TRIES) {

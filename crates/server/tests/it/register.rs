@@ -217,3 +217,16 @@ async fn a_long_key_history_comes_in_pages() {
     assert_eq!(code(home.logs.chain(&user("zoe@s9"), 0).await.map(|_| ())), Code::NotFound);
     assert!(home.logs.chain(&user("nobody@s1"), 0).await.unwrap().0.is_empty());
 }
+
+#[tokio::test]
+async fn of_a_peer_that_was_never_heard_nobody_is_said_to_be_unknown() {
+    let (home, other) = (Home::new("s1").await, Home::new("s2").await);
+    let bob = other.person("bob").await;
+    home.knows(&other).await;
+    for name in [bob.name.clone(), user("nobody@s2")] {
+        assert_eq!(code(home.logs.chain(&name, 0).await.map(|_| ())), Code::Unreachable);
+    }
+    home.copy(&other, &keys("s2")).await;
+    assert_eq!(home.logs.chain(&bob.name, 0).await.unwrap().0.len(), 1);
+    assert!(home.logs.chain(&user("nobody@s2"), 0).await.unwrap().0.is_empty());
+}

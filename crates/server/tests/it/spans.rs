@@ -289,6 +289,40 @@ async fn an_invitation_that_comes_to_nothing_is_told_to_its_end() {
     }
 }
 
+/// It is all over before the replica begins: in one commit it gets to its end.
+#[tokio::test]
+async fn whoever_comes_and_goes_in_one_commit_leaves_nothing_to_follow() {
+    for begun in [false, true] {
+        let mut world = World::new().await;
+        let log = world.group.log();
+        let carol = world.carol.name.clone();
+        world.does("alice", Act::Begin).await;
+        if begun {
+            let first = world.hub.logs.page(&Reader::Host, &log, (None, Some(0)), 1).await.unwrap();
+            let invitation = world.group.invitation(&world.alice, 1, &world.carol, 10);
+            let by = Origin::Peer(world.hub.name.clone());
+            world.other.logs.append(by, &world.carol.inbox(), invitation.bytes().clone(), None).await.unwrap();
+            let entries = first.1.into_iter().map(|item| item.entry).collect();
+            world.other.logs.replicate(&world.hub.name, &log, first.0, entries).await.unwrap();
+        }
+        world.invites("carol").await;
+        world.does("alice", Act::Remove(&carol)).await;
+        world.does("alice", Act::Say(b"not for s2")).await;
+        if begun {
+            world.take_over().await
+        } else {
+            world.replicate(1).await
+        }
+        assert_eq!(world.other.logs.tip(&log).unwrap().seq, 3);
+        let follows = |other: &Home| other.logs.replicas_from(&server("s1")).now_or_never().unwrap().unwrap();
+        assert!(!follows(&world.other).iter().any(|(followed, _)| *followed == log), "begun: {begun}");
+        // But when she is asked again, it goes on.
+        world.invites("carol").await;
+        world.replicate(2).await;
+        assert!(follows(&world.other).iter().any(|(followed, tip)| *followed == log && tip.seq == 5));
+    }
+}
+
 /// Whoever may read everything shares one encoding; only who may not gets one of their own.
 #[tokio::test]
 async fn members_share_the_bytes_and_others_get_their_own() {

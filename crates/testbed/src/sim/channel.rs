@@ -1,5 +1,6 @@
 //! One end of a link without sockets: what a server sends waits in a [`Line`] until the schedule delivers it.
 
+use super::Flaw;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -78,14 +79,15 @@ pub struct End {
     late: (Late, mpsc::Receiver<Box<Frame>>),
     follower: Follower,
     pongs: Vec<(u32, Ahead)>,
+    flaw: Option<Flaw>,
 }
 
 impl End {
     /// A server's end of a new link, which sends into `line`; and the way to it.
-    pub fn new(logs: &Arc<Logs>, line: Arc<Line>, ahead: usize) -> (End, mpsc::UnboundedSender<Bytes>) {
+    pub fn new(logs: &Arc<Logs>, line: Arc<Line>, ahead: usize, flaw: Option<Flaw>) -> (End, mpsc::UnboundedSender<Bytes>) {
         let (sender, input) = mpsc::unbounded_channel();
         let (lists, jobs, late) = (VecDeque::new(), FuturesUnordered::new(), mpsc::channel(64));
-        let end = End { line, ahead, input, held: false, lists, jobs, late, follower: Follower::new(logs), pongs: Vec::new() };
+        let end = End { line, ahead, input, held: false, lists, jobs, late, follower: Follower::new(logs), pongs: Vec::new(), flaw };
         (end, sender)
     }
 
@@ -159,7 +161,12 @@ impl Channel for End {
     }
 
     fn follow(&mut self, reader: &Reader, log: &LogName, after: u64) -> Result<(), Refusal> {
-        self.follower.follow(reader, log, after)
+        match self.flaw {
+            Some(Flaw::TellsAll) => self.follower.follow(&Reader::Host, log, after),
+            Some(Flaw::TellsAgain) => self.follower.follow(reader, log, 0),
+            Some(Flaw::SkipsEntry) => self.follower.follow(reader, log, after + 1),
+            _ => self.follower.follow(reader, log, after),
+        }
     }
 
     fn pong(&mut self, req: u32) {

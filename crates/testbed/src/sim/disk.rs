@@ -8,10 +8,11 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tidings_proto::{ServerName, UserName};
+use tidings_proto::{Entry, Hash, Payload, ServerName, UserName};
 use tidings_server::store::sqlite::memory::MemoryStore;
 use tidings_server::store::{
-    AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored, Waiting,
+    AccountRecord, Answers, Change, Loaded, Most, NewCode, NewEntry, OutboxRow, Page, People, Questions, Queue, Range, Store, StoreError,
+    Stored, Waiting,
 };
 use tokio::sync::oneshot;
 
@@ -35,6 +36,8 @@ struct State {
     done: VecDeque<(Reply, Result<(), StoreError>)>,
     /// Of whoever is dead: nobody hears that they are gone.
     unheard: Vec<Reply>,
+    /// Who is in each room, where that is forgotten.
+    people: BTreeMap<u64, Arc<People>>,
 }
 
 impl Disk {
@@ -95,9 +98,22 @@ impl Disk {
                     entry.once = None;
                 }
             }),
+            Some(Flaw::KeepsAnother) if commits.is_multiple_of(5) => changes.iter_mut().for_each(keep_another),
+            Some(Flaw::ForgetsMembers) => self.forget_members(&mut changes),
             _ => {}
         }
         self.tables.commit(changes).now_or_never().unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Who is in a room is kept one change late.
+    fn forget_members(&self, changes: &mut [Change]) {
+        let mut state = self.state();
+        for change in changes {
+            if let Change::People { log, people } = change {
+                let now = people.clone();
+                *people = state.people.insert(*log, now.clone()).unwrap_or(now);
+            }
+        }
     }
 
     fn alive<'a, T: Send + 'a>(&'a self, answer: impl FnOnce() -> BoxFuture<'a, T>) -> BoxFuture<'a, T> {
@@ -201,4 +217,11 @@ fn swapped(mut page: Page) -> Page {
         std::mem::swap(one, other);
     }
     page
+}
+
+/// Of an entry that a peer has ordered something else is kept.
+fn keep_another(change: &mut Change) {
+    if let Change::Entry(NewEntry { entry, once: None, tip, .. }) = change {
+        *entry = Entry { seq: tip.seq, at: 0, payload: Payload::Stub(Hash::ZERO) }.encode();
+    }
 }

@@ -1,6 +1,6 @@
 //! Whether what a world has come to can be right: at rest, one story everywhere, and a history that the history checker believes.
 
-use super::world::World;
+use super::world::{Who, World};
 use crate::history::{self, History, Id, Item, Op, Outcome, Reading};
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
@@ -36,6 +36,9 @@ impl World {
                 return Some(why);
             }
         }
+        if let Some(why) = self.rooms_differ() {
+            return Some(why);
+        }
         self.people.iter().enumerate().find_map(|(at, person)| {
             let user = &self.cast.people[at].user;
             if !person.bare.is_caught_up() {
@@ -50,7 +53,8 @@ impl World {
         })
     }
 
-    fn logs_of(&self, at: usize) -> Option<&Logs> {
+    /// A server's logs, while it is up.
+    pub fn logs_of(&self, at: usize) -> Option<&Logs> {
         self.servers[at].up.as_ref().map(|(host, _)| &*host.logs)
     }
 
@@ -60,19 +64,41 @@ impl World {
         self.logs_of(hub)?.tip(log)
     }
 
-    /// A replica of this server's that is not what its hub has.
+    /// What everybody may read and this server does not have as its hub does.
     fn differs(&self, at: usize, logs: &Logs) -> Option<String> {
         for hub in (0..self.servers.len()).filter(|hub| *hub != at) {
             let (name, theirs) = (&self.cast.servers[hub].name, self.logs_of(hub)?);
-            for (log, tip) in self.runtime.block_on(logs.replicas_from(name)).unwrap_or_default() {
-                let there = theirs.tip(&log).unwrap_or(Tip::EMPTY);
-                if there != tip {
-                    let here = &self.cast.servers[at].name;
-                    return Some(format!("{here} has {log} up to {}, and {name} up to {}", tip.seq, there.seq));
+            for log in [LogName::Keys(name.clone()), LogName::Public(name.clone())] {
+                let (here, there) = (logs.tip(&log).unwrap_or(Tip::EMPTY), theirs.tip(&log).unwrap_or(Tip::EMPTY));
+                if here != there {
+                    let us = &self.cast.servers[at].name;
+                    return Some(format!("{us} has {log} up to {}, and {name} up to {}", here.seq, there.seq));
                 }
             }
         }
         None
+    }
+
+    /// A room of which somebody does not have what they may.
+    fn rooms_differ(&self) -> Option<String> {
+        let rooms = self.judged().into_iter().filter(|judged| judged.maker.is_some());
+        for (log, (hub, room)) in rooms.filter_map(|judged| Some((self.room(&judged.log)?, judged.log)).map(|(room, log)| (log, room))) {
+            let theirs = self.logs_of(hub)?.tip(&log).unwrap_or(Tip::EMPTY);
+            let servers = (0..self.servers.len())
+                .filter(|at| *at != hub)
+                .map(|at| (Who::Server(at), self.logs_of(at).and_then(|logs| logs.tip(&log))));
+            let people = (0..self.people.len()).map(|at| (Who::Person(at), self.tip_of(at, &log)));
+            let lacks = servers.chain(people).find_map(|(who, tip)| self.lacks(&room, who, tip.unwrap_or(Tip::EMPTY), theirs));
+            if let Some(why) = lacks {
+                return Some(format!("{log}: {why}"));
+            }
+        }
+        None
+    }
+
+    /// How far a log has come to somebody.
+    fn tip_of(&self, at: usize, log: &LogName) -> Option<Tip> {
+        self.people[at].bare.logs().ok()?.into_iter().find(|come| come.log == *log).map(|come| come.tip)
     }
 
     /// What is wrong with the world.
@@ -85,6 +111,7 @@ impl World {
         for judged in self.judged() {
             self.add(&mut history, servers, judged);
         }
+        self.gifts_are_right();
         let verdict = history::check(&history);
         self.sums.acknowledged += verdict.acknowledged;
         self.sums.refused += verdict.refused;
@@ -134,7 +161,7 @@ impl World {
         history.logs.push(history::Log { name: log.to_string(), truth, by_members });
         let mut writers = BTreeMap::new();
         for at in 0..self.people.len() {
-            let ops: Vec<Op> = self.ops(at, log);
+            let ops: Vec<Op> = self.ops(at, log, by_members);
             if !ops.is_empty() {
                 writers.insert(at, history.writers.len() as u32);
                 let name = self.cast.people[at].user.to_string();
@@ -143,6 +170,12 @@ impl World {
         }
         let entries = self.entries(judged.hub, log);
         self.hub_is_right(log, judged.hub, &entries);
+        if by_members {
+            self.room_is_right(log, judged.hub, &entries);
+        }
+        for at in (0..servers).filter(|at| *at != judged.hub) {
+            self.copy_is_right(log, at, &entries);
+        }
         let mut push = |reader: usize, items| {
             history.readings.push(Reading { reader: reader as u32, log: number, at: None, first: 1, items });
         };
@@ -159,7 +192,7 @@ impl World {
     }
 
     /// What became of what somebody wrote in a log.
-    fn ops(&mut self, at: usize, log: &LogName) -> Vec<Op> {
+    fn ops(&mut self, at: usize, log: &LogName, by_members: bool) -> Vec<Op> {
         let (steps, person) = (self.steps, &self.people[at]);
         let mut ops = Vec::new();
         for said in person.said.iter().filter(|said| said.log == *log) {
@@ -167,7 +200,7 @@ impl World {
                 Ok(Some(Status::Sent { seq })) => Outcome::Acknowledged(seq),
                 Ok(Some(Status::Failed { reason, code })) => {
                     // In the open and between two people nothing is ever in the way.
-                    if matches!(log, LogName::Public(_)) {
+                    if !by_members {
                         self.wrong.push(format!("{} of person {at} in {log} was refused: {reason} {code:?}", said.n));
                     }
                     Outcome::Refused
@@ -180,7 +213,8 @@ impl World {
         ops
     }
 
-    fn entries(&self, at: usize, log: &LogName) -> Vec<Entry> {
+    /// What a server has of a log.
+    pub fn entries(&self, at: usize, log: &LogName) -> Vec<Entry> {
         let Some(logs) = self.logs_of(at) else { return Vec::new() };
         let page = |after: u64| self.runtime.block_on(logs.page(&Reader::Host, log, (None, Some(after)), 1000));
         let mut all: Vec<Entry> = Vec::new();
@@ -212,6 +246,17 @@ impl World {
         }
     }
 
+    /// What another server has of a log is what its hub has, from the first entry on, and comes to the tip that it gives.
+    fn copy_is_right(&mut self, log: &LogName, at: usize, theirs: &[Entry]) {
+        let copy = self.entries(at, log);
+        let tip = copy.iter().try_fold(Tip::EMPTY, |tip, entry| chain::extend(log, &tip, entry));
+        let is_theirs = copy.iter().zip(theirs).all(|(ours, theirs)| (ours.seq, ours.draft_hash()) == (theirs.seq, theirs.draft_hash()));
+        let is_its = self.logs_of(at).and_then(|logs| logs.tip(log)).unwrap_or(Tip::EMPTY);
+        if !is_theirs || copy.len() > theirs.len() || tip != Ok(is_its) {
+            self.wrong.push(format!("what {} has of {log} is not what its hub has", self.cast.servers[at].name));
+        }
+    }
+
     /// An entry in the open.
     fn item(&self, writers: &BTreeMap<usize, u32>, entry: &Entry) -> Item {
         match entry.draft() {
@@ -237,8 +282,7 @@ impl World {
             (Target::Direct { .. }, maker) if maker != Some(at) => return None,
             (target, _) => target.clone(),
         };
-        let (log, come) = (judged.log.to_string(), self.people[at].bare.logs().unwrap_or_default());
-        let tip = come.into_iter().find(|come| come.log == judged.log).map(|come| come.tip);
+        let (log, tip) = (judged.log.to_string(), self.tip_of(at, &judged.log));
         let timeline = self.people[at].bare.client().timeline(&target, 100_000).now_or_never()?.unwrap_or_default();
         let mut items = vec![Item::Closed; tip.unwrap_or(Tip::EMPTY).seq as usize];
         for message in timeline.iter().filter(|message| message.log == log) {

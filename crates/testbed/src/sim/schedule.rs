@@ -188,17 +188,7 @@ impl World {
 
     /// Everybody is linked, and hears what there is to be heard at once.
     fn everybody_links(&mut self) {
-        for server in 0..self.servers.len() {
-            self.start(server);
-        }
-        for at in 0..self.people.len() {
-            self.person_dials(at);
-        }
-        for one in 0..self.servers.len() {
-            for other in one + 1..self.servers.len() {
-                self.server_dials(one, other);
-            }
-        }
+        self.everybody_relinks();
         for _ in 0..8 {
             self.all_arrives();
             self.passes(Duration::from_millis(4));

@@ -5,9 +5,12 @@
 use super::cast::Cast;
 use super::channel::{End, Line};
 use super::disk::Disk;
+use super::rights::{Given, Told};
+use super::trace::Trace;
 use super::{Flaw, Sums};
 use crate::crash::dice::Dice;
 use futures_util::FutureExt;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +30,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const LINKS: usize = 3;
 
 /// A server or a person, by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Who {
     /// A server.
     Server(usize),
@@ -81,36 +84,8 @@ struct Side {
     input: Option<UnboundedSender<bytes::Bytes>>,
     /// Whether this end believes that the link is there.
     open: bool,
-}
-
-/// What happened, as far as it is kept.
-pub struct Trace {
-    hash: u64,
-    lines: Option<String>,
-}
-
-impl Trace {
-    fn note(&mut self, line: fmt::Arguments<'_>) {
-        let line = line.to_string();
-        // FNV-1a: told apart, not protected.
-        for byte in line.bytes().chain([b'\n']) {
-            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        if let Some(lines) = &mut self.lines {
-            lines.push_str(&line);
-            lines.push('\n');
-        }
-    }
-
-    /// By which two runs are compared.
-    pub fn hash(&self) -> u64 {
-        self.hash
-    }
-
-    /// Every line, where they were asked for.
-    pub fn lines(self) -> Option<String> {
-        self.lines
-    }
+    /// What it was asked for, and has told.
+    told: Told,
 }
 
 /// The world.
@@ -128,6 +103,8 @@ pub struct World {
     /// The groups that were made: by whom.
     pub groups: Vec<(tidings_client::view::Target, usize)>,
     links: Vec<Link>,
+    /// What everybody was given of each log.
+    pub given: BTreeMap<(Who, LogName), Given>,
     flaw: Option<Flaw>,
     /// The time.
     pub now: Instant,
@@ -166,10 +143,11 @@ impl World {
             people: (0..people).map(person).collect(),
             groups: Vec::new(),
             links: Vec::new(),
+            given: BTreeMap::new(),
             flaw,
             now,
             steps: 0,
-            trace: Trace { hash: 0xcbf2_9ce4_8422_2325, lines: verbose.then(String::new) },
+            trace: Trace::new(verbose),
             wrong: Vec::new(),
             sums: Sums::default(),
         };
@@ -316,15 +294,16 @@ impl World {
         }
         self.note(format_args!("{} dials", self.cast.people[at].user));
         let (line, ahead) = (Arc::new(Line::default()), self.ahead());
-        let (end, input) = End::new(&host.logs, line.clone(), ahead);
+        let (end, input) = End::new(&host.logs, line.clone(), ahead, self.flaw);
         let (user, device) = (self.cast.people[at].user.clone(), self.cast.people[at].device);
         let network = host.network();
         self.runtime.spawn(async move {
             // How a link ends is nobody's business here.
             let _ = api::attend(host, end, user, device).await;
         });
-        let mine = Side { who: person, out: Arc::default(), input: None, open: true };
-        self.links.push(Link { ends: [mine, Side { who: Who::Server(home), out: line, input: Some(input), open: true }] });
+        let mine = Side { who: person, out: Arc::default(), input: None, open: true, told: Told::default() };
+        self.links
+            .push(Link { ends: [mine, Side { who: Who::Server(home), out: line, input: Some(input), open: true, told: Told::default() }] });
         let now = self.now;
         let linked = self.people[at].bare.link(Ready { listed: true, network }, now).now_or_never();
         self.did(at, linked);
@@ -338,12 +317,12 @@ impl World {
             return;
         }
         self.note(format_args!("{} dials {}", self.cast.servers[at].name, self.cast.servers[peer].name));
-        let ahead = self.ahead();
+        let (ahead, flaw) = (self.ahead(), self.flaw);
         let side = |who: Who, host: Arc<Host>, peer: Arc<Host>| {
             let line = Arc::new(Line::default());
-            let (end, input) = End::new(&host.logs, line.clone(), ahead);
+            let (end, input) = End::new(&host.logs, line.clone(), ahead, flaw);
             self.runtime.spawn(async move { federation::attend(&host, end, &peer.name).await });
-            Side { who, out: line, input: Some(input), open: true }
+            Side { who, out: line, input: Some(input), open: true, told: Told::default() }
         };
         let ends = [side(one, here.clone(), there.clone()), side(other, there, here)];
         self.links.push(Link { ends });
@@ -370,12 +349,7 @@ impl World {
         let size: usize = frames.iter().map(bytes::Bytes::len).sum();
         let sender = self.name(self.links[link].ends[from].who);
         self.note(format_args!("{sender} → {}: {} frames, {size} bytes", self.name(who), frames.len()));
-        if self.trace.lines.is_some() {
-            let names: Vec<&str> = frames.iter().filter_map(|frame| Some(Frame::read(frame, limits::PEER_FRAME).ok()?.name())).collect();
-            if let Some(lines) = &mut self.trace.lines {
-                lines.push_str(&format!("    {}\n", names.join(" ")));
-            }
-        }
+        self.trace.frames(&frames);
         if !open {
             return;
         }
@@ -383,6 +357,7 @@ impl World {
             return self.closes(link, 1 - from);
         }
         self.sums.frames += frames.len() as u64;
+        self.watch((link, from), &frames);
         match (who, input) {
             (Who::Server(_), Some(input)) => frames.into_iter().for_each(|frame| {
                 // An error only says that the server has ended the link.
@@ -391,6 +366,18 @@ impl World {
             (Who::Server(_), None) => {}
             (Who::Person(at), _) => self.hears(at, &frames),
         }
+    }
+
+    /// Whoever judges in the end has seen what arrives.
+    fn watch(&mut self, (link, from): (usize, usize), frames: &[bytes::Bytes]) {
+        let ends = &mut self.links[link].ends;
+        let (sender, reader) = (ends[from].who, ends[1 - from].who);
+        let mut given = Vec::new();
+        for frame in frames.iter().filter_map(|frame| Frame::read(frame, limits::PEER_FRAME).ok()) {
+            ends[1 - from].told.hears(&frame);
+            given.extend(ends[from].told.says(&frame));
+        }
+        given.into_iter().for_each(|news| self.is_given(sender, reader, news));
     }
 
     /// The directions that lead to somebody.

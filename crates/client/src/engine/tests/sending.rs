@@ -1,9 +1,9 @@
 //! The outbox on disk: sealed once, the same bytes at every try, in order, and nothing lost when the process is.
 
-use super::bench::Bench;
+use super::bench::{Bench, Person, keys_entry};
 use crate::view::{Status, Target};
 use std::time::{Duration, Instant};
-use tidings_proto::frame::Queued;
+use tidings_proto::frame::{Queued, Refused};
 use tidings_proto::{Code, Kind, LogName, Refusal, draft};
 
 #[tokio::test]
@@ -152,6 +152,36 @@ async fn to_nobody_nothing_is_sent_and_that_is_said() {
     assert_eq!(status.exit_code(), 5);
     let sealed = bench.taken().into_iter().filter(|submit| matches!(submit.log, LogName::Room(_))).count();
     assert_eq!(sealed, 0);
+}
+
+/// Their server is away, and has been since this one began: who is there, nobody can say, and a message waits for that as for
+/// everything else.
+#[tokio::test]
+async fn to_somebody_of_a_server_that_was_never_heard_a_message_waits() {
+    for is_there in [true, false] {
+        let mut bench = Bench::new().await;
+        let zoe = Person::new("zoe@s2", 2, 3).await;
+        bench.hub.mute_about_keys = true;
+        let id = bench.writes(&Target::from(&zoe.user), "hello").await;
+        for _ in 0..20 {
+            while bench.held.is_empty() {
+                bench.wakes().await;
+            }
+            for (req, _, _) in std::mem::take(&mut bench.held) {
+                bench.comes(vec![Refused { req, why: Code::Unreachable.into(), log: None }.into()]).await.unwrap();
+            }
+            assert_eq!(bench.status(id), Status::Pending);
+        }
+        bench.hub.mute_about_keys = false;
+        if is_there {
+            bench.hub.knows(&zoe);
+            bench.hub.chains.insert(zoe.user.clone(), vec![keys_entry(1, zoe.first())]);
+        }
+        bench.settles().await;
+        let status = bench.status(id);
+        assert_eq!(matches!(status, Status::Sent { .. }), is_there, "{status:?}");
+        assert_eq!(matches!(&status, Status::Failed { code: Some(code), .. } if code == "NotFound"), !is_there, "{status:?}");
+    }
 }
 
 #[tokio::test]

@@ -112,11 +112,11 @@ impl Batch<'_> {
                 *self.new_rooms.entry(quota).or_default() += 1;
             }
             // When the last of our people has gone, nothing more comes; an invitation will tell when somebody is asked in again,
-            // unless that comes with the next entries.
-            let goes_on = |people: &People| people.reads_of(&self.view.me).is_some_and(|reads| reads.until.is_none());
-            let goes_on_now = goes_on(&people);
-            if room.hub != self.view.me && before.is_some_and(|before| goes_on(&before) != goes_on_now) {
-                self.follow(row.number, goes_on_now);
+            // unless that comes with the next entries. Whoever comes and goes in one commit has gone too.
+            let has_ended = |people: &People| people.reads_of(&self.view.me).is_some_and(|reads| reads.until.is_some());
+            let has_ended_now = has_ended(&people);
+            if room.hub != self.view.me && before.is_some_and(|before| has_ended(&before)) != has_ended_now {
+                self.follow(row.number, !has_ended_now);
             }
         }
         self.done.changes.push(Change::People { log: row.number, people: people.clone() });
