@@ -111,6 +111,20 @@ pub async fn reset<K: RsaKeys>(
     begin(keys, user, device, Some(grant), password, recovery).await
 }
 
+/// The same of keys that are there already, in a vault that no secret opens: for tests and simulations, whose accounts are to be the same
+/// each time.
+pub async fn of_keys<K: RsaKeys>(
+    keys: &K,
+    user: &UserName,
+    device: &DeviceSecret,
+    identity: &Pkcs8,
+    secrets: AccountSecrets,
+) -> Result<NewAccount, AccountError> {
+    let mut keyring = Keyring::generate();
+    keyring.master = secrets.master.clone();
+    listed_first(keys, user, device, None, (identity, Vault::new(user, &keyring, identity)), secrets).await
+}
+
 async fn begin<K: RsaKeys>(
     keys: &K,
     user: &UserName,
@@ -119,29 +133,42 @@ async fn begin<K: RsaKeys>(
     password: &ExportKey,
     recovery: &ExportKey,
 ) -> Result<NewAccount, AccountError> {
-    let vault_version = grant.map_or(FIRST_VAULT, |grant| grant.vault);
     let identity = keys.generate().await?;
     let encryption = keys.generate().await?;
-    let (_, encryption_public) = keys.decrypting(&encryption).await?;
-    let (signing, identity_public) = keys.signing(&identity).await?;
-    let contents = Contents { encryption: vec![encryption], history: random_key() };
     let keyring = Keyring::generate();
     let mut vault = Vault::new(user, &keyring, &identity);
     vault.wrap(user, &keyring, Secret::Password, password);
     vault.wrap(user, &keyring, Secret::Recovery, recovery);
-    let vault = vault.next(user, vault_version, &keyring.master, &contents, &VaultBook::default());
+    let secrets = AccountSecrets { encryption: vec![encryption], history: HistoryKey(random_key()), master: keyring.master };
+    listed_first(keys, user, device, grant, (&identity, vault), secrets).await
+}
+
+/// The first list of an account, and its vault.
+async fn listed_first<K: RsaKeys>(
+    keys: &K,
+    user: &UserName,
+    device: &DeviceSecret,
+    grant: Option<&Grant>,
+    (identity, vault): (&Pkcs8, Vault),
+    secrets: AccountSecrets,
+) -> Result<NewAccount, AccountError> {
+    let vault_version = grant.map_or(FIRST_VAULT, |grant| grant.vault);
+    let (_, encryption) = keys.decrypting(secrets.encryption.first().ok_or(BadVault)?).await?;
+    let (signing, identity) = keys.signing(identity).await?;
+    let contents = Contents { encryption: secrets.encryption.clone(), history: secrets.history.0.clone() };
+    let vault = vault.next(user, vault_version, &secrets.master, &contents, &VaultBook::default());
     let list = DeviceList {
         user: user.clone(),
         version: grant.map_or(1, |grant| grant.version),
         prev: grant.map(|grant| grant.prev),
-        identity: identity_public,
-        encryption: encryption_public,
+        identity,
+        encryption,
         devices: vec![listed(device)],
         vault: VaultRef { version: vault_version, hash: Hash::of(&vault.keys) },
     };
     let because = grant.map_or(Because::First, Because::Granted);
     let draft = sign_list(keys, &signing, &list, because, (device, 1)).await?;
-    Ok(NewAccount { secrets: AccountSecrets::of(contents, &keyring), vault, draft, list })
+    Ok(NewAccount { secrets, vault, draft, list })
 }
 
 /// Opens an account's vault with the export key of one of its secrets.
@@ -214,6 +241,11 @@ impl Drop for Kept {
 }
 
 impl AccountSecrets {
+    /// Of keys that are there already.
+    pub fn of_keys(encryption: Vec<Pkcs8>, history: [u8; 32], master: [u8; 32]) -> AccountSecrets {
+        AccountSecrets { encryption, history: HistoryKey(Zeroizing::new(history)), master: Zeroizing::new(master) }
+    }
+
     fn of(contents: Contents, keyring: &Keyring) -> AccountSecrets {
         AccountSecrets { encryption: contents.encryption, history: HistoryKey(contents.history), master: keyring.master.clone() }
     }

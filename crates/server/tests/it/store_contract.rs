@@ -1,12 +1,14 @@
 //! What every engine of the store must do: one suite, run on each. Plus what only the SQLite file can show.
 
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{RoomRef, SealedVault, Secret};
 use tidings_proto::{Code, DeviceKey, Genesis, Hash, LogName, Refusal, SuiteName, UserName};
 use tidings_server::store::sqlite::SqliteStore;
+use tidings_server::store::sqlite::memory::MemoryStore;
 use tidings_server::store::{
     AccountRecord, Author, Change, Lane, LogRow, Most, NewCode, NewEntry, OutboxRow, OutboxState, People, Questions, Queue, Range, Settled,
     Store, StoreError, Waiting,
@@ -416,6 +418,19 @@ async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidings.db");
     contract(&|| Arc::new(SqliteStore::open(&path).unwrap())).await;
+}
+
+/// Opened again, it begins with what the one before has come to.
+#[tokio::test]
+async fn the_store_in_memory_keeps_the_contract() {
+    let before: RefCell<Option<Arc<MemoryStore>>> = RefCell::default();
+    contract(&|| {
+        let image = before.borrow().as_ref().map(|before| before.image().unwrap());
+        let store = Arc::new(image.map_or_else(MemoryStore::new, |image| MemoryStore::from_image(&image)).unwrap());
+        before.replace(Some(store.clone()));
+        store
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,20 +1,16 @@
 //! Who is in a simulated world: servers and people with keys that never change, made once, and the stores that they begin with.
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
+use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use tidings_client::{Bare, NewBare};
-use tidings_e2ee::DeviceSecret;
-use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
-use tidings_proto::frame::SealedVault;
-use tidings_proto::{DeviceKey, Draft, Encoded, Entry, Hash, Kind, LogName, ServerName, SuiteName, UserName, cbor};
+use tidings_e2ee::rsa::AwsLcKeys;
+use tidings_e2ee::{AccountSecrets, DeviceSecret, account};
+use tidings_proto::{DeviceKey, Draft, Encoded, Entry, Hash, ServerName, UserName};
 use tidings_server::bus::local::LocalBus;
 use tidings_server::identity::Identity;
 use tidings_server::logs::{Admission, Keeper, Logs, NewAccount};
 use tidings_server::store::sqlite::memory::MemoryStore;
 use tidings_server::{Config, Limits, Peer, Registration, Transport};
-use tidings_trust::device_list::signed_bytes;
-use tidings_trust::{Device, DeviceList, SignedList, VaultRef};
 
 const KEYS: [&[u8]; 5] = [
     include_bytes!("../../../e2ee/tests/keys/a.pk8"),
@@ -52,18 +48,6 @@ pub struct Somebody {
     pub device: DeviceKey,
     /// The profile.
     pub image: Vec<u8>,
-}
-
-/// As a device keeps an account's secrets.
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct Secrets {
-    #[n(0)]
-    encryption: Vec<ByteVec>,
-    #[n(1)]
-    history: ByteVec,
-    #[n(2)]
-    master: ByteVec,
 }
 
 impl Cast {
@@ -131,40 +115,17 @@ async fn server(name: &str, people: &mut Vec<Somebody>) -> Host {
 async fn register(logs: &Arc<Logs>, home: &Identity, user: UserName, number: usize) -> Somebody {
     let seed = Hash::of(user.to_string().as_bytes()).0;
     let device = DeviceSecret::from_bytes(&seed);
-    let vault = SealedVault { version: 1, keys: b"nobody opens this".as_slice().into(), book: b"nor this".as_slice().into() };
-    let (signing, identity) = AwsLcKeys.signing(KEYS[(number + 1) % KEYS.len()]).await.expect("a key");
-    let list = DeviceList {
-        user: user.clone(),
-        version: 1,
-        prev: None,
-        identity,
-        encryption: AwsLcKeys.decrypting(KEYS[number]).await.expect("a key").1,
-        devices: vec![Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] }],
-        vault: VaultRef { version: 1, hash: Hash::of(&vault.keys) },
-    };
-    let list = cbor::encode(&list);
-    let sig = AwsLcKeys.sign_pss(&signing, &signed_bytes(&list)).await.expect("a signature");
-    let body = cbor::encode(&SignedList { list: list.into(), sig: sig.into(), by_old: None, grant: None });
-    let draft = Draft {
-        device: device.public(),
-        n: 1,
-        author: user.clone(),
-        list: 1,
-        epoch: None,
-        kind: Kind::First,
-        body: body.into(),
-        sig: None,
-    };
-    let draft = draft.signed(&LogName::Keys(user.server().clone()), |bytes| device.sign(bytes));
-    let (device, password) = (device.public(), b"nobody logs in".as_slice());
+    let identity = KEYS[(number + 1) % KEYS.len()].to_vec().into();
+    let secrets = AccountSecrets::of_keys(vec![KEYS[number].to_vec().into()], [9; 32], [8; 32]);
+    let new = account::of_keys(&AwsLcKeys, &user, &device, &identity, secrets).await.expect("an account");
+    let (secrets, password) = (new.secrets.to_bytes(), Bytes::from_static(b"nobody logs in"));
+    let recovery = password.clone();
     let account =
-        NewAccount { user: user.clone(), device, password: password.into(), recovery: password.into(), vault, admission: Admission::Open };
-    logs.register(account, draft.bytes().clone()).await.expect("an account");
+        NewAccount { user: user.clone(), device: device.public(), password, recovery, vault: new.vault, admission: Admission::Open };
+    logs.register(account, new.draft.bytes().clone()).await.expect("an account");
     let (items, _) = logs.chain(&user, 0).await.expect("a history");
     let history = items.iter().map(|item| Entry::read(&item.entry).expect("an entry"));
     let history: Vec<(u64, Encoded<Draft>)> = history.map(|entry| (entry.seq, entry.draft().expect("a draft").clone())).collect();
-    let secrets =
-        cbor::encode(&Secrets { encryption: vec![KEYS[number].to_vec().into()], history: vec![9; 32].into(), master: vec![8; 32].into() });
-    let new = NewBare { user: user.clone(), home: home.key(), device: seed, secrets: &secrets, history };
-    Somebody { image: Bare::image(new).expect("a profile"), user, device }
+    let bare = NewBare { user: user.clone(), home: home.key(), device: seed, secrets: &secrets, history };
+    Somebody { image: Bare::image(bare).expect("a profile"), user, device: device.public() }
 }

@@ -8,6 +8,7 @@ use tidings_client::view::{Event, Message, Status, Target};
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::{Content, Entry, Genesis, Kind, LogName, SuiteName, UserName, cbor, limits};
 use tidings_server::logs::{Logs, Reader};
+use tidings_server::store::{LogRow, Store};
 
 /// A log, by whoever orders it and what its conversation is called.
 struct Judged {
@@ -111,6 +112,7 @@ impl World {
         for judged in self.judged() {
             self.add(&mut history, servers, judged);
         }
+        (0..servers).for_each(|at| self.kept_is_right(at));
         self.gifts_are_right();
         let verdict = history::check(&history);
         self.sums.acknowledged += verdict.acknowledged;
@@ -125,6 +127,16 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What a server keeps is what it knows, so that it would begin again with just that.
+    fn kept_is_right(&mut self, at: usize) {
+        let kept = self.servers[at].tables.load().now_or_never().and_then(Result::ok).unwrap_or_default();
+        let Some(logs) = self.logs_of(at) else { return };
+        let differs = |row: &&LogRow| logs.tip(&row.name) != Some(row.tip) || logs.people(&row.name) != row.people;
+        let wrong = kept.logs.iter().find(differs);
+        let wrong = wrong.map(|row| format!("{} keeps something else of {} than it knows", self.cast.servers[at].name, row.name));
+        self.wrong.extend(wrong);
     }
 
     /// Every log in which people write.

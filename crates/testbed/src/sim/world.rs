@@ -40,7 +40,8 @@ pub enum Who {
 
 /// A server's disk, and what runs on it.
 pub struct Server {
-    tables: Arc<MemoryStore>,
+    /// The disk.
+    pub tables: Arc<MemoryStore>,
     /// What runs, if it does.
     pub up: Option<(Arc<Host>, Arc<Disk>)>,
 }

@@ -10,10 +10,14 @@ use futures_util::future::{BoxFuture, ready};
 use rusqlite::{Connection, MAIN_DB};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tidings_proto::{ServerName, UserName};
 
 /// The store in memory.
-pub struct MemoryStore(Mutex<write::Tables>);
+pub struct MemoryStore {
+    tables: Mutex<write::Tables>,
+    closed: AtomicBool,
+}
 
 impl MemoryStore {
     /// Nothing is in it yet.
@@ -33,16 +37,20 @@ impl MemoryStore {
     fn over(connection: Connection) -> Result<MemoryStore, StoreError> {
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;").map_err(failed)?;
-        Ok(MemoryStore(Mutex::new(write::Tables::new(connection)?)))
+        Ok(MemoryStore { tables: Mutex::new(write::Tables::new(connection)?), closed: AtomicBool::new(false) })
     }
 
     /// Everything in it, to begin others with.
     pub fn image(&self) -> Result<Vec<u8>, StoreError> {
-        Ok(locked(&self.0).connection_mut().serialize(MAIN_DB).map_err(failed)?.to_vec())
+        Ok(locked(&self.tables).connection_mut().serialize(MAIN_DB).map_err(failed)?.to_vec())
+    }
+
+    fn is_open(&self) -> Result<(), StoreError> {
+        if self.closed.load(Ordering::SeqCst) { Err(StoreError::Closed) } else { Ok(()) }
     }
 
     fn read<T: Send + 'static>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> BoxFuture<'_, Result<T, StoreError>> {
-        Box::pin(ready(query(locked(&self.0).connection_mut())))
+        Box::pin(ready(self.is_open().and_then(|()| query(locked(&self.tables).connection_mut()))))
     }
 }
 
@@ -52,8 +60,8 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<(), StoreError>> {
-        let done = locked(&self.0).commit(&[changes]).pop().unwrap_or(Ok(()));
-        Box::pin(ready(done))
+        let commit = |()| locked(&self.tables).commit(&[changes]).pop().unwrap_or(Ok(()));
+        Box::pin(ready(self.is_open().and_then(commit)))
     }
 
     fn page(&self, log: u64, range: Range, most: Most) -> BoxFuture<'_, Result<Page, StoreError>> {
@@ -97,6 +105,7 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
+        self.closed.store(true, Ordering::SeqCst);
         Box::pin(ready(()))
     }
 }

@@ -5,29 +5,15 @@ use crate::Endpoint;
 use crate::crypto::{Crypto, Histories, Readers, SealJob, What};
 use crate::store::{Account, OutboxRow, Stage};
 use bytes::Bytes;
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
 use std::sync::Arc;
-use tidings_e2ee::DeviceSecret;
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
+use tidings_e2ee::{AccountSecrets, DeviceSecret, account};
 use tidings_proto::draft::Gone;
 use tidings_proto::frame::{Grant, RoomRef};
 use tidings_proto::{Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, ServerKey, ServerName, SuiteName, UserName, cbor};
 use tidings_trust::device_list::{rotation_bytes, signed_bytes};
-use tidings_trust::{Device, DeviceList, KeyState, Members, RsaPublicKey, SignedList, VaultRef};
+use tidings_trust::{Device, DeviceList, KeyState, Members, RsaPublicKey, SignedList};
 use zeroize::Zeroizing;
-
-/// What a device keeps of an account.
-#[derive(Encode, Decode)]
-#[cbor(map)]
-struct Secrets {
-    #[n(0)]
-    encryption: Vec<ByteVec>,
-    #[n(1)]
-    history: ByteVec,
-    #[n(2)]
-    master: ByteVec,
-}
 
 /// Somebody with keys.
 pub struct Person {
@@ -80,16 +66,8 @@ impl Person {
     pub async fn new(name: &str, identity: usize, encryption: usize) -> Person {
         let user: UserName = name.parse().unwrap();
         let device = DeviceSecret::generate();
-        let list = DeviceList {
-            user: user.clone(),
-            version: 1,
-            prev: None,
-            identity: identity_key(identity).await,
-            encryption: encryption_key(encryption).await,
-            devices: vec![listed(device.public())],
-            vault: VaultRef { version: 1, hash: Hash::of(b"vault") },
-        };
-        let first = sign_list(&list, Kind::First, identity, None, &device).await;
+        let new = account::of_keys(&AwsLcKeys, &user, &device, &KEYS[identity].to_vec().into(), secrets_of(&[encryption])).await.unwrap();
+        let first = new.draft;
         let state = KeyState::apply(None, &LogName::Keys(user.server().clone()), 1, &first, None).unwrap();
         let endpoint = Endpoint { name: user.server().clone(), address: "localhost".into(), key: None, plain: false };
         let account = Account {
@@ -253,8 +231,11 @@ impl Person {
 
 /// What a device keeps, encoded.
 pub fn secrets(encryption: &[usize]) -> Zeroizing<Vec<u8>> {
-    let encryption = encryption.iter().map(|key| KEYS[*key].to_vec().into()).collect();
-    Zeroizing::new(cbor::encode(&Secrets { encryption, history: vec![9; 32].into(), master: vec![8; 32].into() }))
+    secrets_of(encryption).to_bytes()
+}
+
+fn secrets_of(encryption: &[usize]) -> AccountSecrets {
+    AccountSecrets::of_keys(encryption.iter().map(|key| KEYS[*key].to_vec().into()).collect(), [9; 32], [8; 32])
 }
 
 /// Who agrees to another identity.
