@@ -7,7 +7,7 @@ use tidings_proto::{ServerName, UserName};
 use tidings_trust::Members;
 use tidings_trust::members::{Reads, Standing};
 
-/// The people of a group, and those who were asked in and never came.
+/// The people of a group, and those whose last invitation came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct People {
@@ -35,8 +35,9 @@ impl People {
     /// The people once entry `seq` has made these the members.
     pub fn next(&self, members: Members, seq: u64) -> People {
         let mut withdrawn = self.withdrawn.clone();
-        withdrawn.extend(self.everybody().map(|user| (user.clone(), seq)));
-        withdrawn.retain(|user, _| members.person(user).is_none());
+        let asked = self.people().filter(|(_, person)| person.standing == Standing::Invited);
+        withdrawn.extend(asked.map(|(user, _)| (user.clone(), seq)));
+        withdrawn.retain(|user, _| members.person(user).is_none_or(|person| person.standing == Standing::Gone));
         People { members, withdrawn }
     }
 
@@ -47,16 +48,13 @@ impl People {
 
     /// What `user` may read; none for whom nothing is.
     pub fn reads(&self, user: &UserName) -> Option<Reads> {
-        self.members.reads(user).or_else(|| self.withdrawn.get(user).map(|seq| until(*seq)))
+        told_to(self.members.reads(user), self.withdrawn.get(user).copied())
     }
 
     /// What `server` may read, for all its people.
     pub fn reads_of(&self, server: &ServerName) -> Option<Reads> {
         let told = self.withdrawn.iter().filter(|(user, _)| user.server() == server).map(|(_, seq)| *seq).max();
-        match (self.members.reads_of(server), told) {
-            (Some(reads), Some(told)) => Some(Reads { until: reads.until.map(|until| until.max(told)), ..reads }),
-            (reads, told) => reads.or(told.map(until)),
-        }
+        told_to(self.members.reads_of(server), told)
     }
 
     /// As it is kept.
@@ -70,6 +68,10 @@ impl People {
     }
 }
 
-fn until(seq: u64) -> Reads {
-    Reads { stays: Vec::new(), until: Some(seq) }
+/// What there is for whoever may read this, and was told of an invitation up to the entry that ended it.
+fn told_to(reads: Option<Reads>, told: Option<u64>) -> Option<Reads> {
+    match (reads, told) {
+        (Some(reads), Some(told)) => Some(Reads { until: reads.until.map(|until| until.max(told)), ..reads }),
+        (reads, told) => reads.or(told.map(|seq| Reads { stays: Vec::new(), until: Some(seq) })),
+    }
 }

@@ -289,6 +289,32 @@ async fn an_invitation_that_comes_to_nothing_is_told_to_its_end() {
     }
 }
 
+/// Whoever has been in is told to its end, too, of an invitation that comes to nothing: otherwise they would seem to be asked for ever.
+#[tokio::test]
+async fn whoever_is_asked_back_in_vain_is_told_to_the_end() {
+    let mut world = World::new().await;
+    let log = world.group.log();
+    let carol = world.carol.name.clone();
+    world.does("alice", Act::Begin).await;
+    world.invites("carol").await;
+    world.replicate(1).await;
+    world.does("carol", Act::Join).await;
+    world.does("carol", Act::Leave).await;
+    world.take_over().await;
+    world.invites("carol").await; // 5
+    world.replicate(2).await;
+    let mut here = Following::new(&world.other.logs, &user(&world.carol), &log);
+    let mut peer = Following::new(&world.hub.logs, &Reader::Peer(server("s2")), &log);
+    assert_eq!((here.catch_up().await, peer.catch_up().await), (&view("GIJLI", None), &view("GIJLI", None)));
+    world.does("alice", Act::Remove(&carol)).await;
+    world.does("alice", Act::Say(b"not for s2")).await;
+    assert_eq!(peer.catch_up().await, &view("GIJLIR", Some(6)));
+    world.take_over().await;
+    assert_eq!(here.catch_up().await, &view("GIJLIR", Some(6)));
+    let followed = world.other.logs.replicas_from(&server("s1")).await.unwrap();
+    assert!(!followed.iter().any(|(followed, _)| *followed == log));
+}
+
 /// It is all over before the replica begins: in one commit it gets to its end.
 #[tokio::test]
 async fn whoever_comes_and_goes_in_one_commit_leaves_nothing_to_follow() {
