@@ -7,8 +7,8 @@ use std::process::Command;
 use std::time::Instant;
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// What draws, and what has the client core.
-const MODULES: [&str; 2] = ["tidings-web", "tidings-worker"];
+/// What draws, and what has the client core: packages, and the files that come of them.
+const MODULES: [(&str, &str); 2] = [("tidings-web", "tidings-web.wasm"), ("tidings-worker", "tidings_worker.wasm")];
 /// What is served as it lies there, but for names and compression.
 const FOLDERS: [&str; 2] = ["crates/web/static", "crates/bundle/scripts"];
 
@@ -20,8 +20,8 @@ pub fn build() -> anyhow::Result<bool> {
     println!("Building the web client (the first time this takes a few minutes) …");
     let mut compile = cargo();
     compile.args(["build", "--quiet", "--profile", "web", "--target", TARGET]);
-    MODULES.iter().for_each(|module| {
-        compile.args(["--package", module]);
+    MODULES.iter().for_each(|(package, _)| {
+        compile.args(["--package", package]);
     });
     if !compile.status()?.success() {
         bail!("the web client's build failed");
@@ -29,7 +29,7 @@ pub fn build() -> anyhow::Result<bool> {
     let mut bundle = cargo();
     bundle.args(["run", "--quiet", "--package", "tidings-bundle", "--"]).arg(root().join("target/web"));
     bundle.args(FOLDERS.iter().map(|folder| root().join(folder)));
-    bundle.args(MODULES.iter().map(|module| target().join(TARGET).join("web").join(format!("{module}.wasm"))));
+    bundle.args(MODULES.iter().map(|(_, file)| target().join(TARGET).join("web").join(file)));
     if !bundle.status()?.success() {
         bail!("the web client could not be put together");
     }

@@ -49,16 +49,16 @@ fn main() -> anyhow::Result<()> {
 /// A module, what calls it, and the snippets that go with it.
 fn bindings(module: &Path) -> anyhow::Result<Vec<Source>> {
     let made = tempfile::tempdir()?;
+    let stem = module.file_stem().context("a name")?.to_string_lossy().replace('-', "_");
     Bindgen::new()
         .input_path(module)
+        .out_name(&stem)
         .web(true)?
         .typescript(false)
         // What loads a module says where it is, since its name has a hash in it.
         .omit_default_module_path(true)
         .generate(made.path())?;
     let mut sources = names::folder(made.path())?;
-    let stem = module.file_stem().context("a name")?.to_string_lossy().replace('-', "_");
-    ensure!(sources.iter().any(|source| source.name == format!("{stem}.js")), "there is no {stem}.js: is the module's name another one?");
     sources.iter_mut().filter(|source| source.name.ends_with(".js")).for_each(Source::point_to_snippets);
     Ok(sources)
 }

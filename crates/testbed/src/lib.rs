@@ -3,6 +3,7 @@
 //! Stories read as stories: `world.person("alice@s1")`, `alice.says(&bob, "hello")`, `bob.sees("hello")`,
 //! `world.cut("s1", "s2")`. Nothing here sleeps and hopes: every wait is for a condition, with a deadline.
 
+pub mod browser;
 pub mod crash;
 pub mod faulty;
 pub mod history;

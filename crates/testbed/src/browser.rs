@@ -1,0 +1,297 @@
+//! A real Chromium without a window, driven over its own protocol (Chrome DevTools Protocol): what is on a page is found by role and name, as
+//! somebody who cannot see the page finds it, and touched by mouse and keyboard.
+//!
+//! Not here: what a page should show. Tests say that.
+
+mod wire;
+
+use crate::PATIENCE;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use wire::Wire;
+
+/// Between two looks at a page.
+const LOOK: Duration = Duration::from_millis(30);
+const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
+/// Nothing but the pages: no window, no network of its own, no first-run questions. Servers' certificates are their own (a person accepts
+/// such a one by hand); a test machine has no user to whom a sandbox could belong.
+const FLAGS: [&str; 12] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--ignore-certificate-errors",
+    "--remote-debugging-port=0",
+    "--force-color-profile=srgb",
+];
+
+/// A browser, with what it stores. Ends with this value.
+pub struct Browser {
+    wire: Arc<Wire>,
+    _child: Child,
+    _folder: TempDir,
+}
+
+/// One tab.
+pub struct Page {
+    wire: Arc<Wire>,
+    session: String,
+    target: String,
+}
+
+/// Something on a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found(i64);
+
+impl Browser {
+    /// Starts one that has stored nothing yet.
+    pub async fn start() -> Browser {
+        let folder = tempfile::tempdir().expect("a folder");
+        let launch = |program: &str| {
+            Command::new(program)
+                .args(FLAGS)
+                .arg(format!("--user-data-dir={}", folder.path().display()))
+                .arg("about:blank")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()
+        };
+        let mut child = PROGRAMS.iter().find_map(|program| launch(program).ok()).expect("Chromium: apt-get install chromium");
+        let mut lines = BufReader::new(child.stderr.take().expect("its messages")).lines();
+        let address = async {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if let Some(address) = line.strip_prefix("DevTools listening on ") {
+                    return address.to_owned();
+                }
+            }
+            panic!("Chromium ended before it could be talked to");
+        };
+        let address = tokio::time::timeout(PATIENCE, address).await.expect("Chromium starts in time");
+        // Whoever writes to a pipe that nobody reads stops.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Browser { wire: Arc::new(Wire::connect(&address).await), _child: child, _folder: folder }
+    }
+
+    /// A new tab, 1280 by 800, at `address`.
+    pub async fn open(&self, address: &str) -> Page {
+        let target = self.wire.ask(None, "Target.createTarget", json!({ "url": "about:blank" })).await;
+        let target = target["targetId"].as_str().expect("a tab").to_owned();
+        let attached = self.wire.ask(None, "Target.attachToTarget", json!({ "targetId": target, "flatten": true })).await;
+        let session = attached["sessionId"].as_str().expect("a session").to_owned();
+        let page = Page { wire: self.wire.clone(), session, target };
+        for domain in ["Page", "Runtime", "DOM", "Accessibility", "Log"] {
+            page.ask(&format!("{domain}.enable"), json!({})).await;
+        }
+        page.looks(1280, 800, false).await;
+        page.go(address).await;
+        page
+    }
+}
+
+impl Page {
+    async fn ask(&self, method: &str, parameters: Value) -> Value {
+        self.wire.ask(Some(&self.session), method, parameters).await
+    }
+
+    /// Goes there.
+    pub async fn go(&self, address: &str) {
+        let gone = self.ask("Page.navigate", json!({ "url": address })).await;
+        assert!(gone["errorText"].is_null(), "{address}: {}", gone["errorText"]);
+    }
+
+    /// As F5.
+    pub async fn reload(&self) {
+        self.ask("Page.reload", json!({})).await;
+    }
+
+    /// The tab is closed, as a person closes it.
+    pub async fn close(self) {
+        self.wire.ask(None, "Target.closeTarget", json!({ "targetId": self.target })).await;
+    }
+
+    /// How large the page is, and whether the person prefers it dark.
+    pub async fn looks(&self, width: u32, height: u32, dark: bool) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
+        self.ask("Emulation.setDeviceMetricsOverride", size).await;
+        let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } }] });
+        self.ask("Emulation.setEmulatedMedia", scheme).await;
+    }
+
+    /// Cuts the browser off from every network, or not any more.
+    pub async fn offline(&self, offline: bool) {
+        self.ask("Network.enable", json!({})).await;
+        let conditions = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.ask("Network.emulateNetworkConditions", conditions).await;
+    }
+
+    /// Everything there is now with this role (as ARIA has them) and this accessible name, in the page's order.
+    pub async fn all(&self, role: &str, name: &str) -> Vec<Found> {
+        let document = self.ask("DOM.getDocument", json!({ "depth": 0 })).await;
+        let Some(root) = document["root"]["nodeId"].as_i64() else { return Vec::new() };
+        let asked = json!({ "nodeId": root, "role": role, "accessibleName": name });
+        let Ok(found) = self.wire.try_ask(Some(&self.session), "Accessibility.queryAXTree", asked).await else { return Vec::new() };
+        let nodes = found["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let shown = nodes.iter().filter(|node| node["ignored"] != json!(true));
+        shown.filter_map(|node| node["backendDOMNodeId"].as_i64()).map(Found).collect()
+    }
+
+    /// The first with this role and name; waits for it.
+    pub async fn find(&self, role: &str, name: &str) -> Found {
+        let looked = async {
+            loop {
+                if let Some(found) = self.all(role, name).await.first() {
+                    return *found;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, looked).await {
+            Ok(found) => found,
+            Err(_) => panic!("no {role} called {name:?}; there is:\n{}\n{}", self.outline().await, self.complaints().join("\n")),
+        }
+    }
+
+    /// Waits until nothing has this role and name any more.
+    pub async fn gone(&self, role: &str, name: &str) {
+        let looked = async {
+            while !self.all(role, name).await.is_empty() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, looked).await.is_ok(), "{role} called {name:?} stays:\n{}", self.outline().await);
+    }
+
+    /// Waits until the page's text has this in it, once at least.
+    pub async fn reads(&self, text: &str) {
+        let looked = async {
+            while !self.text().await.contains(text) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, looked).await.is_err() {
+            panic!("{text:?} is not there; the page says:\n{}\n{}", self.text().await, self.complaints().join("\n"));
+        }
+    }
+
+    /// All text that is on the page.
+    pub async fn text(&self) -> String {
+        self.run("document.body?.innerText ?? ''").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// The names of everything there is now with this role, in the page's order.
+    pub async fn names(&self, role: &str) -> Vec<String> {
+        let tree = self.ask("Accessibility.getFullAXTree", json!({})).await;
+        let nodes = tree["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let of = |node: &&Value| node["ignored"] != json!(true) && node["role"]["value"] == role;
+        nodes.iter().filter(of).filter_map(|node| node["name"]["value"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// The text of each item in a list.
+    pub async fn items(&self, name: &str) -> Vec<String> {
+        let Found(list) = self.find("list", name).await;
+        let list = self.ask("DOM.resolveNode", json!({ "backendNodeId": list })).await;
+        let function = "function () { return [...this.children].map((item) => item.innerText.trim()); }";
+        let call = json!({ "objectId": list["object"]["objectId"], "functionDeclaration": function, "returnByValue": true });
+        let items = self.ask("Runtime.callFunctionOn", call).await;
+        items["result"]["value"].as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    /// Clicks in the middle of it.
+    pub async fn click(&self, role: &str, name: &str) {
+        let Found(node) = self.find(role, name).await;
+        let node = json!({ "backendNodeId": node });
+        // What a page draws anew in between is found again by the next look.
+        let _ = self.wire.try_ask(Some(&self.session), "DOM.scrollIntoViewIfNeeded", node.clone()).await;
+        let quads = self.ask("DOM.getContentQuads", node).await;
+        let quad: Vec<f64> = quads["quads"][0].as_array().expect("something to click on").iter().filter_map(Value::as_f64).collect();
+        let (x, y) = ((quad[0] + quad[4]) / 2.0, (quad[1] + quad[5]) / 2.0);
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
+            self.ask("Input.dispatchMouseEvent", event).await;
+        }
+    }
+
+    /// Puts the keyboard there, and types over what is there.
+    pub async fn fill(&self, role: &str, name: &str, text: &str) {
+        let Found(node) = self.find(role, name).await;
+        self.ask("DOM.focus", json!({ "backendNodeId": node })).await;
+        self.run("document.activeElement?.select?.()").await;
+        self.types(text).await;
+    }
+
+    /// Types where the keyboard is.
+    pub async fn types(&self, text: &str) {
+        self.ask("Input.insertText", json!({ "text": text })).await;
+    }
+
+    /// Presses a key, by its name (`Enter`, `Escape`, `Tab`, `ArrowDown`, `k`), with Ctrl or without.
+    pub async fn press(&self, key: &str, ctrl: bool) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "Tab" => 9,
+            "ArrowUp" => 38,
+            "ArrowDown" => 40,
+            "Home" => 36,
+            "End" => 35,
+            key => key.bytes().next().unwrap_or_default().to_ascii_uppercase() as i32,
+        };
+        let text = match key {
+            "Enter" => "\r",
+            key if key.len() == 1 && !ctrl => key,
+            _ => "",
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let modifiers = if ctrl { 2 } else { 0 };
+            let text = if kind == "keyDown" { text } else { "" };
+            let event = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers, "text": text });
+            self.ask("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// What a script on the page comes to. For what only a script can say, such as where something is scrolled to.
+    pub async fn run(&self, script: &str) -> Value {
+        let parameters = json!({ "expression": script, "returnByValue": true, "awaitPromise": true });
+        let done = self.ask("Runtime.evaluate", parameters).await;
+        assert!(done["exceptionDetails"].is_null(), "{script}: {}", done["exceptionDetails"]);
+        done["result"]["value"].clone()
+    }
+
+    /// A picture of it, as PNG.
+    pub async fn picture(&self, file: &Path) {
+        use base64::Engine;
+        let taken = self.ask("Page.captureScreenshot", json!({ "format": "png" })).await;
+        let bytes = base64::prelude::BASE64_STANDARD.decode(taken["data"].as_str().unwrap_or_default()).expect("a picture");
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(file, bytes).expect("a file");
+    }
+
+    /// What the browser had to complain about: errors that nobody caught, and what the page's policy kept from happening.
+    pub fn complaints(&self) -> Vec<String> {
+        self.wire.complaints(&self.session)
+    }
+
+    /// Roles and names of all that is there, for whoever has to find out why something is not.
+    pub async fn outline(&self) -> String {
+        let tree = self.ask("Accessibility.getFullAXTree", json!({})).await;
+        let nodes = tree["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let line = |node: &Value| {
+            let (role, name) = (node["role"]["value"].as_str()?, node["name"]["value"].as_str()?);
+            (node["ignored"] != json!(true) && !name.is_empty() && role != "InlineTextBox").then(|| format!("  {role} {name:?}\n"))
+        };
+        nodes.iter().filter_map(line).collect()
+    }
+}
