@@ -1,4 +1,4 @@
-//! Puts the web client that `cargo xtask web` has built into the program: one row for each file in `target/web`. Without it the program
+//! Puts the web client that `cargo xtask web` has built into the program: one row for each file in `target/pages`. Without it the program
 //! is built all the same, and its page says how to get one that has it.
 
 use std::fmt::Write;
@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 fn main() {
     // One fixed place, whatever cargo's own target folder is called: a plain `cargo build` must find what `cargo xtask web` has made.
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/web");
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/pages");
+    // A folder that is not there counts as changed, each time. Where none can be made that costs time and nothing else.
+    let _ = std::fs::create_dir_all(&built);
     println!("cargo::rerun-if-changed={}", built.display());
     let mut files: Vec<PathBuf> = std::fs::read_dir(&built).map(|all| all.flatten().map(|file| file.path()).collect()).unwrap_or_default();
     files.sort();

@@ -19,7 +19,7 @@ const USAGE: &str = "cargo xtask <command>
 
   demo [--keep]  build Tidings and show it: two servers, alice and bob, a server killed and back again.
                  --keep leaves the servers running and prints how to go on by hand.
-  web            build the web client into target/web, which a build of the program after it has in it
+  web            build the web client into target/pages, which a build of the program after it has in it
   build          the released program with the web client in it: target/release/tidings
   test           formatting, lints, house rules and every test. The last line is the sum.
   bench [WHAT]   measure a release build: what connections, messages and logins cost a server on one core. A table, or with

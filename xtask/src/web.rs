@@ -1,4 +1,4 @@
-//! `cargo xtask web`: the web client, from its sources to the folder of files that the program is then built with (`target/web`).
+//! `cargo xtask web`: the web client, from its sources to the folder of files that the program is then built with (`target/pages`).
 
 use crate::tools::{self, CLANG};
 use crate::{cargo, root, target};
@@ -27,7 +27,7 @@ pub fn build() -> anyhow::Result<bool> {
         bail!("the web client's build failed");
     }
     let mut bundle = cargo();
-    bundle.args(["run", "--quiet", "--package", "tidings-bundle", "--"]).arg(root().join("target/web"));
+    bundle.args(["run", "--quiet", "--package", "tidings-bundle", "--"]).arg(root().join("target/pages"));
     bundle.args(FOLDERS.iter().map(|folder| root().join(folder)));
     bundle.args(MODULES.iter().map(|(_, file)| target().join(TARGET).join("web").join(file)));
     if !bundle.status()?.success() {

@@ -211,23 +211,44 @@ impl Page {
 
     /// Clicks in the middle of it.
     pub async fn click(&self, role: &str, name: &str) {
-        let Found(node) = self.find(role, name).await;
-        let node = json!({ "backendNodeId": node });
-        // What a page draws anew in between is found again by the next look.
-        let _ = self.wire.try_ask(Some(&self.session), "DOM.scrollIntoViewIfNeeded", node.clone()).await;
-        let quads = self.ask("DOM.getContentQuads", node).await;
-        let quad: Vec<f64> = quads["quads"][0].as_array().expect("something to click on").iter().filter_map(Value::as_f64).collect();
-        let (x, y) = ((quad[0] + quad[4]) / 2.0, (quad[1] + quad[5]) / 2.0);
+        let looked = async {
+            loop {
+                // What a page draws anew between two looks is found again by the next.
+                if let Some((x, y)) = self.middle(self.find(role, name).await).await {
+                    return (x, y);
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let (x, y) =
+            tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(|_| panic!("{role} called {name:?} is nowhere to click on"));
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
             self.ask("Input.dispatchMouseEvent", event).await;
         }
     }
 
+    /// Where the middle of something is, once it is in view; none where it is not drawn.
+    async fn middle(&self, Found(node): Found) -> Option<(f64, f64)> {
+        let node = json!({ "backendNodeId": node });
+        self.wire.try_ask(Some(&self.session), "DOM.scrollIntoViewIfNeeded", node.clone()).await.ok()?;
+        let quads = self.wire.try_ask(Some(&self.session), "DOM.getContentQuads", node).await.ok()?;
+        let quad: Vec<f64> = quads["quads"][0].as_array()?.iter().filter_map(Value::as_f64).collect();
+        (quad.len() == 8).then(|| ((quad[0] + quad[4]) / 2.0, (quad[1] + quad[5]) / 2.0))
+    }
+
     /// Puts the keyboard there, and types over what is there.
     pub async fn fill(&self, role: &str, name: &str, text: &str) {
-        let Found(node) = self.find(role, name).await;
-        self.ask("DOM.focus", json!({ "backendNodeId": node })).await;
+        let focused = async {
+            loop {
+                let Found(node) = self.find(role, name).await;
+                if self.wire.try_ask(Some(&self.session), "DOM.focus", json!({ "backendNodeId": node })).await.is_ok() {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, focused).await.unwrap_or_else(|_| panic!("{role} called {name:?} takes no keyboard"));
         self.run("document.activeElement?.select?.()").await;
         self.types(text).await;
     }

@@ -29,8 +29,8 @@ async fn every_screen_has_its_picture() {
     pictures(&gate, "login").await;
     let alice = Someone::registers(&world, &browser, "alice@s1").await;
     alice.goes_public().await;
-    alice.writes("Public", "Hello. This is **bold**, this is `code`, and this is a link: https://example.org/").await;
-    alice.writes("Public", "שלום עולם — مرحبا — 👋🏽").await;
+    alice.writes("Public chat", "Hello. This is **bold**, this is `code`, and this is a link: https://example.org/").await;
+    alice.writes("Public chat", "שלום עולם — مرحبا — 👋🏽").await;
     alice.page.reads("שלום").await;
     pictures(&alice.page, "public").await;
     alice.check();

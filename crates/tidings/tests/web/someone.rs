@@ -47,7 +47,7 @@ impl Someone {
     /// Opens the public chat.
     pub async fn goes_public(&self) {
         self.page.click("button", "Open the public chat").await;
-        self.page.find("textbox", "Message to Public").await;
+        self.page.find("textbox", "Message to Public chat").await;
     }
 
     /// Writes into the composer that is open.

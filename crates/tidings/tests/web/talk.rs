@@ -11,9 +11,9 @@ async fn two_people_on_two_servers_register_and_talk() {
     let bob = Someone::registers(&world, &there, "bob@s2").await;
     alice.goes_public().await;
     bob.goes_public().await;
-    alice.writes("Public", "Good morning, everybody").await;
+    alice.writes("Public chat", "Good morning, everybody").await;
     bob.page.reads("Good morning, everybody").await;
-    bob.writes("Public", "And to you").await;
+    bob.writes("Public chat", "And to you").await;
     alice.page.reads("And to you").await;
     alice.check();
     bob.check();
@@ -25,10 +25,10 @@ async fn a_reload_and_a_server_that_is_away_lose_nothing() {
     let browser = Browser::start().await;
     let alice = Someone::registers(&world, &browser, "alice@s1").await;
     alice.goes_public().await;
-    alice.writes("Public", "before").await;
+    alice.writes("Public chat", "before").await;
     alice.page.find("img", "Sent").await;
     world.kill("s1").await;
-    alice.writes("Public", "while it is away").await;
+    alice.writes("Public chat", "while it is away").await;
     alice.page.reads("while it is away").await;
     world.start("s1").await;
     alice.page.reload().await;
@@ -49,14 +49,14 @@ async fn two_tabs_of_one_account_both_work_and_one_goes_on_when_the_other_is_clo
     alice.goes_public().await;
     let second = browser.open(&pages_of(&world, "s1")).await;
     second.click("button", "Open the public chat").await;
-    alice.writes("Public", "from the first").await;
+    alice.writes("Public chat", "from the first").await;
     second.reads("from the first").await;
-    second.fill("textbox", "Message to Public", "from the second").await;
+    second.fill("textbox", "Message to Public chat", "from the second").await;
     second.press("Enter", false).await;
     alice.page.reads("from the second").await;
     // The tab that has the core goes.
     alice.page.close().await;
-    second.fill("textbox", "Message to Public", "alone").await;
+    second.fill("textbox", "Message to Public chat", "alone").await;
     second.press("Enter", false).await;
     second.reads("alone").await;
     second.reload().await;
