@@ -112,6 +112,11 @@ impl Page {
         assert!(gone["errorText"].is_null(), "{address}: {}", gone["errorText"]);
     }
 
+    /// The tab that a person has before them.
+    pub async fn front(&self) {
+        self.ask("Page.bringToFront", json!({})).await;
+    }
+
     /// As F5.
     pub async fn reload(&self) {
         self.ask("Page.reload", json!({})).await;
@@ -213,11 +218,14 @@ impl Page {
     pub async fn click(&self, role: &str, name: &str) {
         let looked = async {
             loop {
-                // What a page draws anew between two looks is found again by the next.
-                if let Some((x, y)) = self.middle(self.find(role, name).await).await {
-                    return (x, y);
-                }
+                // What a page draws anew between two looks is found again by the next; what moves is not clicked on.
+                let before = self.middle(self.find(role, name).await).await;
                 tokio::time::sleep(LOOK).await;
+                if let Some(place) = before
+                    && self.middle(self.find(role, name).await).await == before
+                {
+                    return place;
+                }
             }
         };
         let (x, y) =

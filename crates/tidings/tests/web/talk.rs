@@ -26,7 +26,7 @@ async fn a_reload_and_a_server_that_is_away_lose_nothing() {
     let alice = Someone::registers(&world, &browser, "alice@s1").await;
     alice.goes_public().await;
     alice.writes("Public chat", "before").await;
-    alice.page.find("img", "Sent").await;
+    alice.page.find("StaticText", "Sent").await;
     world.kill("s1").await;
     alice.writes("Public chat", "while it is away").await;
     alice.page.reads("while it is away").await;
@@ -49,13 +49,16 @@ async fn two_tabs_of_one_account_both_work_and_one_goes_on_when_the_other_is_clo
     alice.goes_public().await;
     let second = browser.open(&pages_of(&world, "s1")).await;
     second.click("button", "Open the public chat").await;
+    alice.page.front().await;
     alice.writes("Public chat", "from the first").await;
+    second.front().await;
     second.reads("from the first").await;
     second.fill("textbox", "Message to Public chat", "from the second").await;
     second.press("Enter", false).await;
     alice.page.reads("from the second").await;
     // The tab that has the core goes.
     alice.page.close().await;
+    second.front().await;
     second.fill("textbox", "Message to Public chat", "alone").await;
     second.press("Enter", false).await;
     second.reads("alone").await;
