@@ -75,6 +75,8 @@ fn main() -> ExitCode {
 }
 
 fn demo(flags: &[&str]) -> anyhow::Result<bool> {
+    need_c_compiler()?;
+    web::build()?;
     build()?;
     let shown = cargo().args(["run", "--quiet", "--package", "tidings", "--", "demo"]).args(flags).status()?;
     Ok(shown.success())

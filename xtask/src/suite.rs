@@ -4,6 +4,8 @@
 
 use crate::cargo;
 use crate::python::{self, Missing};
+use crate::tools::{self, CHROMIUM};
+use crate::web;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
@@ -34,6 +36,9 @@ enum Counted {
 
 /// Runs all steps. The last line is the sum; false when anything failed.
 pub fn run() -> anyhow::Result<bool> {
+    // What is tested is built with the web client in it, and some of it in a browser.
+    tools::need(&CHROMIUM)?;
+    web::build()?;
     let mut sum = Count::default();
     sum.add(step("formatting", cargo().args(["fmt", "--all", "--check"]), &Counted::Whole)?);
     let lints = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"];

@@ -15,6 +15,10 @@ pub struct Tool {
 
 /// For SQLite in the browser.
 pub const CLANG: Tool = Tool { programs: &["clang"], package: "clang", why: "to compile SQLite to WebAssembly" };
+/// For the tests of the web client.
+pub const CHROMIUM: Tool =
+    Tool { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium", why: "to test the web client" };
+
 /// Sees to it that a tool is there.
 pub fn need(tool: &Tool) -> anyhow::Result<()> {
     if tool.programs.iter().any(|program| runs(program)) {

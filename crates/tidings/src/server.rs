@@ -83,6 +83,7 @@ fn introduce(config: &Config, settings: &Settings, (running, awaited): (&Running
     let row = |title: &str, value: String| vec![(format!("  {title}"), look::DIM), (value, "")];
     let mut rows = vec![
         row("address", format!("{address} (TLS 1.3)")),
+        row("web client", if crate::site::PAGES.are_built() { format!("https://{address}/") } else { "not in this build".into() }),
         row("key", write_key(&key)),
         row("data", data.display().to_string()),
         row("setup", settings.path().map_or_else(|| "no setup.json in this folder".into(), |file| file.display().to_string())),

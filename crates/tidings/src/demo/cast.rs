@@ -74,7 +74,9 @@ impl Stage {
         let folder = self.folder.keep();
         show.act("Left running.");
         let mut pids = String::new();
+        let mut pages = Vec::new();
         for mut server in kept.servers {
+            pages.push(format!("https://{}/", server.address));
             tell!("   {} process {}, {}, folder {}", server.name, server.pid(), server.address, server.folder.display());
             pids.push_str(&format!(" {}", server.pid()));
             server.left = true;
@@ -87,6 +89,10 @@ impl Stage {
         tell!("  {program} send   --profile {} {bob} 'hello'", alices.display());
         tell!("  {program} read   --profile {} {alice}", bobs.display());
         tell!("  kill -9 <pid>; {program} server --setup {}/s2/setup.json --data {0}/s2/data", folder.display());
+        if crate::site::PAGES.are_built() {
+            tell!("\nOr in browsers: make yourself an account on each (the certificates are the servers' own, so accept them once):");
+            pages.iter().for_each(|page| tell!("  {page}"));
+        }
         tell!("\nWhen you have seen enough:\n  kill{pids}; rm -r {}", folder.display());
     }
 
