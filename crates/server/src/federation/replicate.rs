@@ -290,7 +290,7 @@ mod tests {
             assert_eq!((replicas.under_way.len(), replicas.turns.len()), if both { (2, 0) } else { (1, 1) }, "{size}");
             assert_eq!(replicas.held, size + 2);
             // None of these logs is kept here: what is dealt with is dropped, and those that wait have their turn.
-            while replicas.under_way.len() > 0 {
+            while !replicas.under_way.is_empty() {
                 replicas.next().await;
             }
             assert_eq!((replicas.held, replicas.going, replicas.queues.len(), replicas.turns.len()), (0, 0, 0, 0));
