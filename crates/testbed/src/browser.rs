@@ -206,12 +206,22 @@ impl Page {
 
     /// The text of each item in a list.
     pub async fn items(&self, name: &str) -> Vec<String> {
-        let Found(list) = self.find("list", name).await;
-        let list = self.ask("DOM.resolveNode", json!({ "backendNodeId": list })).await;
-        let function = "function () { return [...this.children].map((item) => item.innerText.trim()); }";
-        let call = json!({ "objectId": list["object"]["objectId"], "functionDeclaration": function, "returnByValue": true });
-        let items = self.ask("Runtime.callFunctionOn", call).await;
-        items["result"]["value"].as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+        let list = self.find("list", name).await;
+        let items = self.of(list, "function () { return [...this.children].map((item) => item.innerText.trim()); }").await;
+        items.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    /// What stands in a field.
+    pub async fn value(&self, role: &str, name: &str) -> String {
+        let field = self.find(role, name).await;
+        self.of(field, "function () { return this.value; }").await.as_str().unwrap_or_default().to_owned()
+    }
+
+    /// What a function comes to, of something on the page.
+    async fn of(&self, Found(node): Found, function: &str) -> Value {
+        let node = self.ask("DOM.resolveNode", json!({ "backendNodeId": node })).await;
+        let call = json!({ "objectId": node["object"]["objectId"], "functionDeclaration": function, "returnByValue": true });
+        self.ask("Runtime.callFunctionOn", call).await["result"]["value"].clone()
     }
 
     /// Clicks in the middle of it.
@@ -236,6 +246,22 @@ impl Page {
         }
     }
 
+    /// Clicks on what has a name that begins like this: where state is part of the name.
+    pub async fn click_what_begins(&self, role: &str, start: &str) {
+        let looked = async {
+            loop {
+                if let Some(name) = self.names(role).await.into_iter().find(|name| name.starts_with(start)) {
+                    return name;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, looked).await {
+            Ok(name) => self.click(role, &name).await,
+            Err(_) => panic!("no {role} whose name begins with {start:?}; there is:\n{}", self.outline().await),
+        }
+    }
+
     /// Where the middle of something is, once it is in view; none where it is not drawn.
     async fn middle(&self, Found(node): Found) -> Option<(f64, f64)> {
         let node = json!({ "backendNodeId": node });
@@ -256,7 +282,9 @@ impl Page {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        tokio::time::timeout(PATIENCE, focused).await.unwrap_or_else(|_| panic!("{role} called {name:?} takes no keyboard"));
+        if tokio::time::timeout(PATIENCE, focused).await.is_err() {
+            panic!("{role} called {name:?} takes no keyboard; the page says:\n{}", self.text().await);
+        }
         self.run("document.activeElement?.select?.()").await;
         self.types(text).await;
     }

@@ -50,6 +50,15 @@ impl Someone {
         self.page.find("textbox", "Message to Public chat").await;
     }
 
+    /// Goes to a conversation or a person by what it is called, as Ctrl-K does.
+    pub async fn goes_to(&self, name: &str) {
+        self.page.press("k", true).await;
+        self.page.find("combobox", "Go to").await;
+        self.page.fill("combobox", "Go to", name).await;
+        self.page.press("Enter", false).await;
+        self.page.gone("combobox", "Go to").await;
+    }
+
     /// Writes into the composer that is open.
     pub async fn writes(&self, to: &str, text: &str) {
         self.page.fill("textbox", &format!("Message to {to}"), text).await;

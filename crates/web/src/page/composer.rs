@@ -3,6 +3,7 @@
 use super::app::App;
 use super::files::{self, Attached};
 use super::parts::{Icon, icon};
+use super::rooms;
 use super::{browser, core};
 use crate::place::Place;
 use crate::rows::Echo;
@@ -31,11 +32,11 @@ struct Composer {
 }
 
 /// The composer of a conversation. `sent` is called when something was handed over.
-pub fn composer(app: App, target: Target, name: String, sent: impl Fn() + Clone + 'static) -> AnyView {
+pub fn composer(app: App, target: Target, sent: impl Fn() + Clone + 'static) -> AnyView {
     let composer = Composer { app, target, area: NodeRef::new(), files: RwSignal::new(Vec::new()), stroke: Rc::default() };
     composer.begin();
     let files = composer.files;
-    let area = composer.area(name, sent.clone());
+    let area = composer.area(sent.clone());
     let (sending, dropping) = (composer.clone(), composer.clone());
     let send = html::button()
         .attr("type", "submit")
@@ -85,14 +86,20 @@ impl Composer {
         });
     }
 
-    fn area(&self, name: String, sent: impl Fn() + 'static) -> AnyView {
+    fn area(&self, sent: impl Fn() + 'static) -> AnyView {
+        let (app, target) = (self.app, self.target.clone());
+        // A group that was just made has no title yet.
+        let label = Memo::new(move |_| {
+            let title = app.rooms.with(|rooms| rooms.iter().find(|line| line.room.target == target).map(rooms::title));
+            format!("Message to {}", title.unwrap_or_else(|| target.to_string()))
+        });
         let (typing, keys, pasting, leaving) = (self.clone(), self.clone(), self.clone(), self.clone());
         html::textarea()
             .attr("id", "composer")
             .attr("dir", "auto")
             .attr("rows", "1")
-            .attr("aria-label", format!("Message to {name}"))
-            .attr("placeholder", format!("Message to {name}"))
+            .attr("aria-label", move || label.get())
+            .attr("placeholder", move || label.get())
             .attr("enterkeyhint", "send")
             .node_ref(self.area)
             .on(ev::input, move |_| typing.typed())

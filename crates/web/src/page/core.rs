@@ -22,6 +22,8 @@ struct Core {
 /// A request without an answer: it is asked again when a core begins anew.
 struct Open {
     json: String,
+    /// Whether something of a person's would be lost with it.
+    writes: bool,
     answer: oneshot::Sender<Result<Answer, Trouble>>,
 }
 
@@ -44,9 +46,22 @@ pub fn start(changed: impl Fn() + 'static) -> Result<(), JsValue> {
     });
     channel.set_onmessage(Some(hear.as_ref().unchecked_ref()));
     hear.forget();
+    warn_who_leaves();
     let core = Core { channel, page: super::browser::random(), next: 0, open: HashMap::new() };
     CORE.set(Some(core));
     Ok(())
+}
+
+/// Between two cores, when the tab that had one was closed, what is written is here alone: the browser asks before it lets that go.
+fn warn_who_leaves() {
+    let leaving = Closure::<dyn Fn(web_sys::Event)>::new(|event: web_sys::Event| {
+        if CORE.with_borrow(|core| core.as_ref().is_some_and(|core| core.open.values().any(|open| open.writes))) {
+            event.prevent_default();
+        }
+    });
+    // A window takes every listener.
+    super::browser::window().add_event_listener_with_callback("beforeunload", leaving.as_ref().unchecked_ref()).ok();
+    leaving.forget();
 }
 
 /// Asks, and waits for as long as it takes: also for another tab's core to begin when this one's was closed.
@@ -55,10 +70,11 @@ pub async fn ask(ask: Ask) -> Result<Answer, Trouble> {
     let answer = CORE.with_borrow_mut(|core| {
         let core = core.as_mut()?;
         core.next += 1;
+        let writes = matches!(ask, Ask::Send { .. } | Ask::SendFile { .. } | Ask::CreateGroup { .. } | Ask::Group { .. } | Ask::Erase(_));
         let json = serde_json::to_string(&Asked { page: core.page.clone(), req: core.next, ask }).ok()?;
         let (sender, answer) = oneshot::channel();
         core.channel.post_message(&json.as_str().into()).ok()?;
-        core.open.insert(core.next, Open { json, answer: sender });
+        core.open.insert(core.next, Open { json, writes, answer: sender });
         Some(answer)
     });
     answer.ok_or_else(gone)?.await.unwrap_or_else(|_| Err(gone()))

@@ -34,11 +34,7 @@ pub fn talk(app: App, target: Target) -> AnyView {
     let below = anew(
         move || writing.get(),
         move |writing| match writing {
-            Writing::Open => {
-                let name = app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == this).map(rooms::title));
-                let name = name.unwrap_or_else(|| this.to_string());
-                composer::composer(app, this.clone(), name, move || sent.with_value(|timeline| timeline.clone().sent()))
-            }
+            Writing::Open => composer::composer(app, this.clone(), move || sent.with_value(|timeline| timeline.clone().sent())),
             Writing::Invited(words) => invited(app, this.clone(), words),
             Writing::KeyChanged(user, alarm) => key_changed(app, user, alarm),
             Writing::Closed(words) => html::p().class("closed").child(words).into_any(),
