@@ -131,8 +131,10 @@ impl Page {
     pub async fn looks(&self, width: u32, height: u32, dark: bool) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.ask("Emulation.setDeviceMetricsOverride", size).await;
-        let scheme = json!({ "features": [{ "name": "prefers-color-scheme", "value": if dark { "dark" } else { "light" } }] });
-        self.ask("Emulation.setEmulatedMedia", scheme).await;
+        let feature = |name: &str, value: &str| json!({ "name": name, "value": value });
+        // Nothing is on its way from one look to the other while somebody looks.
+        let features = [feature("prefers-color-scheme", if dark { "dark" } else { "light" }), feature("prefers-reduced-motion", "reduce")];
+        self.ask("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
     /// Cuts the browser off from every network, or not any more.
