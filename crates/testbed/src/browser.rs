@@ -117,9 +117,23 @@ impl Page {
         self.ask("Page.bringToFront", json!({})).await;
     }
 
-    /// As F5.
+    /// As F5; what is on the page afterwards is of the new one.
     pub async fn reload(&self) {
+        self.run("globalThis.before = true").await;
         self.ask("Page.reload", json!({})).await;
+        let is_new = async {
+            // Between two pages there is none that could answer.
+            let asked = || json!({ "expression": "globalThis.before === undefined", "returnByValue": true });
+            while !self
+                .wire
+                .try_ask(Some(&self.session), "Runtime.evaluate", asked())
+                .await
+                .is_ok_and(|done| done["result"]["value"] == true)
+            {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_new).await.expect("a page that comes back");
     }
 
     /// The tab is closed, as a person closes it.

@@ -65,7 +65,9 @@ async fn two_tabs_of_one_account_both_work_and_one_goes_on_when_the_other_is_clo
     // Until a core has begun in this tab the message is on its page alone.
     second.gone("StaticText", "Sending").await;
     second.reload().await;
-    second.reads("alone").await;
+    for said in ["from the first", "from the second", "alone"] {
+        second.reads(said).await;
+    }
     let text = second.text().await;
     for said in ["from the first", "from the second", "alone"] {
         assert_eq!(text.matches(said).count(), 1, "{text}");
