@@ -99,8 +99,8 @@ pub trait Store: Send + Sync + 'static {
     fn waiting(&self, peer: ServerName, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Waiting>, StoreError>>;
     /// Of these rows of the outbox the ones that still wait, in this order.
     fn rows(&self, ids: Vec<i64>) -> BoxFuture<'_, Result<Vec<OutboxRow>, StoreError>>;
-    /// The logs that got entries since `counter`, and the counter to ask with next time.
-    fn changed_since(&self, counter: u64) -> BoxFuture<'_, Result<(u64, Vec<u64>), StoreError>>;
+    /// The logs that are new or have got entries since this was asked last, or since the start.
+    fn changed(&self) -> BoxFuture<'_, Result<Vec<u64>, StoreError>>;
     /// Ends what is under way and closes the files. Everything after is [`StoreError::Closed`].
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -114,8 +114,6 @@ pub struct Loaded {
     pub got: u64,
     /// The last outbox row's number.
     pub outbox: i64,
-    /// The counter of changes, for [`Store::changed_since`].
-    pub changed: u64,
     /// Everybody who is registered here.
     pub registered: Vec<UserName>,
     /// The names that wait for whoever has their claim code.

@@ -151,8 +151,8 @@ impl Store for Faulty {
         self.inner.rows(ids)
     }
 
-    fn changed_since(&self, counter: u64) -> Answer<'_, (u64, Vec<u64>)> {
-        self.inner.changed_since(counter)
+    fn changed(&self) -> Answer<'_, Vec<u64>> {
+        self.inner.changed()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

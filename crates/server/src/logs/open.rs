@@ -79,7 +79,7 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, keeper: Keeper) -> R
         let _ended = ended;
         sequencer.run(waiting).await;
     });
-    let poll = Sequencer::poll(logs.store.clone(), logs.mailboxes.clone(), loaded.changed);
+    let poll = Sequencer::poll(logs.store.clone(), logs.mailboxes.clone());
     let closing = logs.closing.clone();
     logs.tasks.spawn(async move {
         closing.run_until_cancelled(poll).await;

@@ -284,16 +284,13 @@ impl Sequencer {
     }
 
     /// Once a second asks the store which logs have changed, and wakes whoever the bus did not.
-    pub async fn poll(store: Arc<dyn Store>, mailboxes: Arc<Mailboxes>, mut counter: u64) {
+    pub async fn poll(store: Arc<dyn Store>, mailboxes: Arc<Mailboxes>) {
         let mut every = tokio::time::interval(std::time::Duration::from_secs(1));
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            match store.changed_since(counter).await {
-                Ok((newest, logs)) => {
-                    counter = newest;
-                    mailboxes.post(&logs);
-                }
+            match store.changed().await {
+                Ok(logs) => mailboxes.post(&logs),
                 Err(error) => tracing::error!(%error, "the store could not say what has changed"),
             }
         }

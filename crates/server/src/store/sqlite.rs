@@ -12,7 +12,7 @@ mod write;
 use super::{
     AccountRecord, Answers, Change, Loaded, Most, NewCode, OutboxRow, Page, Questions, Queue, Range, Store, StoreError, Stored, Waiting,
 };
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeMap;
 use std::fs::{OpenOptions, Permissions};
@@ -37,6 +37,7 @@ pub struct SqliteStore {
     writer: Mutex<Option<Writer>>,
     readers: Arc<Readers>,
     transactions: Arc<AtomicU64>,
+    changed: write::Changed,
 }
 
 struct Writer {
@@ -76,13 +77,14 @@ impl SqliteStore {
         let transactions = Arc::new(AtomicU64::new(0));
         let (sender, requests) = mpsc::channel();
         let counted = transactions.clone();
-        let mut tables = write::Tables::new(connection)?;
+        let mut tables = write::Tables::new(connection);
+        let changed = tables.changed();
         let thread = std::thread::Builder::new()
             .name("tidings-store".into())
             .spawn(move || write_all(&mut tables, &requests, &counted))
             .map_err(|error| StoreError::Failed(error.to_string()))?;
         let readers = Readers { path: path.to_owned(), idle: Mutex::default(), places: Semaphore::new(READERS) };
-        Ok(SqliteStore { writer: Mutex::new(Some(Writer { requests: sender, thread })), readers: Arc::new(readers), transactions })
+        Ok(SqliteStore { writer: Mutex::new(Some(Writer { requests: sender, thread })), readers: Arc::new(readers), transactions, changed })
     }
 
     /// How many transactions have been made durable since the file was opened.
@@ -165,8 +167,8 @@ impl Store for SqliteStore {
         self.read(move |connection| outbox::rows(connection, &ids))
     }
 
-    fn changed_since(&self, counter: u64) -> BoxFuture<'_, Result<(u64, Vec<u64>), StoreError>> {
-        self.read(move |connection| read::changed_since(connection, counter))
+    fn changed(&self) -> BoxFuture<'_, Result<Vec<u64>, StoreError>> {
+        Box::pin(ready(Ok(self.changed.take())))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

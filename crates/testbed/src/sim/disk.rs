@@ -201,8 +201,8 @@ impl Store for Disk {
         self.alive(|| self.tables.rows(ids))
     }
 
-    fn changed_since(&self, counter: u64) -> BoxFuture<'_, Result<(u64, Vec<u64>), StoreError>> {
-        self.alive(|| self.tables.changed_since(counter))
+    fn changed(&self) -> BoxFuture<'_, Result<Vec<u64>, StoreError>> {
+        self.alive(|| self.tables.changed())
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -37,7 +37,7 @@ impl MemoryStore {
     fn over(connection: Connection) -> Result<MemoryStore, StoreError> {
         connection.set_prepared_statement_cache_capacity(64);
         connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;").map_err(failed)?;
-        Ok(MemoryStore { tables: Mutex::new(write::Tables::new(connection)?), closed: AtomicBool::new(false) })
+        Ok(MemoryStore { tables: Mutex::new(write::Tables::new(connection)), closed: AtomicBool::new(false) })
     }
 
     /// Everything in it, to begin others with.
@@ -100,8 +100,8 @@ impl Store for MemoryStore {
         self.read(|connection| outbox::rows(connection, &ids))
     }
 
-    fn changed_since(&self, counter: u64) -> BoxFuture<'_, Result<(u64, Vec<u64>), StoreError>> {
-        self.read(|connection| read::changed_since(connection, counter))
+    fn changed(&self) -> BoxFuture<'_, Result<Vec<u64>, StoreError>> {
+        Box::pin(ready(self.is_open().map(|()| locked(&self.tables).changed().take())))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -18,11 +18,15 @@ pub fn load(connection: &Connection) -> Result<Loaded, StoreError> {
     let mut loaded = Loaded {
         got: number(connection, "SELECT coalesce(max(got), 0) FROM entries WHERE got IS NOT NULL")? as u64,
         outbox: number(connection, "SELECT coalesce(max(id), 0) FROM outbox")?,
-        changed: number(connection, "SELECT coalesce(max(changed), 0) FROM logs")? as u64,
         ..Loaded::default()
     };
     let mut query = connection
-        .prepare("SELECT number, name, hub, genesis, tip_seq, tip_hash, stopped, people, followed, asked, since FROM logs ORDER BY number")
+        .prepare(
+            "SELECT number, name, hub, genesis, last.id, last.hash, stopped, people, followed, asked, since
+             FROM logs LEFT JOIN entries last
+               ON last.id = (SELECT max(id) FROM entries WHERE id > number << 36 AND id < (number + 1) << 36)
+             ORDER BY number",
+        )
         .map_err(failed)?;
     let mut rows = query.query([]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
@@ -162,25 +166,16 @@ pub fn account(connection: &Connection, user: &UserName) -> Result<Option<Accoun
     Ok(Some(AccountRecord { password: bytes(row, 0)?, recovery: bytes(row, 1)?, vault }))
 }
 
-pub fn changed_since(connection: &Connection, counter: u64) -> Result<(u64, Vec<u64>), StoreError> {
-    let sql = "SELECT number, changed FROM logs WHERE changed > ?1";
-    let mut query = connection.prepare_cached(sql).map_err(failed)?;
-    let mut rows = query.query([counter as i64]).map_err(failed)?;
-    let (mut newest, mut logs) = (counter, Vec::new());
-    while let Some(row) = rows.next().map_err(failed)? {
-        logs.push(get::<i64>(row, 0)? as u64);
-        newest = newest.max(get::<i64>(row, 1)? as u64);
-    }
-    Ok((newest, logs))
-}
-
 fn log(row: &Row<'_>) -> Result<LogRow, StoreError> {
     let (hub, genesis): (Option<String>, Option<Vec<u8>>) = (get(row, 2)?, get(row, 3)?);
     let room = match (hub, genesis) {
         (Some(hub), Some(genesis)) => Some(RoomRef { genesis: Genesis::read(&genesis).map_err(damaged)?, hub: parsed(&hub)? }),
         _ => None,
     };
-    let tip = Tip { seq: get::<i64>(row, 4)? as u64, hash: hash(row, 5)? };
+    let tip = match get::<Option<i64>>(row, 4)? {
+        Some(last) => Tip { seq: (last & SEQ_MASK) as u64, hash: hash(row, 5)? },
+        None => Tip::EMPTY,
+    };
     let people = get::<Option<Vec<u8>>>(row, 7)?.map(|bytes| People::from_bytes(&bytes)).transpose().map_err(damaged)?.map(Arc::new);
     let (number, name) = (get::<i64>(row, 0)? as u64, parsed(&get::<String>(row, 1)?)?);
     let asked = get::<Option<String>>(row, 9)?.map(|user| parsed(&user)).transpose()?;

@@ -3,28 +3,25 @@
 use crate::store::StoreError;
 use rusqlite::Connection;
 
-/// The version of the tables. Files of 1 to 6 were written before the formats were frozen.
-pub const VERSION: i64 = 7;
+/// The version of the tables. Files of 1 to 7 were written before the formats were frozen.
+pub const VERSION: i64 = 8;
 
 /// An entry's rowid is its log's number and its sequence number in one, so a log's entries lie side by side.
 pub const SEQ_BITS: u32 = 36;
 
 const TABLES: &str = "
+-- Where a log stands is its last entry's to say: an entry writes no row but its own.
 CREATE TABLE logs (
     number   INTEGER PRIMARY KEY,
     name     TEXT NOT NULL UNIQUE,
     hub      TEXT,
     genesis  BLOB,
-    tip_seq  INTEGER NOT NULL,
-    tip_hash BLOB NOT NULL,
     stopped  INTEGER NOT NULL,
-    changed  INTEGER NOT NULL,
     people   BLOB,
     followed INTEGER NOT NULL,
     asked    TEXT,
     since    INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX logs_changed ON logs (changed);
 
 CREATE TABLE users (
     id   INTEGER PRIMARY KEY,

@@ -1,23 +1,43 @@
 //! The writer's half: changes into tables.
 
 use super::schema::SEQ_BITS;
-use super::{failed, outbox};
+use super::{failed, locked, outbox};
 use crate::store::{AccountRecord, Author, Change, LogRow, NewCode, NewEntry, StoreError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 use tidings_proto::UserName;
-use tidings_proto::chain::Tip;
 use tidings_proto::frame::SealedVault;
 
 /// Authors whose rows are remembered; beyond that all are forgotten and looked up anew.
 const REMEMBERED: usize = 100_000;
 
-/// The writer's connection, and the counter that every change of a log takes one step of.
+/// The writer's connection.
 pub struct Tables {
     connection: Connection,
-    changed: i64,
     authors: Authors,
+    changed: Changed,
+}
+
+/// The logs that are new or have grown since it was asked last. In memory: whoever starts looks at everything anyway.
+#[derive(Clone, Default)]
+pub struct Changed(Arc<Mutex<BTreeSet<u64>>>);
+
+impl Changed {
+    fn add(&self, changes: &[Change]) {
+        let logs = changes.iter().filter_map(|change| match change {
+            Change::Log(row) => Some(row.number),
+            Change::Entry(new) => Some(new.log),
+            _ => None,
+        });
+        locked(&self.0).extend(logs);
+    }
+
+    /// Those, once.
+    pub fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *locked(&self.0)).into_iter().collect()
+    }
 }
 
 /// The rows of authors, as they are in the tables: to look them up costs about as much as the entry itself.
@@ -25,9 +45,13 @@ pub struct Tables {
 struct Authors(HashMap<Author, i64>);
 
 impl Tables {
-    pub fn new(connection: Connection) -> Result<Tables, StoreError> {
-        let changed = connection.query_row("SELECT coalesce(max(changed), 0) FROM logs", [], |row| row.get(0)).map_err(failed)?;
-        Ok(Tables { connection, changed, authors: Authors::default() })
+    pub fn new(connection: Connection) -> Tables {
+        Tables { connection, authors: Authors::default(), changed: Changed::default() }
+    }
+
+    /// What has changed, for whoever asks while this writes.
+    pub fn changed(&self) -> Changed {
+        self.changed.clone()
     }
 
     /// For whoever has no other connection.
@@ -38,7 +62,11 @@ impl Tables {
     /// One transaction for all; each of them is all or nothing by itself.
     pub fn commit(&mut self, all: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
         match self.try_commit(all) {
-            Ok(results) => results,
+            Ok(results) => {
+                let done = all.iter().zip(&results).filter(|(_, result)| result.is_ok());
+                done.for_each(|(changes, _)| self.changed.add(changes));
+                results
+            }
             Err(error) => {
                 self.authors.forget();
                 if !self.connection.is_autocommit()
@@ -57,16 +85,14 @@ impl Tables {
         // Alone, a caller's changes are all or nothing by the transaction itself. Under load that is how they come: the sequencer has
         // gathered what waits already, and a savepoint would have SQLite copy every page that it changes once more.
         if let [changes] = all {
-            self.changed += 1;
-            write_changes(&self.connection, &mut self.authors, changes, self.changed)?;
+            write_changes(&self.connection, &mut self.authors, changes)?;
             self.connection.execute_batch("COMMIT")?;
             return Ok(vec![Ok(())]);
         }
         let mut results = Vec::with_capacity(all.len());
         for changes in all {
-            self.changed += 1;
             self.connection.execute_batch("SAVEPOINT one")?;
-            let result = write_changes(&self.connection, &mut self.authors, changes, self.changed);
+            let result = write_changes(&self.connection, &mut self.authors, changes);
             if let Err(error) = result {
                 self.authors.forget();
                 // A full disk has ended the whole transaction already, and its error is the one to tell.
@@ -84,21 +110,19 @@ impl Tables {
     }
 }
 
-fn write_changes(connection: &Connection, authors: &mut Authors, changes: &[Change], changed: i64) -> rusqlite::Result<()> {
-    let mut tips: BTreeMap<u64, Tip> = BTreeMap::new();
+fn write_changes(connection: &Connection, authors: &mut Authors, changes: &[Change]) -> rusqlite::Result<()> {
     for change in changes {
         match change {
-            Change::Log(row) => log(connection, row, changed)?,
+            Change::Log(row) => log(connection, row)?,
             Change::Discard { log } => {
-                one(connection.prepare_cached("DELETE FROM logs WHERE number = ?1 AND tip_seq = 0")?.execute([*log as i64])?)?;
+                let empty = "DELETE FROM logs WHERE number = ?1
+                    AND NOT EXISTS (SELECT 1 FROM entries WHERE id > number << 36 AND id < (number + 1) << 36)";
+                one(connection.prepare_cached(empty)?.execute([*log as i64])?)?;
             }
             Change::TakenUp { log } => {
                 connection.prepare_cached("UPDATE logs SET asked = NULL WHERE number = ?1")?.execute([*log as i64])?;
             }
-            Change::Entry(new) => {
-                entry(connection, authors, new)?;
-                tips.insert(new.log, new.tip);
-            }
+            Change::Entry(new) => entry(connection, authors, new)?,
             Change::Stop { log } => {
                 connection.prepare_cached("UPDATE logs SET stopped = 1 WHERE number = ?1")?.execute([*log as i64])?;
             }
@@ -148,10 +172,6 @@ fn write_changes(connection: &Connection, authors: &mut Authors, changes: &[Chan
             }
         }
     }
-    let mut update = connection.prepare_cached("UPDATE logs SET tip_seq = ?2, tip_hash = ?3, changed = ?4 WHERE number = ?1")?;
-    for (log, tip) in tips {
-        update.execute(params![log as i64, tip.seq as i64, tip.hash.as_bytes(), changed])?;
-    }
     Ok(())
 }
 
@@ -160,21 +180,18 @@ fn one(changed: usize) -> rusqlite::Result<()> {
     if changed == 1 { Ok(()) } else { Err(rusqlite::Error::StatementChangedRows(changed)) }
 }
 
-fn log(connection: &Connection, row: &LogRow, changed: i64) -> rusqlite::Result<()> {
+fn log(connection: &Connection, row: &LogRow) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO logs (number, name, hub, genesis, tip_seq, tip_hash, stopped, changed, followed, asked, since)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO logs (number, name, hub, genesis, stopped, followed, asked, since)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![
             row.number as i64,
             row.name.to_string(),
             row.room.as_ref().map(|room| room.hub.as_str().to_owned()),
             row.room.as_ref().map(|room| room.genesis.encode().to_vec()),
-            row.tip.seq as i64,
-            row.tip.hash.as_bytes(),
             row.stopped,
-            changed,
             row.followed,
             row.asked.as_ref().map(UserName::to_string),
             row.since as i64
@@ -273,6 +290,7 @@ fn user_id(connection: &Connection, user: &UserName) -> rusqlite::Result<i64> {
 mod tests {
     use super::*;
     use crate::store::sqlite::{connect, schema};
+    use tidings_proto::chain::Tip;
     use tidings_proto::{DeviceKey, Hash};
 
     fn entry_of(size: usize, seq: u64) -> Vec<Change> {
@@ -289,7 +307,7 @@ mod tests {
         std::fs::write(&path, b"").unwrap();
         let mut connection = connect(&path).unwrap();
         schema::prepare(&mut connection).unwrap();
-        let mut tables = Tables::new(connection).unwrap();
+        let mut tables = Tables::new(connection);
         let by = |name: &str, seq: u64| {
             let author = Author { user: format!("{name}@s1").parse().unwrap(), device: DeviceKey([1; 32]) };
             let tip = Tip { seq, hash: Hash::ZERO };
@@ -320,7 +338,7 @@ mod tests {
             let set: i64 = tables.connection.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0)).unwrap();
             assert_eq!(set, pages);
         };
-        let mut tables = Tables::new(connection).unwrap();
+        let mut tables = Tables::new(connection);
         let log = LogRow {
             number: 1,
             name: "public@s1".parse().unwrap(),
