@@ -2,13 +2,16 @@
 //!
 //! `echo server` listens on a port of its own and prints it; `echo client PORT` runs all cases of a fuzzing server.
 
-use futures_util::{SinkExt, StreamExt};
-use tidings_server::link::wire;
+use futures_util::StreamExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tidings_server::link::wire::{self, Wire};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::tungstenite::Error;
-use tokio_tungstenite::{WebSocketStream, accept_async_with_config, client_async_with_config};
+use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::{accept_async, client_async};
 
-/// Cases 9 send messages of 16 MiB. All else is as links have it.
+/// Cases 9 send messages of 16 MiB. All else is as links have it: their reading, their writing, their answers to pings and goodbyes.
 const LARGEST: usize = 16 * 1024 * 1024;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -30,37 +33,56 @@ async fn serve() -> Result<(), Failure> {
         let (tcp, _) = listener.accept().await?;
         tokio::spawn(async move {
             // What breaks the protocol ends its own connection: that is what is tested.
-            if let Ok(socket) = accept_async_with_config(tcp, Some(wire::config(LARGEST))).await {
-                let _ = echo(socket).await;
+            if let Ok(socket) = accept_async(ByteByByte(tcp)).await {
+                let _ = wire::echo(Wire::new(Box::new(socket.into_inner().0), Role::Server, LARGEST)).await;
             }
         });
     }
 }
 
 async fn run_cases(port: u16) -> Result<(), Failure> {
-    let mut counting = dial(port, "/getCaseCount").await?;
+    let (mut counting, _) = client_async(url(port, "/getCaseCount"), dial(port).await?).await?;
     let count: u32 = counting.next().await.ok_or("no count")??.into_text()?.parse()?;
     for case in 1..=count {
-        if let Ok(socket) = dial(port, &format!("/runCase?case={case}&agent=tidings")).await {
-            let _ = echo(socket).await;
+        let request = url(port, &format!("/runCase?case={case}&agent=tidings"));
+        if let Ok((socket, _)) = client_async(request, ByteByByte(dial(port).await?)).await {
+            let _ = wire::echo(Wire::new(Box::new(socket.into_inner().0), Role::Client, LARGEST)).await;
         }
     }
-    let mut reporting = dial(port, "/updateReports?agent=tidings").await?;
+    let (mut reporting, _) = client_async(url(port, "/updateReports?agent=tidings"), dial(port).await?).await?;
     reporting.close(None).await?;
     Ok(())
 }
 
-async fn dial(port: u16, path: &str) -> Result<WebSocketStream<TcpStream>, Failure> {
-    let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
-    Ok(client_async_with_config(format!("ws://127.0.0.1:{port}{path}"), tcp, Some(wire::config(LARGEST))).await?.0)
+fn url(port: u16, path: &str) -> String {
+    format!("ws://127.0.0.1:{port}{path}")
 }
 
-async fn echo(mut socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
-    while let Some(message) = socket.next().await {
-        let message = message?;
-        if message.is_text() || message.is_binary() {
-            socket.send(message).await?;
-        }
+async fn dial(port: u16) -> std::io::Result<TcpStream> {
+    TcpStream::connect(("127.0.0.1", port)).await
+}
+
+/// Gives the HTTP upgrade one byte at a time, so that it has read nothing of the first message when it is done.
+struct ByteByByte(TcpStream);
+
+impl AsyncRead for ByteByByte {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let mut byte = [0];
+        let mut one = ReadBuf::new(&mut byte);
+        let polled = Pin::new(&mut self.0).poll_read(cx, &mut one);
+        buf.put_slice(one.filled());
+        polled
     }
-    Ok(())
+}
+
+impl AsyncWrite for ByteByByte {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }

@@ -204,6 +204,22 @@ impl Wire {
     }
 }
 
+/// Says back every message, text too, until the other side ends it: for test suites of WebSockets, which frames are no part of.
+pub async fn echo(wire: Wire) -> Result<(), LinkError> {
+    let Wire { mut reader, mut writer, allowance } = wire;
+    allowance.lift();
+    loop {
+        let (kind, payload) = match reader.message().await? {
+            Message::Text(text) => (Data::Text, text.into()),
+            Message::Binary(bytes) => (Data::Binary, bytes),
+            Message::Close(_) => return writer.flush().await,
+            _ => continue,
+        };
+        locked(&writer.socket).put(kind, payload)?;
+        writer.flush().await?;
+    }
+}
+
 impl Socket {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, LinkError>> {
         let before = self.out.len();
@@ -219,15 +235,15 @@ impl Socket {
         }
     }
 
-    fn put(&mut self, frame: &Bytes) -> Result<(), LinkError> {
+    fn put(&mut self, kind: Data, payload: Bytes) -> Result<(), LinkError> {
         if !self.protocol.can_write() {
             return Err(LinkError::Closed);
         }
-        let mut header = FrameHeader { opcode: OpCode::Data(Data::Binary), ..FrameHeader::default() };
+        let mut header = FrameHeader { opcode: OpCode::Data(kind), ..FrameHeader::default() };
         // What a client sends is masked (RFC 6455, section 5.3).
         header.mask = (self.role == Role::Client).then(|| OsRng.next_u32().to_ne_bytes());
-        self.out.reserve(header.len(frame.len() as u64) + frame.len());
-        Ok(WsFrame::from_payload(header, frame.clone()).format(&mut self.out)?)
+        self.out.reserve(header.len(payload.len() as u64) + payload.len());
+        Ok(WsFrame::from_payload(header, payload).format(&mut self.out)?)
     }
 
     /// Writes out all that was gathered.
@@ -292,13 +308,18 @@ impl Reader {
     /// The next frame's bytes; `Refused` when the other side sent something else than a frame. Cancel-safe.
     pub async fn next(&mut self) -> Result<Bytes, LinkError> {
         loop {
-            match poll_fn(|cx| locked(&self.0).poll_read(cx)).await? {
+            match self.message().await? {
                 Message::Binary(bytes) => return Ok(bytes),
                 Message::Ping(_) | Message::Pong(_) => {}
                 Message::Close(_) => return Err(LinkError::Closed),
                 _ => return Err(Refusal::new(Code::Malformed, "a frame is a binary message").into()),
             }
         }
+    }
+
+    /// The next message of any kind. Cancel-safe.
+    async fn message(&mut self) -> Result<Message, LinkError> {
+        poll_fn(|cx| locked(&self.0).poll_read(cx)).await
     }
 }
 
@@ -316,7 +337,7 @@ impl Writer {
 
     /// Puts a frame into the buffer, which has room.
     pub fn put(&mut self, frame: Bytes) -> Result<(), LinkError> {
-        locked(&self.socket).put(&frame)
+        locked(&self.socket).put(Data::Binary, frame)
     }
 
     /// Writes the buffer out. Cancel-safe: a call that was dropped is taken up by the next, and its time counts on.
