@@ -143,6 +143,18 @@ pub struct File {
     pub media_type: String,
     /// Bytes.
     pub size: usize,
+    /// How large it is as a picture, where its first bytes are one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+}
+
+/// A picture's size, as the picture itself says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
 }
 
 /// What its members do to a group.

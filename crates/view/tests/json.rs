@@ -17,7 +17,7 @@ fn message(status: Status) -> Message {
         id: MessageId(7),
         author: Some("alice@s1".parse().unwrap()),
         text: "<b>\u{202e}".into(),
-        file: Some(File { name: "a".into(), media_type: "b".into(), size: 3 }),
+        file: Some(File { name: "a".into(), media_type: "b".into(), size: 3, picture: None }),
         event: Some(Event::Invited { user: "bob@s2".parse().unwrap(), role: Role::Admin }),
         at: u64::MAX,
         status,
@@ -79,7 +79,7 @@ fn what_is_asked_and_told() {
         goes_through(Asked { page: "p".into(), req: 1, ask });
     }
     let window = Window { target: group(), messages: vec![message(Status::Received)], older: true, newer: false, seen: Some(MessageId(2)) };
-    let file = File { name: String::new(), media_type: String::new(), size: 1 };
+    let file = File { name: String::new(), media_type: String::new(), size: 1, picture: Some(Picture { width: 2, height: 3 }) };
     for answer in [Ok(Answer::Window(window)), Ok(Answer::File { file, bytes: vec![1] }), Err(Trouble { text: "t".into(), kind: 6 })] {
         goes_through(Told::Answer { page: "p".into(), req: 1, answer });
     }

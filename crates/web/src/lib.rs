@@ -7,6 +7,7 @@ pub mod clock;
 pub mod find;
 pub mod held;
 pub mod identicon;
+pub mod picture;
 pub mod place;
 pub mod rows;
 pub mod suite;

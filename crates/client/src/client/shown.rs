@@ -7,10 +7,10 @@ use crate::engine::Core;
 use crate::people::People;
 use crate::store::{Store, StoredMessage, StoredRoom};
 use crate::view::ask::RoomLine;
-use crate::view::{Event, File, Member, Message, MessageId, Part, Room, Status, Target};
+use crate::view::{Event, File, Member, Message, MessageId, Part, Picture, Room, Status, Target};
 use std::sync::Arc;
 use tidings_proto::membership::{BODY_LIMIT, Invite, Remove, SetRole};
-use tidings_proto::{Content, Genesis, Kind, LogName, UserName, cbor};
+use tidings_proto::{Content, Genesis, Kind, LogName, UserName, cbor, content};
 use tidings_trust::Members;
 use tidings_trust::members::Standing;
 
@@ -28,7 +28,7 @@ pub(crate) fn message(crypto: &Crypto, message: StoredMessage) -> Result<Message
         id: MessageId(message.id),
         author: message.author,
         event: event.or(content.title.map(|title| Event::Titled { title })),
-        file: content.file.map(|file| File { name: file.name, media_type: file.media_type, size: file.bytes.len() }),
+        file: content.file.map(|file| about(&file)),
         text: content.text,
         at: message.at,
         status: message.status,
@@ -170,5 +170,10 @@ pub(crate) fn file(crypto: &Crypto, message: StoredMessage) -> Result<(File, Vec
     let is_message = matches!(message.kind, Kind::Sealed | Kind::Post) && !matches!(message.status, Status::Unreadable { .. });
     let content = message.content.filter(|_| is_message).ok_or_else(none)?;
     let file = crypto.out_of_rest(&message.log, message.tag, &content)?.file.ok_or_else(none)?;
-    Ok((File { name: file.name, media_type: file.media_type, size: file.bytes.len() }, file.bytes.to_vec()))
+    Ok((about(&file), file.bytes.to_vec()))
+}
+
+fn about(file: &content::File) -> File {
+    let picture = imagesize::blob_size(&file.bytes).ok().map(|size| Picture { width: size.width, height: size.height });
+    File { name: file.name.clone(), media_type: file.media_type.clone(), size: file.bytes.len(), picture }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::tests::bench::{Act, Bench, Person, group, target};
-use crate::view::{Event, Part, Role};
+use crate::view::{Event, Part, Picture, Role};
 use tempfile::TempDir;
 use tidings_proto::limits;
 
@@ -36,6 +36,21 @@ async fn a_profile_without_a_finished_account_is_not_opened() {
     let error = Client::open(folder.path()).err().unwrap();
     assert!(matches!(&error, ClientError::Unfinished(user) if *user == alice.user));
     assert_eq!(error.exit_code(), 3);
+}
+
+/// So that whoever draws it knows its shape before its bytes are there.
+#[tokio::test]
+async fn a_file_that_begins_as_a_picture_says_how_large_it_is() {
+    let mut bench = Bench::new().await;
+    let group = target(&bench.comes_to_bobs(1).await);
+    let (_folder, client) = bench.opened();
+    let png = [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &640u32.to_be_bytes(), &480u32.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
+    let mut shown = Vec::new();
+    for bytes in [&png[..], &png[..20], &png[..7], b"", b"words"] {
+        let id = client.send_file(&group, "a.png", "image/png", bytes.to_vec(), "").await.unwrap();
+        shown.push(client.file(id).await.unwrap().0.picture);
+    }
+    assert_eq!(shown, [Some(Picture { width: 640, height: 480 }), None, None, None, None]);
 }
 
 /// What was refused with this exit code, by its words; and nothing is kept of it.

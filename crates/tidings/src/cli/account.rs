@@ -57,8 +57,8 @@ pub struct LogoutArguments {
 pub struct LocalArguments {
     #[command(flatten)]
     pub at: At,
-    /// Serve here, on 127.0.0.1; a browser keeps your account by this number, so stay with one
-    #[arg(long, value_name = "PORT", default_value_t = 5556)]
+    /// Serve here, on 127.0.0.1; a browser keeps your account by this number, so stay with one [default: 5556]
+    #[arg(long, value_name = "PORT", default_value_t = 5556, hide_default_value = true)]
     pub port: u16,
     /// Do not open the browser
     #[arg(long)]

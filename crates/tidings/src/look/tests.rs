@@ -42,7 +42,7 @@ fn event(event: Event) -> Message {
 }
 
 fn file(text: &str, name: &str, size: usize) -> Message {
-    let file = File { name: name.into(), media_type: "text/plain".into(), size };
+    let file = File { name: name.into(), media_type: "text/plain".into(), size, picture: None };
     Message { file: Some(file), ..said(text, Status::Received) }
 }
 

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::rc::Rc;
 use tidings_proto::UserName;
 use tidings_view::ask::{Answer, Ask, RoomLine, Standing, Trouble};
-use tidings_view::{Notice, Person, Target};
+use tidings_view::{MessageId, Notice, Person, Target};
 use wasm_bindgen_futures::spawn_local;
 
 /// A window above the page.
@@ -31,6 +31,10 @@ pub enum Overlay {
     Title(Target, String),
     /// Out of a group.
     Leave(Target),
+    /// A message, for everybody.
+    Erase(MessageId),
+    /// Off this browser.
+    LogOut,
 }
 
 /// Everything that views draw from. Copied freely: it is a handful of handles.

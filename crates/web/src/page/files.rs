@@ -3,9 +3,11 @@
 use super::app::App;
 use super::browser;
 use super::parts::{Icon, icon};
+use crate::picture::shown_at;
 use js_sys::{Array, Uint8Array};
 use leptos::html;
 use leptos::prelude::*;
+use leptos::svg;
 use tidings_view::ask::{Answer, Ask};
 use tidings_view::plain::visible_line;
 use tidings_view::{File, MessageId};
@@ -43,7 +45,7 @@ impl Drop for Held {
 /// A file in a message.
 pub fn shown(app: App, id: MessageId, file: &File) -> AnyView {
     let name = visible_line(&file.name);
-    let picture = is_picture(&file.media_type).then(|| preview(app, id, &name));
+    let picture = file.picture.filter(|_| is_picture(&file.media_type)).and_then(shown_at).map(|size| preview(app, id, &name, size));
     let save = {
         let label = format!("Save {name}");
         html::button()
@@ -66,8 +68,8 @@ pub fn shown(app: App, id: MessageId, file: &File) -> AnyView {
         .into_any()
 }
 
-/// A picture in a box of a fixed size, so that nothing moves when it arrives.
-fn preview(app: App, id: MessageId, name: &str) -> AnyView {
+/// A picture in a box of its size, so that nothing moves when it arrives.
+fn preview(app: App, id: MessageId, name: &str, (width, height): (usize, usize)) -> AnyView {
     let held = StoredValue::new_local(None::<Held>);
     let source = RwSignal::new(None::<String>);
     app.ask(Ask::File(id), move |answer| {
@@ -79,10 +81,24 @@ fn preview(app: App, id: MessageId, name: &str) -> AnyView {
         }
     });
     let alt = format!("Picture: {name}");
-    html::div()
-        .class("preview")
-        .child(move || source.get().map(|source| html::img().attr("src", source).attr("alt", alt.clone()).attr("decoding", "async")))
-        .into_any()
+    let (wide, high) = (width.to_string(), height.to_string());
+    let drawn = move || {
+        let (wide, high) = (wide.clone(), high.clone());
+        match source.get() {
+            Some(source) => html::img()
+                .attr("src", source)
+                .attr("alt", alt.clone())
+                .attr("decoding", "async")
+                .attr("width", wide)
+                .attr("height", high)
+                .into_any(),
+            None => {
+                let shape = format!("0 0 {wide} {high}");
+                svg::svg().attr("width", wide).attr("height", high).attr("viewBox", shape).attr("aria-hidden", "true").into_any()
+            }
+        }
+    };
+    html::div().class("preview").child(drawn).into_any()
 }
 
 fn save(app: App, answer: Answer) {

@@ -2,7 +2,7 @@
 
 use super::app::{App, Overlay, set_if_other};
 use super::message::role_name;
-use super::parts::{Field, Icon, button, dialog, disclosure, each, face, icon, trouble, user_name, value};
+use super::parts::{Field, Icon, button, dialog, disclosure, each, face, icon, sure, trouble, user_name, value};
 use super::{browser, core, people};
 use crate::place::Place;
 use leptos::ev;
@@ -192,18 +192,7 @@ pub fn invite(app: App, target: Target) -> AnyView {
 pub fn leave(app: App, target: Target) -> AnyView {
     let title =
         app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == target).map(|line| visible_line(&line.room.title)));
-    let content = (
-        html::p().child(format!(
-            "You will read nothing more in “{}”. To come back, somebody has to invite you again.",
-            title.unwrap_or_default()
-        )),
-        html::div().class("row").child((
-            button("primary danger", "Leave the group", move || {
-                group(app, target.clone(), Deed::Leave);
-                app.overlay.set(None);
-            }),
-            button("plain", "Stay", move || app.overlay.set(None)),
-        )),
-    );
-    dialog("Leave the group?", "small", move || app.overlay.set(None), content.into_any())
+    let text = format!("You will read nothing more in “{}”. To come back, somebody has to invite you again.", title.unwrap_or_default());
+    let go = move || group(app, target.clone(), Deed::Leave);
+    sure("Leave the group?", &text, "Leave the group", "Stay", move || app.overlay.set(None), go)
 }

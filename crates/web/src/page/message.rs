@@ -1,7 +1,7 @@
 //! One row of a timeline.
 
-use super::app::App;
-use super::parts::{Icon, button, face, icon, icon_button, user_name};
+use super::app::{App, Overlay};
+use super::parts::{Icon, button, face, icon, icon_button, sure, user_name};
 use super::written::written;
 use super::{browser, files};
 use crate::rows::{Echo, Row};
@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use tidings_proto::UserName;
 use tidings_view::ask::Ask;
 use tidings_view::plain::visible_line;
-use tidings_view::{Event, KEY_CHANGED, Message, Role, Status};
+use tidings_view::{Event, KEY_CHANGED, Message, MessageId, Role, Status};
 use wasm_bindgen_futures::spawn_local;
 
 /// A row's element, without its place in the list.
@@ -130,6 +130,13 @@ fn failed(app: App, message: &Message, reason: &str, code: Option<&str>) -> AnyV
         .into_any()
 }
 
+/// A window before a message is deleted.
+pub fn erase(app: App, id: MessageId) -> AnyView {
+    let text = "It is taken from every server and every device that hears of it. Who has read it may have kept it.";
+    let go = move || app.ask(Ask::Erase(id), |_| ());
+    sure("Delete for everybody?", text, "Delete", "Keep it", move || app.overlay.set(None), go)
+}
+
 /// What can be done with a message: there when somebody points at it, or has the keyboard in it.
 fn deeds(app: App, message: &Message, own: bool) -> AnyView {
     let id = message.id;
@@ -142,10 +149,7 @@ fn deeds(app: App, message: &Message, own: bool) -> AnyView {
     });
     let erase = (own && matches!(message.status, Status::Sent { .. } | Status::Received)).then(|| {
         icon_button("", Icon::Trash, "Delete for everybody", move || {
-            let question = "Delete this message for everybody? Who has read it may have kept it.";
-            if browser::window().confirm_with_message(question).unwrap_or(false) {
-                app.ask(Ask::Erase(id), |_| ());
-            }
+            app.overlay.set(Some(Overlay::Erase(id)));
         })
     });
     html::div().class("deeds").child((copy, erase)).into_any()

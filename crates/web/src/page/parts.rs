@@ -232,6 +232,24 @@ pub fn dialog(title: &'static str, class: &'static str, closed: impl Fn() + Clon
         .into_any()
 }
 
+/// A window before something that cannot be taken back.
+pub fn sure(
+    title: &'static str,
+    text: &str,
+    yes: &'static str,
+    no: &'static str,
+    closed: impl Fn() + Clone + 'static,
+    run: impl Fn() + 'static,
+) -> AnyView {
+    let (done, stay) = (closed.clone(), closed.clone());
+    let go = move || {
+        run();
+        done();
+    };
+    let answers = (button("primary danger", yes, go), button("plain", no, stay));
+    dialog(title, "small", closed, (html::p().child(text.to_owned()), html::div().class("row").child(answers)).into_any())
+}
+
 /// Something that opens below its button, and closes when one goes elsewhere.
 pub fn disclosure(class: &'static str, summary: AnyView, content: AnyView) -> AnyView {
     let node = NodeRef::<html::Details>::new();

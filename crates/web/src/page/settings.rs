@@ -1,8 +1,8 @@
 //! One's account and this client: devices, password, notifications, what happened to keys, logging out.
 
-use super::app::{App, set_if_other};
+use super::app::{App, Overlay, set_if_other};
 use super::parts::{Field, Icon, anew, button, each, face, icon_button, trouble, user_name, value};
-use super::{browser, core, notify, switcher};
+use super::{browser, core, notify};
 use crate::clock::Local;
 use crate::place::Place;
 use leptos::ev;
@@ -241,7 +241,7 @@ fn notice(notice: Notice) -> AnyView {
 fn leave(app: App) -> AnyView {
     let content = (
         html::p().child("This browser is taken off your account, and everything that is stored in it is deleted. Your account stays."),
-        button("plain danger", "Log out", move || switcher::log_out(app)),
+        button("plain danger", "Log out", move || app.overlay.set(Some(Overlay::LogOut))),
     );
     section("Log out", content.into_any())
 }

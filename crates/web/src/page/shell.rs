@@ -2,7 +2,7 @@
 
 use super::app::{App, Overlay};
 use super::parts::{Field, Icon, anew, button, icon_button, value};
-use super::{browser, group, notify, people, person, rooms, settings, switcher, talk};
+use super::{browser, group, message, notify, people, person, rooms, settings, switcher, talk};
 use crate::place::Place;
 use leptos::ev;
 use leptos::html;
@@ -108,6 +108,8 @@ fn overlay(app: App) -> AnyView {
             Some(Overlay::Invite(target)) => group::invite(app, target),
             Some(Overlay::Title(target, title)) => group::retitle(app, target, title),
             Some(Overlay::Leave(target)) => group::leave(app, target),
+            Some(Overlay::Erase(id)) => message::erase(app, id),
+            Some(Overlay::LogOut) => switcher::log_out(app),
         },
     )
 }

@@ -1,7 +1,7 @@
 //! Going anywhere by typing, and the map of keys.
 
 use super::app::{App, Overlay};
-use super::parts::{Icon, dialog, face, icon, target_face};
+use super::parts::{Icon, dialog, face, icon, sure, target_face};
 use super::{browser, rooms};
 use crate::find;
 use crate::place::Place;
@@ -183,10 +183,9 @@ pub fn shortcuts(app: App) -> AnyView {
     dialog("Keyboard shortcuts", "", move || app.overlay.set(None), table.into_any())
 }
 
-/// Leaves for good: asks first.
-pub fn log_out(app: App) {
-    let question = "Log out? This browser is taken off your account, and what is stored in it is deleted.";
-    if browser::window().confirm_with_message(question).unwrap_or(false) {
-        app.ask(Ask::Logout, move |_| app.go(Place::Home));
-    }
+/// A window before one leaves this browser.
+pub fn log_out(app: App) -> AnyView {
+    let text = "This browser is taken off your account, and what is stored in it is deleted. Your account stays.";
+    let go = move || app.ask(Ask::Logout, move |_| app.go(Place::Home));
+    sure("Log out?", text, "Log out", "Stay", move || app.overlay.set(None), go)
 }

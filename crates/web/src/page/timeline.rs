@@ -49,8 +49,6 @@ pub struct Timeline {
     owner: Owner,
     /// Whether the end is kept in sight. Views draw from it; requests that are under way outlive them.
     stuck: ArcRwSignal<bool>,
-    /// Messages that came while the end was out of sight.
-    below: ArcRwSignal<usize>,
     /// Where messages were on screen when it was last looked.
     anchors: RefCell<Vec<(Key, f64)>>,
     opened: Cell<bool>,
@@ -72,7 +70,6 @@ impl Timeline {
             fence: Cell::default(),
             owner: Owner::current().unwrap_or_default(),
             stuck: ArcRwSignal::new(true),
-            below: ArcRwSignal::new(0),
             anchors: RefCell::default(),
             opened: Cell::new(false),
             loading: Cell::new(false),
@@ -101,8 +98,9 @@ impl Timeline {
             this.draw();
         });
         let (scrolled, keys, jump) = (self.clone(), self.clone(), self.clone());
-        let (stuck, below) = (self.stuck.clone(), self.below.clone());
-        let words = move || match below.get() {
+        let (stuck, app, target) = (self.stuck.clone(), self.app, self.target.clone());
+        let unseen = Memo::new(move |_| app.line(&target).map_or(0, |line| line.unseen));
+        let words = move || match unseen.get() {
             0 => "Jump to latest".to_owned(),
             1 => "Jump to latest: 1 new message".into(),
             count => format!("Jump to latest: {count} new messages"),
@@ -114,7 +112,7 @@ impl Timeline {
                     .attr("type", "button")
                     .class("jump")
                     .on(ev::click, move |_| jump.with_value(|timeline| timeline.clone().to_end()))
-                    .child((super::parts::icon(super::parts::Icon::Down), words.clone()))
+                    .child((super::parts::icon(super::parts::Icon::Down), words))
             })
         };
         html::div()
@@ -252,9 +250,6 @@ impl Timeline {
 
     /// Only what is new is read aloud; never what comes in above.
     fn announce(&self, arrived: &[String]) {
-        if !self.stuck.get_untracked() {
-            self.below.update(|below| *below += arrived.len());
-        }
         let words = match arrived {
             [.., last] if arrived.len() > 3 => format!("{} new messages. {last}", arrived.len()),
             all => all.join(". "),
@@ -373,9 +368,6 @@ impl Timeline {
         *self.anchors.borrow_mut() = self.visible(&scroller);
         let at_end = distance_below(&scroller) <= AT_END && !self.held.borrow().newer;
         set_if_other(&self.stuck, at_end);
-        if at_end {
-            set_if_other(&self.below, 0);
-        }
         self.look();
     }
 
@@ -446,7 +438,6 @@ impl Timeline {
     /// Goes to the newest message.
     pub fn to_end(self: Rc<Self>) {
         set_if_other(&self.stuck, true);
-        set_if_other(&self.below, 0);
         if !self.held.borrow().newer {
             return self.settle();
         }
