@@ -10,6 +10,7 @@ mod handshake;
 mod hub;
 mod keys_kinds;
 mod limits;
+mod old;
 mod operator;
 mod outbox;
 mod pages;

@@ -1,4 +1,5 @@
-//! The tables. Until formats are frozen there is one version of them: a file of another is refused, and left as it is.
+//! The tables. A file of a version that was ever frozen opens, by migration if need be (`tests/it/old`); one from before that, or of a
+//! newer program, is refused and left as it is.
 
 use crate::store::StoreError;
 use rusqlite::Connection;
