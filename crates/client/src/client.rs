@@ -156,6 +156,9 @@ impl Client {
     }
 
     async fn write(&self, target: &Target, content: Content, once: Option<&str>) -> Result<MessageId, ClientError> {
+        if let Some(done) = self.asked(once).await? {
+            return Ok(done);
+        }
         if let Target::Direct { user } = target {
             self.inner.core.people().refuse_changed([&self.me(), user])?;
         }
@@ -163,6 +166,12 @@ impl Client {
         let id = self.inner.core.stored(move |store| write::message(store, &crypto, &target, &content, once.as_deref())).await?;
         self.wrote();
         Ok(MessageId(id))
+    }
+
+    /// What was written under this name before: what may be written by now has no say in that any more.
+    async fn asked(&self, once: Option<&str>) -> Result<Option<MessageId>, ClientError> {
+        let Some(once) = once.map(str::to_owned) else { return Ok(None) };
+        Ok(self.inner.core.stored(move |store| store.asked(&once)).await?.map(MessageId))
     }
 
     /// Something was written: front ends and the link may want to know.

@@ -39,8 +39,8 @@ const FLAGS: [&str; 12] = [
 /// A browser, with what it stores. Ends with this value.
 pub struct Browser {
     wire: Arc<Wire>,
-    _child: Child,
-    _folder: TempDir,
+    child: Child,
+    folder: TempDir,
 }
 
 /// One tab.
@@ -57,7 +57,24 @@ pub struct Found(i64);
 impl Browser {
     /// Starts one that has stored nothing yet.
     pub async fn start() -> Browser {
-        let folder = tempfile::tempdir().expect("a folder");
+        Browser::over(tempfile::tempdir().expect("a folder")).await
+    }
+
+    /// All of it is killed at once, as a machine that loses its power ends it, and it is started again over what it has stored.
+    pub async fn killed(self) -> Browser {
+        let Browser { mut child, folder, .. } = self;
+        let group = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)).expect("a browser that runs");
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).expect("a browser that can be killed");
+        child.wait().await.expect("an end");
+        Browser::over(folder).await
+    }
+
+    /// Where it keeps what it stores.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    async fn over(folder: TempDir) -> Browser {
         let launch = |program: &str| {
             Command::new(program)
                 .args(FLAGS)
@@ -67,6 +84,7 @@ impl Browser {
                 .stdout(Stdio::null())
                 .stderr(Stdio::piped())
                 .kill_on_drop(true)
+                .process_group(0)
                 .spawn()
         };
         let mut child = PROGRAMS.iter().find_map(|program| launch(program).ok()).expect("Chromium: apt-get install chromium");
@@ -82,7 +100,7 @@ impl Browser {
         let address = tokio::time::timeout(PATIENCE, address).await.expect("Chromium starts in time");
         // Whoever writes to a pipe that nobody reads stops.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Browser { wire: Arc::new(Wire::connect(&address).await), _child: child, _folder: folder }
+        Browser { wire: Arc::new(Wire::connect(&address).await), child, folder }
     }
 
     /// A new tab, 1280 by 800, at `address`.
@@ -254,8 +272,13 @@ impl Page {
                 }
             }
         };
-        let (x, y) =
-            tokio::time::timeout(PATIENCE, looked).await.unwrap_or_else(|_| panic!("{role} called {name:?} is nowhere to click on"));
+        let Ok((x, y)) = tokio::time::timeout(PATIENCE, looked).await else {
+            panic!(
+                "{role} called {name:?} is nowhere to click on; the page says:\n{}\n{}",
+                self.text().await,
+                self.complaints().join("\n")
+            );
+        };
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
             self.ask("Input.dispatchMouseEvent", event).await;
@@ -341,6 +364,16 @@ impl Page {
         let done = self.ask("Runtime.evaluate", parameters).await;
         assert!(done["exceptionDetails"].is_null(), "{script}: {}", done["exceptionDetails"]);
         done["result"]["value"].clone()
+    }
+
+    /// Waits until a script on the page comes to `true`.
+    pub async fn until(&self, script: &str) {
+        let looked = async {
+            while self.run(script).await != true {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, looked).await.is_ok(), "{script} stays untrue; the page says:\n{}", self.text().await);
     }
 
     /// A picture of it, as PNG.

@@ -2,7 +2,8 @@
 //!
 //! All tabs of one origin share one core, in the Worker of whichever tab holds the lock, and talk to it over one `BroadcastChannel`,
 //! the tab that has the core no differently. When that tab is closed the core begins anew in another; pages then ask again what was not answered,
-//! so that every request may be made twice: reading changes nothing, and what writes carries a [`Once`].
+//! so that every request may be made twice: reading changes nothing, and what writes carries a [`Once`]. What a person has written a page keeps
+//! on disk ([`Kept`]) until it is answered, so that it is asked again also by a page that is opened later.
 
 use crate::shown::{Comparison, Device, File, Link, Member, Message, MessageId, Notice, Person, Role, Room, Target};
 use crate::text;
@@ -20,6 +21,21 @@ pub struct Asked {
     pub page: String,
     /// Which of its requests: counts up.
     pub req: u32,
+    /// As whom: another account's core does not do it. None for what is asked of whoever is there.
+    #[serde(with = "text::option")]
+    pub whose: Option<UserName>,
+    /// What.
+    pub ask: Ask,
+}
+
+/// What a page keeps on disk from before it is asked until it is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// As whom it was written.
+    #[serde(with = "text")]
+    pub whose: UserName,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
     /// What.
     pub ask: Ask,
 }
@@ -136,7 +152,12 @@ pub enum Ask {
     /// What has failed is taken off the screen: [`Answer::Done`].
     Discard(MessageId),
     /// Erases a message of one's own for everybody: [`Answer::Written`].
-    Erase(MessageId),
+    Erase {
+        /// Which.
+        message: MessageId,
+        /// So that it is done once.
+        once: Once,
+    },
     /// Everything up to this message was seen: [`Answer::Done`].
     Seen {
         /// The conversation.
@@ -164,6 +185,8 @@ pub enum Ask {
         group: Target,
         /// What.
         deed: Deed,
+        /// So that it is done once.
+        once: Once,
     },
     /// What two people compare: [`Answer::Comparison`].
     Compare(#[serde(with = "text")] UserName),
@@ -207,6 +230,20 @@ pub enum Ask {
     },
     /// What one should know about keys, after the notice with this number: [`Answer::Notices`].
     Notices(i64),
+}
+
+impl Ask {
+    /// By which name it is done once. What has one is a person's work: a page keeps it until it is answered, and a core does one after the other.
+    pub fn once(&self) -> Option<&Once> {
+        match self {
+            Ask::Send { once, .. }
+            | Ask::SendFile { once, .. }
+            | Ask::Erase { once, .. }
+            | Ask::CreateGroup { once, .. }
+            | Ask::Group { once, .. } => Some(once),
+            _ => None,
+        }
+    }
 }
 
 /// What is done to a group.

@@ -1,6 +1,6 @@
 //! What goes through JSON comes out as it was: flattened and tagged values are easily made so that they can be written and not read.
 
-use tidings_view::ask::{Anchor, Answer, Ask, Asked, Deed, Once, RoomLine, Told, Trouble, Window};
+use tidings_view::ask::{Anchor, Answer, Ask, Asked, Deed, Kept, Once, RoomLine, Told, Trouble, Window};
 use tidings_view::*;
 
 fn goes_through<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(value: T) {
@@ -70,13 +70,16 @@ fn what_is_asked_and_told() {
         Ask::Window { target: group(), from: Anchor::Around(MessageId(-1)), limit: 50 },
         Ask::Window { target: Target::Public, from: Anchor::Unseen, limit: 0 },
         Ask::SendFile { target: group(), name: "n".into(), media_type: "m".into(), bytes: vec![0, 255], text: String::new(), once: once() },
-        Ask::Group { group: group(), deed: Deed::Remove(user()) },
-        Ask::Group { group: group(), deed: Deed::SetRole { user: user(), role: Role::Member } },
+        Ask::Group { group: group(), deed: Deed::Remove(user()), once: once() },
+        Ask::Group { group: group(), deed: Deed::SetRole { user: user(), role: Role::Member }, once: once() },
+        Ask::Erase { message: MessageId(3), once: once() },
         Ask::Compare(user()),
         Ask::File(MessageId(1)),
     ];
     for ask in asks {
-        goes_through(Asked { page: "p".into(), req: 1, ask });
+        goes_through(Asked { page: "p".into(), req: 1, whose: None, ask: ask.clone() });
+        goes_through(Asked { page: "p".into(), req: 1, whose: Some(user()), ask: ask.clone() });
+        goes_through(Kept { whose: user(), at: 7, ask });
     }
     let window = Window { target: group(), messages: vec![message(Status::Received)], older: true, newer: false, seen: Some(MessageId(2)) };
     let file = File { name: String::new(), media_type: String::new(), size: 1, picture: Some(Picture { width: 2, height: 3 }) };

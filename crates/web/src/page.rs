@@ -12,6 +12,7 @@ mod gate;
 mod group;
 mod message;
 mod notify;
+mod outbox;
 mod parts;
 mod people;
 mod person;

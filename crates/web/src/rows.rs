@@ -1,7 +1,7 @@
 //! What a timeline shows one below the other: messages, and between them days and the line above what is new.
 
 use crate::clock::Local;
-use tidings_view::ask::Once;
+use tidings_view::ask::{Ask, Once};
 use tidings_view::{Message, MessageId, Target};
 
 /// Something that was handed to the core and is not in its store yet: on screen at once.
@@ -15,8 +15,23 @@ pub struct Echo {
     pub text: String,
     /// When, in milliseconds since 1970.
     pub at: u64,
+    /// Whether it is on disk, so that it is sent whatever becomes of this page.
+    pub kept: bool,
     /// What the core calls it, once it has said.
     pub written: Option<MessageId>,
+}
+
+impl Echo {
+    /// What a request looks like that was not answered yet, where it is a message.
+    pub fn of(ask: &Ask, at: u64) -> Option<Echo> {
+        let (once, target, text) = match ask {
+            Ask::Send { target, text, once } => (once, target, text.clone()),
+            Ask::SendFile { target, name, text, once, .. } if text.is_empty() => (once, target, format!("`{name}`")),
+            Ask::SendFile { target, name, text, once, .. } => (once, target, format!("{text}\n`{name}`")),
+            _ => return None,
+        };
+        Some(Echo { once: once.clone(), target: target.clone(), text, at, kept: false, written: None })
+    }
 }
 
 /// What a row is known by while others come and go.
@@ -151,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_message_is_on_screen_once_before_and_after_the_core_has_it() {
-        let echo = |written| Echo { once: Once("x".into()), target: Target::Public, text: "a".into(), at: 25 * HOUR, written };
+        let ask = Ask::Send { target: Target::Public, text: "a".into(), once: Once("x".into()) };
+        let echo = |written| Echo { written, ..Echo::of(&ask, 25 * HOUR).unwrap() };
         let there = [message(1, "bob@s2", 25 * HOUR)];
         assert_eq!(drawn(&there, &[echo(None)], None), "[Today] bob:1 …");
         assert_eq!(drawn(&there, &[echo(Some(MessageId(2)))], None), "[Today] bob:1 …", "stored, and not asked for yet");

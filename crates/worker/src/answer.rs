@@ -5,8 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use tidings_client::view::Link;
 use tidings_client::{Client, ClientError, Login, LoginSecret, Recover, RecoveryCode, Register, UserName, Zeroizing};
-use tidings_view::ask::{Answer, Ask, Deed, Standing};
-use tidings_view::{MessageId, Target};
+use tidings_view::ask::{Answer, Ask, Standing};
 
 /// Does what is asked.
 pub async fn answer(core: &Rc<Core>, ask: Ask) -> Result<Answer, ClientError> {
@@ -34,24 +33,13 @@ async fn with(client: &Client, ask: Ask) -> Result<Answer, ClientError> {
         }
         Ask::Retry(message) => Answer::Written(client.retry(message).await?),
         Ask::Discard(message) => done(client.discard(message).await)?,
-        Ask::Erase(message) => Answer::Written(client.erase(message).await?),
+        Ask::Erase { message, once } => Answer::Written(client.erase_once(message, &once.0).await?),
         Ask::Seen { target, message } => done(client.seen(&target, message).await)?,
         Ask::Draft { target, text } => done(client.set_draft(&target, &text).await)?,
         Ask::CreateGroup { title, once } => Answer::Group(client.create_group_once(&title, &once.0).await?),
-        Ask::Group { group, deed } => Answer::Written(deed_of(client, &group, deed).await?),
+        Ask::Group { group, deed, once } => Answer::Written(client.deed_once(&group, deed, &once.0).await?),
         ask => about_keys(client, ask).await?,
     })
-}
-
-async fn deed_of(client: &Client, group: &Target, deed: Deed) -> Result<MessageId, ClientError> {
-    match deed {
-        Deed::Invite { user, role } => client.invite(group, &user, role).await,
-        Deed::Join => client.join(group).await,
-        Deed::Leave => client.leave(group).await,
-        Deed::Remove(user) => client.remove(group, &user).await,
-        Deed::SetRole { user, role } => client.set_role(group, &user, role).await,
-        Deed::SetTitle(title) => client.set_title(group, &title).await,
-    }
 }
 
 /// Keys, devices and what takes the password.
@@ -108,6 +96,8 @@ async fn come_or_go(core: &Rc<Core>, ask: Ask) -> Result<Answer, ClientError> {
     let _alone = core.coming.lock().await;
     if let Ask::Logout = ask {
         core.client()?.forget().await?;
+        // Where this comes to nothing, it is of an account that nobody has here: the next one drops it.
+        tidings_sealed::drop_all_kept().await.ok();
         core.has_none();
         return Ok(Answer::Done);
     }

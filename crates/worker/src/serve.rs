@@ -29,12 +29,15 @@ pub struct Core {
     site: RefCell<Option<Site>>,
     /// Whoever makes or ends an account has this: one at a time.
     pub coming: Mutex<()>,
+    /// Whoever writes has this: messages are written in the order in which they came.
+    writing: Mutex<()>,
 }
 
 /// Serves until the Worker ends.
 pub async fn serve() {
     let Ok(channel) = BroadcastChannel::new(CHANNEL) else { return };
-    let core = Rc::new(Core { channel, client: RefCell::new(None), site: RefCell::new(None), coming: Mutex::new(()) });
+    let core =
+        Rc::new(Core { channel, client: RefCell::new(None), site: RefCell::new(None), coming: Mutex::new(()), writing: Mutex::new(()) });
     let opened = open(&core).await;
     let of = core.clone();
     let broken = opened.err();
@@ -48,11 +51,18 @@ pub async fn serve() {
 }
 
 async fn one(core: Rc<Core>, asked: Asked, broken: Option<ClientError>) {
-    let Asked { page, req, ask } = asked;
-    let answer = match broken {
+    let Asked { page, req, whose, ask } = asked;
+    let _turn = match ask.once() {
+        Some(_) => Some(core.writing.lock().await),
+        None => None,
+    };
+    let answer = match (broken, whose) {
         // Without a store there is nothing to ask.
-        Some(error) => Err(error),
-        None => answer::answer(&core, ask).await,
+        (Some(error), _) => Err(error),
+        (None, Some(whose)) if core.any_client().is_none_or(|client| client.me() != whose) => {
+            Err(ClientError::Usage(format!("this was written by {whose}, who is not logged in here any more")))
+        }
+        (None, _) => answer::answer(&core, ask).await,
     };
     let answer = answer.map_err(|error| Trouble { text: error.to_string(), kind: error.exit_code() });
     core.tell(&Told::Answer { page, req, answer });

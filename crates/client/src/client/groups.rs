@@ -1,6 +1,7 @@
 //! Groups, files and erasing: what else a front end does in a conversation.
 
 use super::{Client, shown, write};
+use crate::view::ask::Deed;
 use crate::view::{self, Member, MessageId, Part, Role, Target};
 use crate::{ClientError, platform};
 use std::time::Duration;
@@ -26,9 +27,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::KeyChanged`] when that person's key has changed and was not accepted.
     pub async fn invite(&self, group: &Target, user: &UserName, role: Role) -> Result<MessageId, ClientError> {
-        self.inner.core.people().refuse_changed([user])?;
-        let invite = Invite { prev: Hash::ZERO, user: user.clone(), identity: Hash::ZERO, role: role.into() };
-        self.change(group, Kind::Invite, cbor::encode(&invite)).await
+        self.deed(group, Deed::Invite { user: user.clone(), role }, None).await
     }
 
     /// Waits until somebody who was asked in has been told so, or the time is up: without this, the invitation stands, and is told
@@ -53,29 +52,50 @@ impl Client {
 
     /// Accepts an invitation.
     pub async fn join(&self, group: &Target) -> Result<MessageId, ClientError> {
-        self.change(group, Kind::Join, cbor::encode(&Join { prev: Hash::ZERO })).await
+        self.deed(group, Deed::Join, None).await
     }
 
     /// Leaves a group, or declines an invitation.
     pub async fn leave(&self, group: &Target) -> Result<MessageId, ClientError> {
-        self.change(group, Kind::Leave, cbor::encode(&Leave { prev: Hash::ZERO })).await
+        self.deed(group, Deed::Leave, None).await
     }
 
     /// Puts somebody out of a group, or takes an invitation back.
     pub async fn remove(&self, group: &Target, user: &UserName) -> Result<MessageId, ClientError> {
-        self.change(group, Kind::Remove, cbor::encode(&Remove { prev: Hash::ZERO, user: user.clone(), lost_by: None })).await
+        self.deed(group, Deed::Remove(user.clone()), None).await
     }
 
     /// Gives somebody in a group another role.
     pub async fn set_role(&self, group: &Target, user: &UserName, role: Role) -> Result<MessageId, ClientError> {
-        let set = SetRole { prev: Hash::ZERO, user: user.clone(), role: role.into() };
-        self.change(group, Kind::SetRole, cbor::encode(&set)).await
+        self.deed(group, Deed::SetRole { user: user.clone(), role }, None).await
     }
 
     /// Gives a group another title.
     pub async fn set_title(&self, group: &Target, title: &str) -> Result<MessageId, ClientError> {
-        self.group(group).await?;
-        self.write(group, titled(title)?, None).await
+        self.deed(group, Deed::SetTitle(title.to_owned()), None).await
+    }
+
+    /// Something is done to a group; under this name only once.
+    pub(super) async fn deed(&self, group: &Target, deed: Deed, once: Option<&str>) -> Result<MessageId, ClientError> {
+        if let Some(done) = self.asked(once).await? {
+            return Ok(done);
+        }
+        let prev = Hash::ZERO;
+        let (kind, body) = match deed {
+            Deed::Invite { user, role } => {
+                self.inner.core.people().refuse_changed([&user])?;
+                (Kind::Invite, cbor::encode(&Invite { prev, user, identity: Hash::ZERO, role: role.into() }))
+            }
+            Deed::Join => (Kind::Join, cbor::encode(&Join { prev })),
+            Deed::Leave => (Kind::Leave, cbor::encode(&Leave { prev })),
+            Deed::Remove(user) => (Kind::Remove, cbor::encode(&Remove { prev, user, lost_by: None })),
+            Deed::SetRole { user, role } => (Kind::SetRole, cbor::encode(&SetRole { prev, user, role: role.into() })),
+            Deed::SetTitle(title) => {
+                self.group(group).await?;
+                return self.write(group, titled(&title)?, once).await;
+            }
+        };
+        self.change(group, write::Open { kind, body, once: once.map(str::to_owned) }).await
     }
 
     /// The people of a private conversation: those who are in, and those who are asked in.
@@ -144,7 +164,14 @@ impl Client {
 
     /// Erases a message for everybody who keeps to the rules: one's own, or in a group any, where one may.
     pub async fn erase(&self, id: MessageId) -> Result<MessageId, ClientError> {
-        let me = self.me();
+        self.erase_as(id, None).await
+    }
+
+    pub(super) async fn erase_as(&self, id: MessageId, once: Option<&str>) -> Result<MessageId, ClientError> {
+        if let Some(done) = self.asked(once).await? {
+            return Ok(done);
+        }
+        let (me, once) = (self.me(), once.map(str::to_owned));
         let erase = move |store: &crate::store::Store| {
             let message = stored(store, id)?;
             let place = store.draft_at(id.0)?;
@@ -155,15 +182,15 @@ impl Client {
                 return Err(ClientError::Usage("what has happened in a group cannot be erased".into()));
             }
             let body = cbor::encode(&Erase { seq, draft });
-            write::open(store, &me, &target, &message.log, Kind::Erase, &body)
+            write::Open { kind: Kind::Erase, body, once }.write(store, &me, &target, &message.log)
         };
         let row = self.inner.core.stored(erase).await?;
         self.wrote();
         Ok(MessageId(row))
     }
 
-    async fn change(&self, group: &Target, kind: Kind, body: Vec<u8>) -> Result<MessageId, ClientError> {
-        let part = self.group(group).await?;
+    async fn change(&self, group: &Target, change: write::Open) -> Result<MessageId, ClientError> {
+        let (part, kind) = (self.group(group).await?, change.kind);
         let may = match (&part, kind) {
             (Part::Arriving, _) | (Part::In, _) => kind != Kind::Join || part == Part::Arriving,
             (Part::Invited { .. }, kind) => matches!(kind, Kind::Join | Kind::Leave),
@@ -179,7 +206,7 @@ impl Client {
         }
         let (target, me) = (group.clone(), self.me());
         let Target::Group { id } = target else { return Err(not_a_group()) };
-        let row = self.inner.core.stored(move |store| write::open(store, &me, &target, &LogName::Room(id), kind, &body)).await?;
+        let row = self.inner.core.stored(move |store| change.write(store, &me, &target, &LogName::Room(id))).await?;
         self.wrote();
         Ok(MessageId(row))
     }

@@ -2,7 +2,7 @@
 
 use super::{Client, shown, write};
 use crate::platform::now;
-use crate::view::ask::{Anchor, RoomLine, Window};
+use crate::view::ask::{Anchor, Deed, RoomLine, Window};
 use crate::view::{MessageId, Target};
 use crate::{ClientError, driver};
 use tidings_proto::Content;
@@ -96,6 +96,19 @@ impl Client {
     /// [`Client::create_group`], done once under this name.
     pub async fn create_group_once(&self, title: &str, once: &str) -> Result<Target, ClientError> {
         Ok(self.make_group(title, Some(once)).await?.0)
+    }
+
+    /// Something is done to a group, once under this name.
+    ///
+    /// # Errors
+    /// As [`Client::invite`] and the others have them.
+    pub async fn deed_once(&self, group: &Target, deed: Deed, once: &str) -> Result<MessageId, ClientError> {
+        self.deed(group, deed, Some(once)).await
+    }
+
+    /// [`Client::erase`], done once under this name.
+    pub async fn erase_once(&self, id: MessageId, once: &str) -> Result<MessageId, ClientError> {
+        self.erase_as(id, Some(once)).await
     }
 
     /// Why the client tries no more to be linked, if it does not.

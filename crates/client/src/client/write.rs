@@ -89,7 +89,18 @@ pub(crate) fn group_with(
     Ok((target, row))
 }
 
-/// Something that is done to a log and signed in the open. Returns its row.
-pub(crate) fn open(store: &Store, me: &UserName, target: &Target, log: &LogName, kind: Kind, body: &[u8]) -> Result<i64, ClientError> {
-    store.written(&Written { target, log, kind, author: me, at: now(), content: body, tag: None, room: None, once: None })
+/// Something that is done to a log and signed in the open: which kind, and its body.
+pub(crate) struct Open {
+    pub kind: Kind,
+    pub body: Vec<u8>,
+    /// A name under which it is done once.
+    pub once: Option<String>,
+}
+
+impl Open {
+    /// Writes it. Returns its row.
+    pub fn write(&self, store: &Store, me: &UserName, target: &Target, log: &LogName) -> Result<i64, ClientError> {
+        let (kind, content, once) = (self.kind, &*self.body, self.once.as_deref());
+        store.written(&Written { target, log, kind, author: me, at: now(), content, tag: None, room: None, once })
+    }
 }

@@ -169,6 +169,11 @@ impl Store {
         })
     }
 
+    /// The message that was written under this name.
+    pub fn asked(&self, name: &str) -> Result<Option<i64>, ClientError> {
+        self.read(|db| was_asked(db, name))
+    }
+
     /// What has failed is shown no more. Whether nothing of it is here any more.
     pub fn discard(&self, id: i64) -> Result<bool, ClientError> {
         self.write(|tx| {
@@ -178,12 +183,13 @@ impl Store {
     }
 }
 
-/// What was asked for once keeps so many names: those who ask again do so within moments.
-const NAMES_KEPT: i64 = 1000;
+/// What was asked for once keeps so many names. Whoever asks again mostly does so within moments; but what a page has kept and nobody has
+/// answered is asked again when the next page is opened.
+const NAMES_KEPT: i64 = 10_000;
 
 /// The message that was written under this name already.
-pub(super) fn was_asked(tx: &Transaction<'_>, name: &str) -> Result<Option<i64>, ClientError> {
-    Ok(tx.prepare_cached("SELECT message FROM once WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()?)
+pub(super) fn was_asked(db: &Connection, name: &str) -> Result<Option<i64>, ClientError> {
+    Ok(db.prepare_cached("SELECT message FROM once WHERE name = ?1")?.query_row([name], |row| row.get(0)).optional()?)
 }
 
 /// A message was written under this name.

@@ -1,5 +1,6 @@
 //! What is known on this page, and how it stays true: whatever the core says has changed is asked for again.
 
+use super::outbox::{self, Returned};
 use super::{browser, core, gate, notify, parts, shell};
 use crate::place::{Place, invitation};
 use crate::rows::Echo;
@@ -8,7 +9,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use tidings_proto::UserName;
-use tidings_view::ask::{Answer, Ask, RoomLine, Standing, Trouble};
+use tidings_view::ask::{Answer, Ask, Deed, RoomLine, Standing, Trouble};
 use tidings_view::{MessageId, Notice, Person, Target};
 use wasm_bindgen_futures::spawn_local;
 
@@ -62,6 +63,8 @@ pub struct App {
     pub panel: RwSignal<bool>,
     /// What was handed to the core and is not on screen as a message yet.
     pub echoes: RwSignal<Vec<Echo>>,
+    /// What the core has not taken, until it stands in its composer again.
+    pub returned: RwSignal<Vec<Returned>>,
     /// A sentence that is shown for some seconds, and read aloud.
     pub said: RwSignal<Option<(u32, String)>>,
     /// What a screen reader is to read.
@@ -103,6 +106,7 @@ impl App {
             overlay: RwSignal::new(None),
             panel: RwSignal::new(browser::is_wide()),
             echoes: RwSignal::new(Vec::new()),
+            returned: RwSignal::new(Vec::new()),
             said: RwSignal::new(None),
             announced: RwSignal::new(String::new()),
             broken: RwSignal::new(None),
@@ -146,6 +150,7 @@ impl App {
         let (standing, rooms, people) = (core::ask(Ask::Standing), core::ask(Ask::Rooms), core::ask(Ask::People));
         if let Ok(Answer::Standing(standing)) = standing.await {
             set_if_other(self.standing, Some(standing));
+            spawn_local(outbox::adopt(self));
         }
         if self.me().is_none() {
             return;
@@ -166,7 +171,11 @@ impl App {
         let has_words = Memo::new(move |_| self.words.with(Option::is_some));
         let standing = Memo::new(move |_| self.standing.with(|standing| standing.as_ref().map(|standing| standing.me.is_some())));
         let broken = Memo::new(move |_| self.broken.with(Option::is_some));
-        let page = move || (broken.get(), has_words.get(), standing.get());
+        // What is shown is not drawn anew for what it does not show.
+        let page = move || match (broken.get(), has_words.get()) {
+            (broken, has_words) if broken || has_words => (broken, has_words, None),
+            (broken, has_words) => (broken, has_words, standing.get()),
+        };
         parts::anew(page, move |page| match page {
             (true, ..) => gate::broken(self),
             (_, true, _) => gate::words(self),
@@ -196,6 +205,11 @@ impl App {
                 Err(trouble) => self.say(trouble.text),
             }
         });
+    }
+
+    /// The same of what is done to a group.
+    pub fn deed(self, group: &Target, deed: Deed, then: impl FnOnce(Answer) + 'static) {
+        self.ask(Ask::Group { group: group.clone(), deed, once: browser::once() }, then);
     }
 
     /// The same for a form, which shows its trouble itself.

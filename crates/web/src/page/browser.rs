@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use tidings_view::ask::Once;
 use wasm_bindgen::prelude::*;
 use web_sys::{Document, HtmlElement, Storage, Window};
 
@@ -39,6 +40,11 @@ pub fn random() -> String {
     let mut bytes = [0; 16];
     window().crypto().and_then(|crypto| crypto.get_random_values_with_u8_array(&mut bytes)).expect("a browser has randomness");
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A name for something that is to be done once.
+pub fn once() -> Once {
+    Once(random())
 }
 
 /// Whether somebody looks at this page.

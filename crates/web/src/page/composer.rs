@@ -2,19 +2,16 @@
 
 use super::app::App;
 use super::files::{self, Attached};
+use super::outbox::{self, Returned};
 use super::parts::{Icon, icon};
-use super::rooms;
-use super::{browser, core};
-use crate::place::Place;
-use crate::rows::Echo;
+use super::{browser, rooms};
 use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use std::cell::Cell;
 use std::rc::Rc;
 use tidings_view::Target;
-use tidings_view::ask::{Answer, Ask, Once};
-use wasm_bindgen::JsCast;
+use tidings_view::ask::Ask;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{HtmlTextAreaElement, KeyboardEvent};
 
@@ -76,6 +73,13 @@ impl Composer {
             let fine = browser::window().match_media("(pointer: fine)").ok().flatten().is_some_and(|query| query.matches());
             if fine {
                 browser::on_frame(move || drop(area.focus()));
+            }
+        });
+        let back = self.clone();
+        Effect::new(move |_| {
+            back.app.returned.track();
+            if let Some(area) = back.area.get() {
+                back.take_back(&area);
             }
         });
         let leaving = self.clone();
@@ -164,6 +168,7 @@ impl Composer {
             return;
         }
         if text_left.len() > tidings_proto::limits::TEXT {
+            self.files.set(files);
             return self.app.say("A message has at most 64 KiB of text. Send it in parts, or as a file.");
         }
         if let Some(area) = self.area.get_untracked() {
@@ -171,54 +176,43 @@ impl Composer {
             area.focus().ok();
         }
         self.stroke.set(self.stroke.get() + 1);
-        let target = || self.target.clone();
-        if files.is_empty() {
-            let once = Once(browser::random());
-            let ask = Ask::Send { target: target(), text: text_left.clone(), once: once.clone() };
-            hand_over(self.app, self.echo(once, text_left.clone()), text_left, ask);
+        let (app, target, once) = (self.app, || self.target.clone(), browser::once);
+        let asks = if files.is_empty() {
+            vec![Ask::Send { target: target(), text: text_left, once: once() }]
         } else {
             // What is written beside several files stands beside the first.
             let mut text = Some(text_left);
-            for Attached { name, media_type, bytes } in files {
-                let once = Once(browser::random());
+            let one = |Attached { name, media_type, bytes }| {
                 let text = text.take().unwrap_or_default();
-                let shown = if text.is_empty() { format!("`{name}`") } else { format!("{text}\n`{name}`") };
-                let ask = Ask::SendFile { target: target(), name, media_type, bytes, text: text.clone(), once: once.clone() };
-                hand_over(self.app, self.echo(once, shown), text, ask);
+                Ask::SendFile { target: target(), name, media_type, bytes, text, once: once() }
+            };
+            files.into_iter().map(one).collect()
+        };
+        for ask in asks {
+            let target = target();
+            // Until it is on disk the draft is what there is of it.
+            outbox::hand_over(app, ask, move || app.submit(Ask::Draft { target, text: String::new() }, |_| ()));
+        }
+    }
+
+    /// What was not taken stands here again, before whatever stands here by now.
+    fn take_back(&self, area: &HtmlTextAreaElement) {
+        for Returned { ask, hold } in outbox::returned_to(self.app, &self.target) {
+            let text = match ask {
+                Ask::Send { text, .. } => text,
+                Ask::SendFile { name, media_type, bytes, text, .. } => {
+                    self.files.update(|files| files.push(Attached { name, media_type, bytes }));
+                    text
+                }
+                _ => String::new(),
+            };
+            match area.value() {
+                _ if text.is_empty() => {}
+                now if now.is_empty() => area.set_value(&text),
+                now => area.set_value(&format!("{text}\n{now}")),
             }
+            self.keep_draft();
+            drop(hold);
         }
-        self.app.submit(Ask::Draft { target: target(), text: String::new() }, |_| ());
-    }
-
-    fn echo(&self, once: Once, text: String) -> Echo {
-        Echo { once, target: self.target.clone(), text, at: browser::now(), written: None }
-    }
-}
-
-/// Shows it at once, and hands it to the core, which shows it from then on. What it does not take goes back to where it was written.
-fn hand_over(app: App, echo: Echo, text: String, ask: Ask) {
-    let (once, target) = (echo.once.clone(), echo.target.clone());
-    app.echoes.update(|echoes| echoes.push(echo));
-    spawn_local(async move {
-        let answer = core::ask(ask).await;
-        app.echoes.update(|echoes| match &answer {
-            Ok(Answer::Written(id)) => echoes.iter_mut().filter(|echo| echo.once == once).for_each(|echo| echo.written = Some(*id)),
-            _ => echoes.retain(|echo| echo.once != once),
-        });
-        if let Err(trouble) = answer {
-            app.say(trouble.text);
-            give_back(app, target, text);
-        }
-    });
-}
-
-/// Before whatever stands in the composer by now; into the draft, where another conversation is open.
-fn give_back(app: App, target: Target, text: String) {
-    let area = browser::document().get_element_by_id("composer").and_then(|area| area.dyn_into::<HtmlTextAreaElement>().ok());
-    let is_open = app.place.with_untracked(|place| *place == Place::Talk(target.clone()));
-    match area.filter(|_| is_open) {
-        Some(area) if area.value().is_empty() => area.set_value(&text),
-        Some(area) => area.set_value(&format!("{text}\n{}", area.value())),
-        None => app.submit(Ask::Draft { target, text }, |_| ()),
     }
 }

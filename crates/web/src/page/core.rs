@@ -1,8 +1,10 @@
 //! This page's end of the channel to the client core, which is in this tab's Worker or in another's.
 
+use super::outbox;
 use futures_channel::oneshot;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use tidings_proto::UserName;
 use tidings_view::ask::{Answer, Ask, Asked, CHANNEL, Told, Trouble};
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
@@ -17,13 +19,13 @@ struct Core {
     page: String,
     next: u32,
     open: HashMap<u32, Open>,
+    /// Whose page this is, as the core has said last.
+    me: Option<UserName>,
 }
 
 /// A request without an answer: it is asked again when a core begins anew.
 struct Open {
     json: String,
-    /// Whether something of a person's would be lost with it.
-    writes: bool,
     answer: oneshot::Sender<Result<Answer, Trouble>>,
 }
 
@@ -38,6 +40,7 @@ pub fn start(changed: impl Fn() + 'static) -> Result<(), JsValue> {
             Some(Told::Answer { page, req, answer }) => deliver(&page, req, answer),
             Some(Told::Begun) => {
                 ask_again();
+                outbox::look_again();
                 changed();
             }
             Some(Told::Changed) => changed(),
@@ -46,42 +49,60 @@ pub fn start(changed: impl Fn() + 'static) -> Result<(), JsValue> {
     });
     channel.set_onmessage(Some(hear.as_ref().unchecked_ref()));
     hear.forget();
-    warn_who_leaves();
-    let core = Core { channel, page: super::browser::random(), next: 0, open: HashMap::new() };
+    let core = Core { channel, page: super::browser::random(), next: 0, open: HashMap::new(), me: None };
     CORE.set(Some(core));
     Ok(())
 }
 
-/// Between two cores, when the tab that had one was closed, what is written is here alone: the browser asks before it lets that go.
-fn warn_who_leaves() {
-    let leaving = Closure::<dyn Fn(web_sys::Event)>::new(|event: web_sys::Event| {
-        if CORE.with_borrow(|core| core.as_ref().is_some_and(|core| core.open.values().any(|open| open.writes))) {
-            event.prevent_default();
-        }
-    });
-    // A window takes every listener.
-    super::browser::window().add_event_listener_with_callback("beforeunload", leaving.as_ref().unchecked_ref()).ok();
-    leaving.forget();
-}
-
 /// Asks, and waits for as long as it takes: also for another tab's core to begin when this one's was closed.
 pub async fn ask(ask: Ask) -> Result<Answer, Trouble> {
-    let gone = || Trouble { text: "The client has not started. Reload the page.".into(), kind: 75 };
-    let answer = CORE.with_borrow_mut(|core| {
+    match ask.once() {
+        Some(_) => outbox::write(ask, || ()).await.0,
+        None => post(None, ask)?.answer().await,
+    }
+}
+
+/// A request that was asked.
+pub struct Waiting(oneshot::Receiver<Result<Answer, Trouble>>);
+
+impl Waiting {
+    /// What comes of it.
+    pub async fn answer(self) -> Result<Answer, Trouble> {
+        self.0.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+fn gone() -> Trouble {
+    Trouble { text: "The client has not started. Reload the page.".into(), kind: 75 }
+}
+
+/// Asks now, after everything that was asked before.
+pub fn post(whose: Option<UserName>, ask: Ask) -> Result<Waiting, Trouble> {
+    let posted = CORE.with_borrow_mut(|core| {
         let core = core.as_mut()?;
         core.next += 1;
-        let writes = matches!(ask, Ask::Send { .. } | Ask::SendFile { .. } | Ask::CreateGroup { .. } | Ask::Group { .. } | Ask::Erase(_));
-        let json = serde_json::to_string(&Asked { page: core.page.clone(), req: core.next, ask }).ok()?;
+        let json = serde_json::to_string(&Asked { page: core.page.clone(), req: core.next, whose, ask }).ok()?;
         let (sender, answer) = oneshot::channel();
         core.channel.post_message(&json.as_str().into()).ok()?;
-        core.open.insert(core.next, Open { json, writes, answer: sender });
-        Some(answer)
+        core.open.insert(core.next, Open { json, answer: sender });
+        Some(Waiting(answer))
     });
-    answer.ok_or_else(gone)?.await.unwrap_or_else(|_| Err(gone()))
+    posted.ok_or_else(gone)
+}
+
+/// Whose page this is.
+pub fn me() -> Option<UserName> {
+    CORE.with_borrow(|core| core.as_ref()?.me.clone())
 }
 
 fn deliver(page: &str, req: u32, answer: Result<Answer, Trouble>) {
-    let open = CORE.with_borrow_mut(|core| core.as_mut().filter(|core| core.page == page)?.open.remove(&req));
+    let open = CORE.with_borrow_mut(|core| {
+        let core = core.as_mut().filter(|core| core.page == page)?;
+        if let Ok(Answer::Standing(standing)) = &answer {
+            core.me = standing.me.clone();
+        }
+        core.open.remove(&req)
+    });
     if let Some(open) = open {
         // Whoever asked may have gone meanwhile.
         open.answer.send(answer).ok();

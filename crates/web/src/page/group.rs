@@ -9,7 +9,7 @@ use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use tidings_proto::UserName;
-use tidings_view::ask::{Answer, Ask, Deed, Once, RoomLine};
+use tidings_view::ask::{Answer, Ask, Deed, RoomLine};
 use tidings_view::plain::visible_line;
 use tidings_view::{Member, Part, Role, Target};
 use wasm_bindgen_futures::spawn_local;
@@ -67,10 +67,6 @@ fn deeds(app: App, line: RoomLine) -> AnyView {
     html::div().class("row deeds-of-group").child((invite, rename, leave)).into_any()
 }
 
-fn group(app: App, group: Target, deed: Deed) {
-    app.ask(Ask::Group { group, deed }, |_| ());
-}
-
 fn item(app: App, target: Target, member: Member, mine: Option<Role>) -> AnyView {
     let is_me = app.me().as_ref() == Some(&member.user);
     let (mark, words) = people::trust(member.trust);
@@ -107,13 +103,13 @@ fn manage(app: App, target: Target, member: Member, mine: Option<Role>) -> AnyVi
     let to = |role: Role, label: &'static str| {
         let (target, user) = (target.clone(), user.clone());
         let can = mine == Some(Role::Owner) && member.joined && member.role != role;
-        can.then(|| button("plain", label, move || group(app, target.clone(), Deed::SetRole { user: user.clone(), role })))
+        can.then(|| button("plain", label, move || app.deed(&target, Deed::SetRole { user: user.clone(), role }, |_| ())))
     };
     let roles = (to(Role::Owner, "Make owner"), to(Role::Admin, "Make admin"), to(Role::Member, "Make member"));
     let (from, whom) = (target.clone(), user.clone());
     let remove = (mine == Some(Role::Owner) || member.role == Role::Member).then(|| {
         let label = if member.joined { "Remove from the group" } else { "Take the invitation back" };
-        button("plain danger", label, move || group(app, from.clone(), Deed::Remove(whom.clone())))
+        button("plain danger", label, move || app.deed(&from, Deed::Remove(whom.clone()), |_| ()))
     });
     let summary = html::summary().attr("aria-label", format!("Manage {user}")).attr("title", "Manage").child(icon(Icon::More));
     disclosure("manage", summary.into_any(), (roles, remove).into_any())
@@ -151,7 +147,7 @@ fn title_trouble(title: &str) -> Option<&'static str> {
 
 /// A window to make a group.
 pub fn make(app: App) -> AnyView {
-    let once = Once(browser::random());
+    let once = browser::once();
     one_field(app, "New group", Field::new("Name of the group"), "Make the group", move |title| {
         let wrong = title_trouble(&title);
         if wrong.is_none() {
@@ -171,7 +167,7 @@ pub fn retitle(app: App, target: Target, title: String) -> AnyView {
     one_field(app, "Rename the group", Field { value: title, ..Field::new("Name of the group") }, "Rename", move |title| {
         let wrong = title_trouble(&title);
         if wrong.is_none() {
-            group(app, target.clone(), Deed::SetTitle(title));
+            app.deed(&target, Deed::SetTitle(title), |_| ());
             app.overlay.set(None);
         }
         wrong
@@ -182,7 +178,7 @@ pub fn retitle(app: App, target: Target, title: String) -> AnyView {
 pub fn invite(app: App, target: Target) -> AnyView {
     let pick = move |user: UserName| {
         let said = format!("{user} is invited.");
-        app.ask(Ask::Group { group: target.clone(), deed: Deed::Invite { user, role: Role::Member } }, move |_| app.say(said));
+        app.deed(&target, Deed::Invite { user, role: Role::Member }, move |_| app.say(said));
         app.overlay.set(None);
     };
     dialog("Invite to the group", "", move || app.overlay.set(None), people::list(app, pick, "Filter people to invite"))
@@ -193,6 +189,6 @@ pub fn leave(app: App, target: Target) -> AnyView {
     let title =
         app.rooms.with_untracked(|rooms| rooms.iter().find(|line| line.room.target == target).map(|line| visible_line(&line.room.title)));
     let text = format!("You will read nothing more in “{}”. To come back, somebody has to invite you again.", title.unwrap_or_default());
-    let go = move || group(app, target.clone(), Deed::Leave);
+    let go = move || app.deed(&target, Deed::Leave, |_| ());
     sure("Leave the group?", &text, "Leave the group", "Stay", move || app.overlay.set(None), go)
 }

@@ -48,11 +48,12 @@ fn side(author: Option<&UserName>, is_head: bool, time: &str) -> AnyView {
 
 fn sending(app: App, echo: &Echo, time: &str) -> AnyView {
     let me = app.me();
+    let far = if echo.kept { "Sending" } else { "Saving" };
     html::article()
         .class("message head own")
         .child((
             side(me.as_ref(), true, time),
-            html::div().class("message-body").child((head(me.as_ref(), time), written(&echo.text), state("Sending", Icon::Waiting))),
+            html::div().class("message-body").child((head(me.as_ref(), time), written(&echo.text), state(far, Icon::Waiting))),
         ))
         .into_any()
 }
@@ -133,7 +134,7 @@ fn failed(app: App, message: &Message, reason: &str, code: Option<&str>) -> AnyV
 /// A window before a message is deleted.
 pub fn erase(app: App, id: MessageId) -> AnyView {
     let text = "It is taken from every server and every device that hears of it. Who has read it may have kept it.";
-    let go = move || app.ask(Ask::Erase(id), |_| ());
+    let go = move || app.ask(Ask::Erase { message: id, once: browser::once() }, |_| ());
     sure("Delete for everybody?", text, "Delete", "Keep it", move || app.overlay.set(None), go)
 }
 

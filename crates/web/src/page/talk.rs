@@ -175,9 +175,9 @@ fn invited(app: App, target: Target, words: String) -> AnyView {
         .class("answer")
         .child((
             html::p().child(words),
-            button("primary", "Join", move || app.ask(Ask::Group { group: join.clone(), deed: Deed::Join }, |_| ())),
+            button("primary", "Join", move || app.deed(&join, Deed::Join, |_| ())),
             button("plain", "Decline", move || {
-                app.ask(Ask::Group { group: decline.clone(), deed: Deed::Leave }, move |_| app.go(Place::Home));
+                app.deed(&decline, Deed::Leave, move |_| app.go(Place::Home));
             }),
         ))
         .into_any()

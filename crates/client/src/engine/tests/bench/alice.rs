@@ -111,13 +111,15 @@ impl Bench {
         let (_, seq, draft) = self.core.store.draft_at(message).unwrap().unwrap();
         let log = self.core.store.message(message).unwrap().unwrap().log;
         let body = cbor::encode(&Erase { seq, draft });
-        let row = write::open(&self.core.store, &self.alice.user, conversation, &log, Kind::Erase, &body).unwrap();
+        let open = write::Open { kind: Kind::Erase, body: body.to_vec(), once: None };
+        let row = open.write(&self.core.store, &self.alice.user, conversation, &log).unwrap();
         self.goes_on().await;
         row
     }
 
     async fn does(&mut self, genesis: &Genesis, kind: Kind, body: Vec<u8>) -> i64 {
-        let row = write::open(&self.core.store, &self.alice.user, &target(genesis), &genesis.log(), kind, &body).unwrap();
+        let open = write::Open { kind, body: body.to_vec(), once: None };
+        let row = open.write(&self.core.store, &self.alice.user, &target(genesis), &genesis.log()).unwrap();
         self.goes_on().await;
         row
     }
