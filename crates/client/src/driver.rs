@@ -7,6 +7,7 @@ use crate::engine::{Core, Engine};
 use crate::link::{self, Link, Me};
 use crate::platform::{self, PipeReader, PipeWriter, instant, sleep_until, timeout};
 use crate::setup::Endpoint;
+use crate::store::Store;
 use crate::view;
 use bytes::Bytes;
 use rand_core::{OsRng, RngCore};
@@ -145,7 +146,7 @@ async fn serve(core: &Arc<Core>, control: &Control, link: Link, was_linked: &mut
         if !bytes.is_empty() && out.send(bytes).await.is_err() {
             return Err(lost("the server takes nothing any more"));
         }
-        tell(core, control, &engine, was_linked);
+        tell(core, control, &engine, was_linked).await?;
         let sign_of_life = heard + if asked { DEAD } else { IDLE };
         let wake = engine.wake_at().map_or(sign_of_life, |at| at.min(sign_of_life));
         let mut some = Vec::new();
@@ -178,13 +179,15 @@ async fn serve(core: &Arc<Core>, control: &Control, link: Link, was_linked: &mut
     }
 }
 
-fn tell(core: &Core, control: &Control, engine: &Engine, was_linked: &mut bool) {
+async fn tell(core: &Core, control: &Control, engine: &Engine, was_linked: &mut bool) -> Result<(), ClientError> {
     if engine.is_caught_up() && !*was_linked {
         *was_linked = true;
+        core.stored(Store::all_is_here).await?;
         control.failure.send_replace(Failure::None);
         core.link.send_replace(view::Link::Linked { network: engine.network().to_vec() });
     }
     core.touch();
+    Ok(())
 }
 
 fn lost(why: &str) -> ClientError {

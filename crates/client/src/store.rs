@@ -176,6 +176,7 @@ impl Store {
             secrets.put(tx, "device", &account.device)?;
             secrets.put(tx, "secrets", &account.secrets)?;
             put(tx, "stage", b"asked")?;
+            put(tx, lines::BEFORE_US, b"")?;
             if let Some(recovery) = recovery {
                 secrets.put(tx, "recovery", recovery.as_bytes())?;
             }

@@ -117,6 +117,24 @@ impl Store {
         })
     }
 
+    /// Everything that is to come has come, for now. What was said before this device had the account counts as seen the first time: it was
+    /// read elsewhere, or was not said to this user.
+    pub fn all_is_here(&self) -> Result<(), ClientError> {
+        self.write(|tx| {
+            if tx.execute("DELETE FROM profile WHERE key = ?1", [BEFORE_US])? == 0 {
+                return Ok(());
+            }
+            tx.execute(
+                "UPDATE conversations SET unseen = 0, mentioned = 0, (seen_place, seen) = (
+                   SELECT coalesce(max(place), -1), coalesce(max(id), 0) FROM (
+                     SELECT place, id FROM messages m WHERE m.conversation = conversations.conversation AND place < ?1
+                     ORDER BY place DESC, id DESC LIMIT 1))",
+                [i64::MAX],
+            )?;
+            Ok(())
+        })
+    }
+
     /// What stands in the composers, by conversation.
     pub fn drafts(&self) -> Result<HashMap<String, StoredDraft>, ClientError> {
         self.read(|db| {
@@ -183,9 +201,12 @@ impl Store {
     }
 }
 
+/// A profile has this from its beginning until everything that was said before is here.
+pub(super) const BEFORE_US: &str = "before_us";
+
 /// What was asked for once keeps so many names. Whoever asks again mostly does so within moments; but what a page has kept and nobody has
 /// answered is asked again when the next page is opened.
-const NAMES_KEPT: i64 = 10_000;
+pub(super) const NAMES_KEPT: i64 = 10_000;
 
 /// The message that was written under this name already.
 pub(super) fn was_asked(db: &Connection, name: &str) -> Result<Option<i64>, ClientError> {

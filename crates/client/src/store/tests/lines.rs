@@ -1,6 +1,7 @@
 //! What a list of conversations shows, windows onto one, drafts, and what is asked for once.
 
 use super::*;
+use crate::store::lines::NAMES_KEPT;
 use crate::view::MessageId;
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,23 @@ fn a_window_begins_where_it_is_asked_for_and_says_what_is_beyond() {
     assert_eq!(window(&store, Anchor::Around(id(1)), 4), is(&["1", "2", "3", "4"], false, true));
     assert_eq!(window(&store, Anchor::Unseen, 4), is(&["1", "2", "3", "4"], false, true));
     assert_eq!(window(&store, Anchor::Around(id(99)), 2), is(&["5", "mine"], true, false), "what is gone is at the end");
+}
+
+#[test]
+fn what_was_said_before_a_device_had_the_account_counts_as_seen_once() {
+    let folder = TempDir::new().unwrap();
+    let store = signed_in(&folder);
+    arrive(&store, 1..=3);
+    let naming = NewRow { mentions: true, ..received(4, "@alice") };
+    store.arrived(&Batch { rows: vec![naming], ..batch(public(), 4) }).unwrap();
+    let mine = write_post(&store, "mine");
+    let store = crash(store, &folder);
+    assert_eq!(line(&store), (5, 4, true));
+    store.all_is_here().unwrap();
+    assert_eq!((line(&store), store.part(&Target::Public, Anchor::End, 1).unwrap().seen), ((5, 0, false), Some(4)), "and not up to {mine}");
+    arrive(&store, 5..=6);
+    store.all_is_here().unwrap();
+    assert_eq!(line(&store), (7, 2, false), "what comes after that is new");
 }
 
 #[test]
@@ -116,13 +134,17 @@ fn what_is_asked_for_again_under_the_same_name_is_written_once_also_by_the_next_
     let second = write(&store, "b");
     assert_ne!(second, first);
     assert_eq!((line(&store).0, store.outbox(0).unwrap().len()), (2, 2));
-    // The names that are kept are the newest thousand.
-    for n in 0..998 {
-        write(&store, &n.to_string());
+    // The names that are kept are the newest so many.
+    let more =
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1) INSERT INTO once (name, message) SELECT n, 1 FROM n";
+    store.write(|tx| Ok(tx.execute(more, [NAMES_KEPT - 4])?)).unwrap();
+    for kept in ["one more", "and the last"] {
+        assert_eq!(write(&store, "a"), first, "before {kept}");
+        write(&store, kept);
     }
-    assert_eq!(write(&store, "a"), first, "a thousand names");
-    write(&store, "one more");
-    assert_ne!(write(&store, "a"), first, "a thousand and one");
+    assert_eq!(write(&store, "a"), first, "as many as are kept");
+    write(&store, "too many");
+    assert_ne!(write(&store, "a"), first);
 }
 
 #[test]
