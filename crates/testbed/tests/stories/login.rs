@@ -8,6 +8,7 @@ use tidings_e2ee::DeviceSecret;
 use tidings_e2ee::opaque::Login;
 use tidings_proto::frame::{LoginFinish, LoginStart, People, Refused, Secret, Submit};
 use tidings_proto::{Code, Frame, LogName, UserName};
+use tidings_testbed::PATIENCE;
 use tidings_testbed::person::{PASSWORD, Person, with};
 use tidings_testbed::raw::RawLink;
 use tidings_testbed::world::World;
@@ -37,6 +38,27 @@ async fn the_password_or_the_recovery_code_lets_a_second_device_in() {
         for text in ["from the first", "from the second", "from the third"] {
             device.sees(&Target::Public, &alice.name, text).await;
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_said_before_a_device_had_the_account_is_nothing_new_on_it() {
+    let world = World::of(&["s1"], false).await;
+    let (alice, bob) = (world.person("alice@s1").await, world.person("bob@s1").await);
+    bob.announces("before").await;
+    alice.sees(&Target::Public, &bob.name, "before").await;
+    let second = log_in(&world, "alice@s1", password(PASSWORD)).await.unwrap();
+    second.sees(&Target::Public, &bob.name, "before").await;
+    second.client.linked(PATIENCE).await.unwrap();
+    let unseen = async |device: &Person| {
+        let lines = device.client.lines().await.unwrap();
+        lines.iter().find(|line| line.room.target == Target::Public).unwrap().unseen
+    };
+    assert_eq!((unseen(&alice).await, unseen(&second).await), (1, 0));
+    bob.announces("after").await;
+    for (device, new) in [(&alice, 2), (&second, 1)] {
+        device.sees(&Target::Public, &bob.name, "after").await;
+        assert_eq!(unseen(device).await, new);
     }
 }
 
