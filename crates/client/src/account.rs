@@ -63,7 +63,8 @@ pub struct Login<'a> {
     pub device_name: Option<String>,
 }
 
-/// The 24 words that open the account when the password is lost. To be shown once and kept nowhere.
+/// The 24 words that open the account when the password is lost. Kept until somebody has confirmed to have written them down
+/// ([`crate::Client::words_confirmed`]), and nowhere then.
 pub struct RecoveryCode(Zeroizing<String>);
 
 impl RecoveryCode {
@@ -92,6 +93,9 @@ pub async fn register(request: Register<'_>) -> Result<RecoveryCode, ClientError
         return Err(ClientError::EmptyPassword);
     }
     let guard = Profile::open(profile).await?;
+    if let Some(words) = guard.unconfirmed(&user).await? {
+        return Ok(words);
+    }
     if guard.finish_earlier(profile, &user, &endpoint).await? {
         // A login has no words to show: there is nothing left to register then.
         let words = guard.listed(Vec::new()).await?;
@@ -312,6 +316,17 @@ impl Profile {
         heavy(move || async move { work(&store) }).await?
     }
 
+    /// The words of an account that is here already, where nobody has confirmed them: whoever was cut off before they were shown
+    /// does the same again.
+    async fn unconfirmed(&self, user: &UserName) -> Result<Option<RecoveryCode>, ClientError> {
+        let user = user.clone();
+        self.run(move |store| {
+            let is_it = store.account()?.is_some_and(|account| account.stage == Stage::Listed && account.user == user);
+            Ok(store.words()?.filter(|_| is_it).map(|(words, _)| RecoveryCode(words)))
+        })
+        .await
+    }
+
     /// Whether an attempt that was cut off had reached the server: then its device is listed now. An error when the profile
     /// is somebody's already.
     async fn finish_earlier(&self, folder: &Path, user: &UserName, endpoint: &Endpoint) -> Result<bool, ClientError> {
@@ -340,10 +355,9 @@ impl Profile {
     async fn listed(&self, links: Vec<(u64, Encoded<Draft>)>) -> Result<Option<Zeroizing<String>>, ClientError> {
         self.run(move |store| {
             let Some(account) = store.account()? else { return Err(ClientError::OurBug("no account to list".into())) };
-            let words = store.pending_recovery()?;
             store.extend_chain(&account.user, &links)?;
             store.listed()?;
-            Ok(words)
+            Ok(store.words()?.map(|(words, _)| words))
         })
         .await
     }

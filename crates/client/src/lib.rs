@@ -25,7 +25,7 @@ pub use client::Client;
 pub use client::bare::{Bare, Come, NewBare};
 pub use error::ClientError;
 #[cfg(target_family = "wasm")]
-pub use platform::prepare;
+pub use platform::{forget_stored, prepare};
 pub use setup::{ClientSetup, Endpoint};
 pub use tidings_proto::{ServerKey, ServerName, UserName};
 pub use tidings_view as view;

@@ -30,6 +30,10 @@ use zeroize::Zeroizing;
 const SCHEMAS: [&str; 3] = [include_str!("store/schema.sql"), include_str!("store/schema_2.sql"), include_str!("store/schema_3.sql")];
 const SCHEMA_VERSION: i64 = SCHEMAS.len() as i64;
 
+/// The recovery code that holds, and one that was asked for.
+const WORDS: &str = "recovery";
+const WORDS_ASKED: &str = "recovery_asked";
+
 /// How far an account has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -167,7 +171,7 @@ impl Store {
     }
 
     /// Keeps a new account before the server is asked for it, so that no crash can leave one that nobody holds the keys of.
-    /// `recovery` is kept until [`Store::listed`], so that words which were never shown are not lost.
+    /// `recovery` is kept until [`Store::words_confirmed`], so that words which were never shown are not lost.
     pub fn begin_account(&self, account: &Account, recovery: Option<&str>) -> Result<(), ClientError> {
         let secrets = self.secrets()?;
         self.write(|tx| {
@@ -178,7 +182,7 @@ impl Store {
             put(tx, "stage", b"asked")?;
             put(tx, lines::BEFORE_US, b"")?;
             if let Some(recovery) = recovery {
-                secrets.put(tx, "recovery", recovery.as_bytes())?;
+                secrets.put(tx, WORDS, recovery.as_bytes())?;
             }
             put_endpoint(tx, &account.endpoint)
         })
@@ -186,11 +190,7 @@ impl Store {
 
     /// The server has listed this device.
     pub fn listed(&self) -> Result<(), ClientError> {
-        self.write(|tx| {
-            put(tx, "stage", b"listed")?;
-            tx.execute("DELETE FROM profile WHERE key = 'recovery'", [])?;
-            Ok(())
-        })
+        self.write(|tx| put(tx, "stage", b"listed"))
     }
 
     /// The server has refused: the profile is nobody's again.
@@ -201,17 +201,50 @@ impl Store {
         })
     }
 
-    /// The recovery code of a registration whose answer has not come.
-    pub fn pending_recovery(&self) -> Result<Option<Zeroizing<String>>, ClientError> {
+    /// The recovery code that nobody has confirmed, and whether it is known to hold.
+    pub fn words(&self) -> Result<Option<(Zeroizing<String>, bool)>, ClientError> {
         let secrets = self.secrets()?;
-        let words = self.read(|db| secrets.get(db, "recovery"))?;
-        words.map(|words| String::from_utf8(words.to_vec()).map(Zeroizing::new).map_err(corrupt)).transpose()
+        let kept = self.read(|db| Ok((secrets.get(db, WORDS_ASKED)?, secrets.get(db, WORDS)?)))?;
+        let (words, sure) = match kept {
+            (Some(asked), _) => (asked, false),
+            (None, Some(words)) => (words, true),
+            (None, None) => return Ok(None),
+        };
+        String::from_utf8(words.to_vec()).map(|words| Some((Zeroizing::new(words), sure))).map_err(corrupt)
     }
 
-    /// The account's keys were changed.
-    pub fn set_secrets(&self, account: &[u8]) -> Result<(), ClientError> {
+    /// Keeps another recovery code before the server is asked for it; none where it has refused.
+    pub fn ask_words(&self, words: Option<&str>) -> Result<(), ClientError> {
         let secrets = self.secrets()?;
-        self.write(|tx| secrets.put(tx, "secrets", account))
+        self.write(|tx| match words {
+            Some(words) => secrets.put(tx, WORDS_ASKED, words.as_bytes()),
+            None => remove(tx, WORDS_ASKED),
+        })
+    }
+
+    /// This recovery code is written down.
+    pub fn words_confirmed(&self, words: &str) -> Result<(), ClientError> {
+        let secrets = self.secrets()?;
+        self.write(|tx| {
+            for name in [WORDS_ASKED, WORDS] {
+                if secrets.get(tx, name)?.is_some_and(|kept| kept.as_slice() == words.as_bytes()) {
+                    remove(tx, name)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The account's keys were changed; where the recovery code was too, the one that was asked for holds.
+    pub fn set_secrets(&self, account: &[u8], recovery: bool) -> Result<(), ClientError> {
+        let secrets = self.secrets()?;
+        self.write(|tx| {
+            if let Some(words) = secrets.get(tx, WORDS_ASKED)?.filter(|_| recovery) {
+                secrets.put(tx, WORDS, &words)?;
+                remove(tx, WORDS_ASKED)?;
+            }
+            secrets.put(tx, "secrets", account)
+        })
     }
 
     /// Where the home server is dialled, and its pinned key.
@@ -263,6 +296,11 @@ impl Secrets {
 
 fn put(tx: &Transaction<'_>, key: &str, value: &[u8]) -> Result<(), ClientError> {
     tx.execute("INSERT INTO profile (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", params![key, value])?;
+    Ok(())
+}
+
+fn remove(tx: &Transaction<'_>, key: &str) -> Result<(), ClientError> {
+    tx.execute("DELETE FROM profile WHERE key = ?1", [key])?;
     Ok(())
 }
 

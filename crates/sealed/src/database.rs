@@ -86,6 +86,12 @@ impl Database {
     }
 }
 
+/// All of it, however broken it is.
+pub async fn delete() -> Result<(), JsValue> {
+    let request = global::<IdbFactory>("indexedDB")?.delete_database(DATABASE)?;
+    answered(&request).await.map(drop)
+}
+
 /// What is not there yet.
 fn make(database: &IdbDatabase) -> Result<(), JsValue> {
     let there = database.object_store_names();

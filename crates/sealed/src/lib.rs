@@ -87,6 +87,14 @@ pub async fn drop_all_kept() -> Result<(), JsValue> {
     Database::open().await?.clear(KEPT).await
 }
 
+/// Forgets everything, the secret too: what it has sealed elsewhere is nothing any more.
+///
+/// # Errors
+/// Where the browser's database does not answer.
+pub async fn forget() -> Result<(), JsValue> {
+    database::delete().await
+}
+
 /// A field of an object.
 fn field<T: JsCast>(of: &JsValue, name: &str) -> Result<T, JsValue> {
     Reflect::get(of, &name.into())?.dyn_into()

@@ -130,6 +130,11 @@ impl Page {
         assert!(gone["errorText"].is_null(), "{address}: {}", gone["errorText"]);
     }
 
+    /// From the next page on this script runs before any of the page's own.
+    pub async fn first(&self, script: &str) {
+        self.ask("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
     /// The tab that a person has before them.
     pub async fn front(&self) {
         self.ask("Page.bringToFront", json!({})).await;

@@ -39,8 +39,9 @@ pub async fn name(client: &Client, device: &str, name: &str, out: &mut Out) -> R
 /// Takes a device off the list.
 pub async fn revoke(client: &Client, device: &str, password: Secret, out: &mut Out) -> Result<u8, Failure> {
     let recovery = client.revoke(device, password.0).await?;
-    // The code exists nowhere else: it is shown before anything else can fail.
+    // The code is shown before anything else can fail, and exists nowhere else then.
     out.lines(&look::recovery_code(recovery.words(), out.look)).await?;
+    client.words_confirmed(recovery.words()).await?;
     out.done("The device is off your list. Your other devices ask for `tidings unlock`.", "revoked", &json!({ "device": device })).await?;
     Ok(0)
 }

@@ -33,7 +33,8 @@ pub struct Made {
     pub recovery: Option<RecoveryCode>,
 }
 
-/// Shows what a new profile is; a new recovery code before anything else can fail: it exists nowhere else.
+/// Shows what a new profile is; a new recovery code before anything else can fail. From then on it exists nowhere else:
+/// until then doing the same again shows it.
 pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Failure> {
     let mut out = Out { look: Look::of_stdout(json), to: To::Stdout };
     if let Some(recovery) = made.recovery.as_ref().filter(|_| !json) {
@@ -42,7 +43,6 @@ pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Fail
     let client = Client::open(folder)?;
     let (user, fingerprint, endpoint) = (client.me(), fingerprint(&client).await?, client.endpoint());
     let key = endpoint.key.as_ref().map(show_server_key);
-    client.close().await;
     let mut object = json!({ "user": user.to_string(), "fingerprint": fingerprint, "profile": folder, "server_key": key });
     if let Some(recovery) = &made.recovery {
         object["recovery_code"] = recovery.words().into();
@@ -54,6 +54,10 @@ pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Fail
         format!("  profile       {}", folder.display()),
     ];
     out.done(&sentence.join("\n"), made.kind, &object).await?;
+    if let Some(recovery) = &made.recovery {
+        client.words_confirmed(recovery.words()).await?;
+    }
+    client.close().await;
     Ok(0)
 }
 

@@ -21,8 +21,9 @@ pub async fn run(global: &Global, arguments: &RotateArguments) -> Result<u8, Fai
 pub async fn answer(client: &Client, password: Secret, out: &mut Out) -> Result<u8, Failure> {
     let before = client.my_fingerprint().await?;
     let recovery = client.rotate(password.0).await?;
-    // The code exists nowhere else: it is shown before anything else can fail.
+    // The code is shown before anything else can fail, and exists nowhere else then.
     out.lines(&look::recovery_code(recovery.words(), out.look)).await?;
+    client.words_confirmed(recovery.words()).await?;
     let fingerprint = another(client, before).await?;
     let said = format!("Your identity key is another one now: {}", fingerprint.as_deref().unwrap_or("`tidings people` shows it"));
     out.done(&said, "rotated", &json!({ "fingerprint": fingerprint })).await?;

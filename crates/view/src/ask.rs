@@ -28,6 +28,23 @@ pub struct Asked {
     pub ask: Ask,
 }
 
+/// Of a request that a core cannot read, since the page that asks is of another version: whom to tell so.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Asker {
+    /// Which tab.
+    pub page: String,
+    /// Which of its requests.
+    pub req: u32,
+}
+
+/// The same of an answer that a page cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unread {
+    /// To whom it was.
+    Answer(Asker),
+}
+
 /// What a page keeps on disk from before it is asked until it is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
@@ -103,8 +120,17 @@ pub enum Ask {
         /// What this device is called.
         device: Option<String>,
     },
+    /// Words that nobody has confirmed: [`Answer::Words`], or [`Answer::Done`] where there are none.
+    Words,
+    /// These are written down, and are not kept any more: [`Answer::Done`].
+    WordsConfirmed {
+        /// They.
+        words: String,
+    },
     /// Takes this device off the account and deletes what is stored here: [`Answer::Done`].
     Logout,
+    /// Deletes what is stored here where that cannot be opened any more ([`UNREADABLE`]): [`Answer::Done`], and a core that begins anew.
+    Forget,
     /// The conversations: [`Answer::Rooms`].
     Rooms,
     /// Everybody: [`Answer::People`].
@@ -300,8 +326,8 @@ pub enum Answer {
     Done,
     /// To [`Ask::Standing`].
     Standing(Standing),
-    /// Words to be written down, shown once.
-    Words(String),
+    /// Words to be written down.
+    Words(Words),
     /// To [`Ask::Rooms`]: the public one first.
     Rooms(Vec<RoomLine>),
     /// To [`Ask::People`].
@@ -330,14 +356,29 @@ pub enum Answer {
     Notices(Vec<Notice>),
 }
 
+/// The 24 words of an account, which nobody has confirmed to have written down.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// They, with single spaces between.
+    pub words: String,
+    /// Whether it is known that they hold. Where a change was cut off either they hold or those before do.
+    pub sure: bool,
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Words(…)")
+    }
+}
+
 /// Who and where one is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The server that this page belongs to.
     #[serde(with = "text")]
     pub server: ServerName,
-    /// Who may make an account there: `open`, `invitation` or `closed`.
-    pub registration: String,
+    /// Who may make an account there: `open`, `invitation` or `closed`; none where only the server itself can say.
+    pub registration: Option<String>,
     /// Whether the server's key was known before it was first seen, as it is under `tidings client`.
     pub pinned: bool,
     /// Who; none before there is an account here.
@@ -351,6 +392,8 @@ pub struct Standing {
     pub locked: bool,
     /// Why the client has stopped for good until somebody does something, as a sentence.
     pub stopped: Option<String>,
+    /// Whether words are to be written down ([`Ask::Words`]).
+    pub words: bool,
 }
 
 /// A conversation in the list.
@@ -392,6 +435,9 @@ pub struct Trouble {
     /// Of what kind: the exit code that a command would end with.
     pub kind: u8,
 }
+
+/// The kind of trouble with which every request ends while what is stored here cannot be opened.
+pub const UNREADABLE: u8 = 65;
 
 /// Passwords and words are in it.
 impl fmt::Debug for Ask {

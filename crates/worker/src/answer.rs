@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use tidings_client::view::Link;
 use tidings_client::{Client, ClientError, Login, LoginSecret, Recover, RecoveryCode, Register, UserName, Zeroizing};
-use tidings_view::ask::{Answer, Ask, Standing};
+use tidings_view::ask::{Answer, Ask, Standing, Words};
 
 /// Does what is asked.
 pub async fn answer(core: &Rc<Core>, ask: Ask) -> Result<Answer, ClientError> {
@@ -53,6 +53,8 @@ async fn about_keys(client: &Client, ask: Ask) -> Result<Answer, ClientError> {
         Ask::Revoke { device, password } => words(client.revoke(&device, Zeroizing::new(password)).await?),
         Ask::ChangePassword { old, new } => done(client.change_password(Zeroizing::new(old), Zeroizing::new(new)).await)?,
         Ask::Unlock { password } => done(client.unlock(Zeroizing::new(password)).await)?,
+        Ask::Words => client.words().await?.map_or(Answer::Done, Answer::Words),
+        Ask::WordsConfirmed { words } => done(client.words_confirmed(&words).await)?,
         Ask::Notices(after) => Answer::Notices(client.notices(after).await?),
         _ => return Err(ClientError::OurBug("a request that nobody answers".into())),
     })
@@ -63,17 +65,16 @@ fn done(done: Result<(), ClientError>) -> Result<Answer, ClientError> {
 }
 
 fn words(code: RecoveryCode) -> Answer {
-    Answer::Words(code.words().to_owned())
+    Answer::Words(Words { words: code.words().to_owned(), sure: true })
 }
 
 async fn standing(core: &Core) -> Result<Standing, ClientError> {
     let client = core.any_client();
     let site = core.site().await;
     let (server, registration) = match (&site, &client) {
-        // What is not known the server itself will say.
-        (Ok(site), _) => (site.server()?, site.registration.clone().unwrap_or_else(|| "open".to_owned())),
+        (Ok(site), _) => (site.server()?, site.registration.clone()),
         // Offline: who is here already needs no more than is stored.
-        (Err(_), Some(client)) => (client.me().server().clone(), "closed".to_owned()),
+        (Err(_), Some(client)) => (client.me().server().clone(), None),
         (Err(error), None) => return Err(error.clone()),
     };
     Ok(Standing {
@@ -87,7 +88,11 @@ async fn standing(core: &Core) -> Result<Standing, ClientError> {
         },
         link: client.as_ref().map_or(Link::Idle, Client::link),
         locked: client.as_ref().is_some_and(Client::is_locked),
-        stopped: client.and_then(|client| client.stopped()).map(|why| why.to_string()),
+        stopped: client.as_ref().and_then(Client::stopped).map(|why| why.to_string()),
+        words: match &client {
+            Some(client) => client.words().await?.is_some(),
+            None => false,
+        },
     })
 }
 

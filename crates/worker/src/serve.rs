@@ -1,13 +1,13 @@
 //! Requests from pages in, answers out; and the word to all of them that something has changed.
 
-use crate::answer;
 use crate::site::{Site, host};
+use crate::{answer, worker};
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 use tidings_client::{Client, ClientError};
-use tidings_view::ask::{Asked, CHANNEL, Told, Trouble};
+use tidings_view::ask::{Answer, Ask, Asked, Asker, CHANNEL, Told, Trouble, UNREADABLE};
 use tokio::sync::Mutex;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
@@ -42,8 +42,16 @@ pub async fn serve() {
     let of = core.clone();
     let broken = opened.err();
     let listen = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
-        let Some(asked) = event.data().as_string().and_then(|text| serde_json::from_str::<Asked>(&text).ok()) else { return };
-        wasm_bindgen_futures::spawn_local(one(of.clone(), asked, broken.clone()));
+        let Some(text) = event.data().as_string() else { return };
+        match (serde_json::from_str::<Asked>(&text), serde_json::from_str::<Asker>(&text)) {
+            (Ok(asked), _) => wasm_bindgen_futures::spawn_local(one(of.clone(), asked, broken.clone())),
+            (_, Ok(Asker { page, req })) => {
+                let text = "This page is of another version than the one that has the client. Reload it.".to_owned();
+                of.tell(&Told::Answer { page, req, answer: Err(Trouble { text, kind: 1 }) });
+            }
+            // Another core's answer.
+            _ => {}
+        }
     });
     core.channel.set_onmessage(Some(listen.as_ref().unchecked_ref()));
     listen.forget();
@@ -56,7 +64,10 @@ async fn one(core: Rc<Core>, asked: Asked, broken: Option<ClientError>) {
         Some(_) => Some(core.writing.lock().await),
         None => None,
     };
+    let readable = broken.as_ref().is_none_or(|error| !is_unreadable(error));
+    let forget = !readable && matches!(ask, Ask::Forget);
     let answer = match (broken, whose) {
+        (Some(_), _) if forget => forget_all().await.map(|()| Answer::Done),
         // Without a store there is nothing to ask.
         (Some(error), _) => Err(error),
         (None, Some(whose)) if core.any_client().is_none_or(|client| client.me() != whose) => {
@@ -64,8 +75,24 @@ async fn one(core: Rc<Core>, asked: Asked, broken: Option<ClientError>) {
         }
         (None, _) => answer::answer(&core, ask).await,
     };
-    let answer = answer.map_err(|error| Trouble { text: error.to_string(), kind: error.exit_code() });
+    let kind = |error: &ClientError| if readable { error.exit_code() } else { UNREADABLE };
+    let answer = answer.map_err(|error| Trouble { text: error.to_string(), kind: kind(&error) });
+    let done = answer.is_ok();
     core.tell(&Told::Answer { page, req, answer });
+    if forget && done {
+        // The page's script starts another, which finds nothing stored.
+        worker().close();
+    }
+}
+
+/// Whether nothing can be done about it but to begin anew.
+fn is_unreadable(error: &ClientError) -> bool {
+    matches!(error, ClientError::SealedAway | ClientError::Profile { .. } | ClientError::Store(_))
+}
+
+/// Deletes what is stored of this origin, and the key with which it was sealed.
+async fn forget_all() -> Result<(), ClientError> {
+    tidings_client::forget_stored(Path::new(PROFILE)).await
 }
 
 /// Opens what is stored of this origin, if anything is.

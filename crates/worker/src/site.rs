@@ -2,11 +2,15 @@
 
 use crate::worker;
 use serde::Deserialize;
+use std::time::Duration;
 use tidings_client::setup::parse_server_key;
 use tidings_client::{ClientError, Endpoint, ServerName};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Response;
+
+/// A server that says nothing for so long is away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `/tidings.json` says.
 #[derive(Clone, Deserialize)]
@@ -32,7 +36,10 @@ impl Site {
             JsFuture::from(response.text()?).await
         };
         let unreachable = |why: &str| ClientError::Unreachable { address: host(), why: why.into() };
-        let text = asked.await.map_err(|_| unreachable("it does not answer"))?.as_string().unwrap_or_default();
+        let text = tokio::select! {
+            text = asked => text.map_err(|_| unreachable("it does not answer"))?.as_string().unwrap_or_default(),
+            () = gloo_timers::future::sleep(PATIENCE) => return Err(unreachable("it does not answer")),
+        };
         serde_json::from_str(&text).map_err(|_| unreachable("what answers there is no server of Tidings"))
     }
 

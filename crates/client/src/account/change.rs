@@ -61,8 +61,14 @@ pub async fn open_again(by: &By<'_>, password: Zeroizing<String>) -> Result<Acco
     checked.await?.map_err(of_account)
 }
 
-/// Changes an account from one of its devices.
-pub async fn change(by: &By<'_>, password: Zeroizing<String>, change: Change) -> Result<Changed, ClientError> {
+/// Changes an account from one of its devices. `keep` is given the new recovery code before the server is asked for it, and nothing once the
+/// server has refused it.
+pub async fn change<K: Future<Output = Result<(), ClientError>>>(
+    by: &By<'_>,
+    password: Zeroizing<String>,
+    change: Change,
+    keep: impl Fn(Option<Zeroizing<String>>) -> K,
+) -> Result<Changed, ClientError> {
     let mut link = dial(by.endpoint, by.user, by.device).await?;
     let (unlocked, old) = unlock(&mut link, by.user, Secret::Password, password).await?;
     let mut history = History::default();
@@ -76,7 +82,18 @@ pub async fn change(by: &By<'_>, password: Zeroizing<String>, change: Change) ->
     let (records, new) = records(&mut link, by.user, password, words.clone()).await?;
     let rekeyed = make(Arc::new(unlocked), history, by.device.clone(), old, new, change).await?;
     let secrets = rekeyed.secrets.clone();
-    ask(&mut link, records, rekeyed).await?;
+    if words.is_some() {
+        keep(words.clone()).await?;
+    }
+    match ask(&mut link, records, rekeyed).await {
+        Ok(_) => {}
+        Err(ClientError::Refused(why)) => {
+            keep(None).await?;
+            return Err(ClientError::Refused(why));
+        }
+        // Whether it was done is not known.
+        Err(error) => return Err(error),
+    }
     link.writer.close().await;
     Ok(Changed { secrets, recovery: words.map(RecoveryCode::new) })
 }
@@ -107,6 +124,9 @@ pub async fn recover(request: Recover<'_>) -> Result<RecoveryCode, ClientError> 
     }
     let words = Words::parse(&words).map_err(|_| ClientError::BadRecoveryCode)?;
     let guard = Profile::open(profile).await?;
+    if let Some(words) = guard.unconfirmed(&user).await? {
+        return Ok(words);
+    }
     if guard.finish_earlier(profile, &user, &endpoint).await? {
         let words = guard.listed(Vec::new()).await?;
         return words.map(RecoveryCode::new).ok_or(ClientError::ProfileTaken { path: profile.to_owned(), user });

@@ -281,6 +281,11 @@ async fn an_account_its_second_device_and_the_way_back_in() {
     let words = server.register(&first).await.unwrap();
     assert_eq!(words.words().split(' ').count(), 24);
     assert_eq!(kept(&first), Some((Stage::Listed, 1, true)));
+    let again = server.register(&first).await.unwrap();
+    assert_eq!(again.words(), words.words(), "who was cut off before they were on a screen has them shown again");
+    let client = crate::Client::open(first.path()).unwrap();
+    client.words_confirmed(words.words()).await.unwrap();
+    client.close().await;
     assert!(matches!(server.register(&first).await, Err(ClientError::ProfileTaken { .. })));
 
     let wrong = server.login(&second, password("wrong horse")).await.unwrap_err();
@@ -305,7 +310,7 @@ async fn a_registration_that_was_cut_off_is_finished_by_doing_it_again() {
     assert_eq!(kept(&profile), Some((Stage::Asked, 0, true)));
     server.will(Fate::TakenUnanswered);
     server.register(&profile).await.unwrap_err();
-    let promised = Store::open(profile.path()).unwrap().pending_recovery().unwrap().unwrap();
+    let promised = Store::open(profile.path()).unwrap().words().unwrap().unwrap().0;
     let words = server.register(&profile).await.unwrap();
     assert_eq!(words.words(), promised.as_str(), "the words of the account that was made, not of another");
     assert_eq!(kept(&profile), Some((Stage::Listed, 0, true)));

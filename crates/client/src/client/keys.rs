@@ -4,6 +4,7 @@ use super::Client;
 use crate::account::change::{By, Change, change, open_again};
 use crate::account::{book, dial};
 use crate::store::Trusted;
+use crate::view::ask::Words;
 use crate::view::{Comparison, Device, Link, Notice};
 use crate::{ClientError, Endpoint, RecoveryCode, Zeroizing};
 use base64::Engine;
@@ -131,6 +132,20 @@ impl Client {
         self.changed(password, Change::Rotate).await?.ok_or_else(no_words)
     }
 
+    /// The recovery code that nobody has confirmed to have written down.
+    pub async fn words(&self) -> Result<Option<Words>, ClientError> {
+        let words = self.inner.core.stored(|store| store.words()).await?;
+        Ok(words.map(|(words, sure)| Words { words: words.as_str().to_owned(), sure }))
+    }
+
+    /// A recovery code is written down, and not kept here any more.
+    pub async fn words_confirmed(&self, words: &str) -> Result<(), ClientError> {
+        let words = Zeroizing::new(words.to_owned());
+        self.inner.core.stored(move |store| store.words_confirmed(&words)).await?;
+        self.inner.core.touch();
+        Ok(())
+    }
+
     /// Another password.
     pub async fn change_password(&self, old: Zeroizing<String>, new: Zeroizing<String>) -> Result<(), ClientError> {
         self.changed(old, Change::Password(new)).await.map(|_| ())
@@ -141,14 +156,18 @@ impl Client {
         let endpoint = self.endpoint();
         let by = self.by(&endpoint);
         let secrets = open_again(&by, password).await?;
-        self.use_secrets(secrets).await
+        self.use_secrets(secrets, false).await
     }
 
     async fn changed(&self, password: Zeroizing<String>, what: Change) -> Result<Option<RecoveryCode>, ClientError> {
         let endpoint = self.endpoint();
         let by = self.by(&endpoint);
-        let changed = change(&by, password, what).await?;
-        self.use_secrets(changed.secrets).await?;
+        let keep = |words: Option<Zeroizing<String>>| {
+            let core = self.inner.core.clone();
+            async move { core.stored(move |store| store.ask_words(words.as_ref().map(|words| words.as_str()))).await }
+        };
+        let changed = change(&by, password, what, keep).await?;
+        self.use_secrets(changed.secrets, changed.recovery.is_some()).await?;
         Ok(changed.recovery)
     }
 
@@ -158,9 +177,9 @@ impl Client {
     }
 
     /// Keeps other secrets, and starts the link anew: what could not be opened is asked for again.
-    async fn use_secrets(&self, secrets: AccountSecrets) -> Result<(), ClientError> {
+    async fn use_secrets(&self, secrets: AccountSecrets, recovery: bool) -> Result<(), ClientError> {
         let bytes = secrets.to_bytes();
-        self.inner.core.stored(move |store| store.set_secrets(&bytes)).await?;
+        self.inner.core.stored(move |store| store.set_secrets(&bytes, recovery)).await?;
         self.inner.core.crypto.replace(secrets);
         self.inner.core.locked.send_replace(false);
         self.inner.control.endpoint.send_modify(|_| {});

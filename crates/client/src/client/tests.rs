@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::engine::tests::bench::{Act, Bench, Person, group, target};
+use crate::view::ask::Deed;
 use crate::view::{Event, Part, Picture, Role};
 use tempfile::TempDir;
 use tidings_proto::limits;
@@ -141,6 +142,39 @@ async fn a_conversation_is_found_by_name_title_or_the_beginning_of_its_identifie
     for text in ["allotment", "Allot", &ids[0][..3], "", "#", "nobody"] {
         assert_eq!(client.find(text).await.unwrap_err().exit_code(), 5, "{text}");
     }
+}
+
+/// Whoever did not hear the answer asks again, and what has changed since has no say in it.
+#[tokio::test]
+async fn what_is_asked_for_again_by_its_name_is_done_once() {
+    let mut bench = Bench::new().await;
+    let bob = bench.bob.user.clone();
+    let group = target(&bench.comes_to_bobs(1).await);
+    bench.writes(&group, "sent").await;
+    bench.settles().await;
+    let (_folder, client) = bench.opened();
+    let lines = client.timeline(&group, 100).await.unwrap();
+    let sent = lines.iter().find(|line| line.text == "sent").unwrap().id;
+    let deeds = [
+        Deed::SetTitle("another".into()),
+        Deed::SetRole { user: bob.clone(), role: Role::Member },
+        Deed::Invite { user: "carol@s1".parse().unwrap(), role: Role::Member },
+        Deed::Remove(bob),
+        Deed::Leave,
+    ];
+    for (name, deed) in deeds.iter().enumerate() {
+        let once = async || client.deed_once(&group, deed.clone(), &name.to_string()).await.unwrap();
+        assert_eq!(once().await, once().await, "{deed:?}");
+    }
+    let erased = client.erase_once(sent, "erase").await.unwrap();
+    assert_eq!(client.erase_once(sent, "erase").await.unwrap(), erased);
+    assert_eq!(client.timeline(&group, 100).await.unwrap().len(), lines.len() + deeds.len() + 1);
+    // What could not be asked for any more was done.
+    assert_eq!(client.erase_once(MessageId(9999), "erase").await.unwrap(), erased);
+    assert_eq!(
+        client.deed_once(&Target::Public, Deed::Join, "0").await.unwrap(),
+        client.deed_once(&group, deeds[0].clone(), "0").await.unwrap()
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod sealed;
 mod socket;
 
 pub use keys::WebKeys as PrivateKeys;
-pub use profile::{JOURNAL, ProfileLock, has_profile, open_profile, prepare, profile_key, remove_profile};
+pub use profile::{JOURNAL, ProfileLock, forget_stored, has_profile, open_profile, prepare, profile_key, remove_profile};
 pub use socket::{Pipe, PipeReader, PipeWriter, connect};
 pub use web_time::Instant;
 

@@ -258,13 +258,43 @@ fn an_account_that_was_asked_for_survives_a_crash_with_its_words() {
     let kept = store.account().unwrap().unwrap();
     assert_eq!((kept.user, kept.endpoint, kept.stage), (account().user, account().endpoint, Stage::Asked));
     assert_eq!((kept.device, kept.secrets), (account().device, account().secrets));
-    assert_eq!(store.pending_recovery().unwrap().unwrap().as_str(), "one two three");
+    assert_eq!(words(&store), Some(("one two three".into(), true)));
     store.listed().unwrap();
     let store = crash(store, &folder);
     assert_eq!(store.account().unwrap().unwrap().stage, Stage::Listed);
-    assert!(store.pending_recovery().unwrap().is_none(), "words that were shown are not kept");
+    assert_eq!(words(&store), Some(("one two three".into(), true)), "until somebody has confirmed them");
+    store.words_confirmed("one two").unwrap();
+    assert_eq!(words(&store), Some(("one two three".into(), true)), "those, and no others");
+    store.words_confirmed("one two three").unwrap();
+    assert_eq!(words(&store), None);
     store.forget_account().unwrap();
     assert!(store.account().unwrap().is_none());
+}
+
+fn words(store: &Store) -> Option<(String, bool)> {
+    store.words().unwrap().map(|(words, sure)| (words.to_string(), sure))
+}
+
+/// From before the server is asked for other words until somebody has confirmed them they are here.
+#[test]
+fn words_that_were_asked_for_survive_whatever_the_server_says() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    store.begin_account(&account(), Some("first")).unwrap();
+    store.listed().unwrap();
+    store.ask_words(Some("second")).unwrap();
+    let store = crash(store, &folder);
+    assert_eq!(words(&store), Some(("second".into(), false)), "whether they hold is not known");
+    store.ask_words(None).unwrap();
+    assert_eq!(words(&store), Some(("first".into(), true)), "the server has refused");
+    store.ask_words(Some("third")).unwrap();
+    store.set_secrets(b"of another device", false).unwrap();
+    assert_eq!(words(&store), Some(("third".into(), false)), "another change says nothing of these");
+    store.set_secrets(b"of this change", true).unwrap();
+    let store = crash(store, &folder);
+    assert_eq!(words(&store), Some(("third".into(), true)));
+    store.words_confirmed("third").unwrap();
+    assert_eq!(words(&store), None);
 }
 
 #[test]
@@ -443,6 +473,9 @@ fn secrets_do_not_stay_in_the_file_once_forgotten() {
     let words = "abandon ability able about above absent";
     store.begin_account(&account(), Some(words)).unwrap();
     store.listed().unwrap();
+    store.ask_words(Some(words)).unwrap();
+    store.set_secrets(&account().secrets, true).unwrap();
+    store.words_confirmed(words).unwrap();
     store.close();
     for file in folder.path().read_dir().unwrap() {
         let path = file.unwrap().path();
@@ -465,8 +498,9 @@ fn sealed_secrets_are_not_in_the_file_and_open_with_their_key_alone() {
     with(&store, &key);
     let kept = store.account().unwrap().unwrap();
     assert_eq!((kept.device, kept.secrets), (secret.device, secret.secrets));
-    assert_eq!(store.pending_recovery().unwrap().unwrap().as_str(), words);
-    store.set_secrets(&[0xc3; 48]).unwrap();
+    assert_eq!(store.words().unwrap().unwrap().0.as_str(), words);
+    store.ask_words(Some(words)).unwrap();
+    store.set_secrets(&[0xc3; 48], false).unwrap();
     assert_eq!(store.account().unwrap().unwrap().secrets.as_slice(), [0xc3; 48]);
     let image = store.image().unwrap();
     for plain in [&[0xd7; 32][..], &[0xe9; 48], &[0xc3; 48], words.as_bytes()] {
@@ -474,5 +508,5 @@ fn sealed_secrets_are_not_in_the_file_and_open_with_their_key_alone() {
     }
     with(&store, &ProfileKey::generate());
     assert!(matches!(store.account(), Err(ClientError::SealedAway)));
-    assert!(matches!(store.pending_recovery(), Err(ClientError::SealedAway)));
+    assert!(matches!(store.words(), Err(ClientError::SealedAway)));
 }

@@ -1,6 +1,6 @@
 //! Nothing that a person does in a page is lost, whatever ends: the tab with the core, the browser.
 
-use crate::someone::{Someone, pages_of, world};
+use crate::someone::{PASSWORD, Someone, confirms_words, pages_of, world};
 use std::path::Path;
 use tidings_testbed::browser::{Browser, Page};
 use tidings_testbed::world::World;
@@ -22,7 +22,7 @@ async fn waits_for_the_lock(world: &World, browser: &Browser, server: &str) -> P
     let ask =
         "globalThis.has = new Promise((has) => navigator.locks.request('tidings', () => { has(true); return new Promise(() => {}); })); 0";
     page.run(ask).await;
-    page.until("navigator.locks.query().then((locks) => locks.pending.length > 0)").await;
+    page.until("navigator.locks.query().then((locks) => locks.pending.some((lock) => lock.name === 'tidings'))").await;
     page
 }
 
@@ -112,4 +112,109 @@ async fn what_the_browser_cannot_store_stands_in_the_composer_again() {
     alice.page.find("StaticText", "Sent").await;
     alice.page.until("document.getElementById('composer').value === ''").await;
     assert_eq!(says(&alice.page, "precious").await, 1);
+}
+
+/// A Worker that ends without a word, in the only tab: another one goes on, and what was written meanwhile is sent. But not for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_core_that_ends_is_followed_by_another_one_a_few_times() {
+    let world = world(&["s1"]).await;
+    let browser = Browser::start().await;
+    let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    alice
+        .page
+        .first(
+            "const Given = Worker; globalThis.cores = [];
+             globalThis.Worker = class extends Given { constructor(...given) { super(...given); globalThis.cores.push(this); } };",
+        )
+        .await;
+    alice.page.reload().await;
+    alice.goes_public().await;
+    const BEGUN: &str = "navigator.locks.query().then((locks) => locks.pending.some((lock) => lock.name.startsWith('tidings-')))";
+    for ends in 1..=3 {
+        alice.page.until(BEGUN).await;
+        alice.page.run("globalThis.cores.at(-1).terminate()").await;
+        alice.writes("Public chat", &format!("after end {ends}")).await;
+        alice.page.until(&format!("globalThis.cores.length === {}", ends + 1)).await;
+        alice.page.until(&format!("document.body.innerText.split('Sent').length === {}", ends + 1)).await;
+    }
+    alice.page.until(BEGUN).await;
+    alice.page.run("globalThis.cores.at(-1).terminate()").await;
+    alice.page.reads("Tidings has stopped here").await;
+    assert_eq!(alice.page.run("globalThis.cores.length").await, 4, "no more than three in a minute");
+    alice.page.click("button", "Reload").await;
+    alice.page.reads("after end 3").await;
+}
+
+/// The browser ends before the words were written down: they are shown again, until somebody has confirmed them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn recovery_words_are_shown_until_they_are_confirmed() {
+    let world = world(&["s1"]).await;
+    let browser = Browser::start().await;
+    let page = browser.open(&pages_of(&world, "s1")).await;
+    page.click("button", "Create an account").await;
+    page.fill("textbox", "Name", "alice").await;
+    page.fill("textbox", "Password", PASSWORD).await;
+    page.fill("textbox", "Password again", PASSWORD).await;
+    page.click("button", "Create account").await;
+    let words = page.items("Recovery words").await.join(" ");
+    drop(page);
+    let browser = browser.killed().await;
+    assert!(!is_in_clear(browser.folder(), words.as_bytes()), "they are sealed");
+    let page = browser.open(&pages_of(&world, "s1")).await;
+    assert_eq!(confirms_words(&page).await, words);
+    page.find("navigation", "Conversations").await;
+    page.reload().await;
+    page.find("navigation", "Conversations").await;
+    assert!(!page.text().await.contains("Your recovery words"));
+}
+
+/// The key that sealed what is stored is gone: the page says so, and what is stored can be deleted, so that one can log in anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_opened_any_more_can_be_deleted() {
+    let world = world(&["s1"]).await;
+    let browser = Browser::start().await;
+    let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    let forgets =
+        "new Promise((done, failed) => Object.assign(indexedDB.deleteDatabase('tidings'), { onsuccess: () => done(1), onerror: failed }))";
+    alice.page.run(forgets).await;
+    let browser = browser.killed().await;
+    let page = browser.open(&pages_of(&world, "s1")).await;
+    page.reads("What is stored here cannot be opened").await;
+    page.click("button", "Delete what is stored in this browser").await;
+    page.click("button", "Delete everything").await;
+    page.fill("textbox", "Name", "alice").await;
+    page.fill("textbox", "Password", PASSWORD).await;
+    page.click("button", "Log in").await;
+    page.find("navigation", "Conversations").await;
+}
+
+/// Two versions meet, of a page and of a core: neither waits for what it will never understand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_version_says_is_the_end_of_a_request_too() {
+    let world = world(&["s1"]).await;
+    let browser = Browser::start().await;
+    let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    let asks = "new Promise((done) => {
+      const channel = new BroadcastChannel('tidings');
+      channel.onmessage = ({ data }) => { const told = JSON.parse(data).answer; if (told?.page === 'x') done(told.answer.Err.text); };
+      channel.postMessage(JSON.stringify({ page: 'x', req: 1, whose: null, ask: { of_tomorrow: { a: 1 } } }));
+    })";
+    assert!(alice.page.run(asks).await.as_str().unwrap().contains("another version"));
+    // Nobody has the core but who answers like that.
+    let gap = waits_for_the_lock(&world, &browser, "s1").await;
+    let second = browser.open(&pages_of(&world, "s1")).await;
+    second.front().await;
+    second.click("button", "Open the public chat").await;
+    alice.page.close().await;
+    assert_eq!(gap.run("globalThis.has").await, true);
+    let answers = "const channel = new BroadcastChannel('tidings');
+      channel.onmessage = ({ data }) => {
+        const { page, req, ask } = JSON.parse(data);
+        if (ask) channel.postMessage(JSON.stringify({ answer: { page, req, answer: { Ok: { of_tomorrow: [] } } } }));
+      }; 0";
+    gap.run(answers).await;
+    second.fill("textbox", "Message to Public chat", "to nobody").await;
+    second.press("Enter", false).await;
+    second.reads("another version").await;
+    second.until("document.getElementById('composer').value === 'to nobody'").await;
 }

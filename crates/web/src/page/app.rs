@@ -9,9 +9,17 @@ use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use tidings_proto::UserName;
-use tidings_view::ask::{Answer, Ask, Deed, RoomLine, Standing, Trouble};
+use tidings_view::ask::{Answer, Ask, Deed, RoomLine, Standing, Trouble, UNREADABLE, Words};
 use tidings_view::{MessageId, Notice, Person, Target};
 use wasm_bindgen_futures::spawn_local;
+
+/// After how many milliseconds it is asked again who one is.
+const AGAIN: i32 = 3000;
+
+thread_local! {
+    /// Whether that is going to be.
+    static AGAIN_SOON: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A window above the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +46,17 @@ pub enum Overlay {
     LogOut,
 }
 
+/// Why a page has nothing to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Broken {
+    /// The core does not begin here, or ends again and again.
+    Core,
+    /// What is stored cannot be opened.
+    Stored(String),
+    /// Who and where one is cannot be said yet; it is tried again.
+    Waiting(String),
+}
+
 /// Everything that views draw from. Copied freely: it is a handful of handles.
 #[derive(Clone, Copy)]
 pub struct App {
@@ -56,7 +75,7 @@ pub struct App {
     /// The code of the invitation link by which the page was opened.
     pub invitation: RwSignal<Option<String>>,
     /// Words to be written down, which come before everything else.
-    pub words: RwSignal<Option<String>>,
+    pub words: RwSignal<Option<Words>>,
     /// The window above the page.
     pub overlay: RwSignal<Option<Overlay>>,
     /// Whether the column on the right is shown.
@@ -70,7 +89,7 @@ pub struct App {
     /// What a screen reader is to read.
     pub announced: RwSignal<String>,
     /// Why nothing works.
-    pub broken: RwSignal<Option<String>>,
+    pub broken: RwSignal<Option<Broken>>,
 }
 
 impl App {
@@ -127,7 +146,7 @@ impl App {
                 refresh.run(move || self.refresh());
             });
         };
-        let failed = move || self.broken.set(Some("The client's core could not be started in this browser.".into()));
+        let failed = move || self.broken.set(Some(Broken::Core));
         let (now, looked_at) = (changed.clone(), changed.clone());
         if core::start(changed).is_err() || browser::core_has_failed() {
             failed();
@@ -148,13 +167,19 @@ impl App {
 
     async fn refresh(self) {
         let (standing, rooms, people) = (core::ask(Ask::Standing), core::ask(Ask::Rooms), core::ask(Ask::People));
-        if let Ok(Answer::Standing(standing)) = standing.await {
-            set_if_other(self.standing, Some(standing));
-            spawn_local(outbox::adopt(self));
+        match standing.await {
+            Ok(Answer::Standing(standing)) => {
+                set_if_other(self.broken, None);
+                set_if_other(self.standing, Some(standing));
+                spawn_local(outbox::adopt(self));
+            }
+            Err(trouble) => self.has_no_standing(trouble),
+            Ok(_) => {}
         }
         if self.me().is_none() {
             return;
         }
+        self.look_for_words().await;
         if let Ok(Answer::Rooms(rooms)) = rooms.await {
             notify::of_new_messages(self, &rooms);
             set_if_other(self.rooms, rooms);
@@ -167,17 +192,46 @@ impl App {
         }
     }
 
+    /// Words that nobody has confirmed are shown until somebody has, in whichever tab.
+    async fn look_for_words(self) {
+        let waiting = self.standing.with_untracked(|standing| standing.as_ref().is_some_and(|standing| standing.words));
+        if waiting == self.words.with_untracked(Option::is_some) {
+            return;
+        }
+        match core::ask(Ask::Words).await {
+            Ok(Answer::Words(words)) => set_if_other(self.words, Some(words)),
+            Ok(_) => set_if_other(self.words, None),
+            Err(trouble) => self.say(trouble.text),
+        }
+    }
+
+    fn has_no_standing(self, Trouble { text, kind }: Trouble) {
+        if kind == UNREADABLE {
+            return set_if_other(self.broken, Some(Broken::Stored(text)));
+        }
+        // Whoever is here already stays in front of what they have.
+        if self.standing.with_untracked(Option::is_none) {
+            set_if_other(self.broken, Some(Broken::Waiting(text)));
+        }
+        if !AGAIN_SOON.replace(true) {
+            browser::after(AGAIN, move || {
+                AGAIN_SOON.set(false);
+                spawn_local(self.refresh());
+            });
+        }
+    }
+
     fn draw(self) -> AnyView {
         let has_words = Memo::new(move |_| self.words.with(Option::is_some));
         let standing = Memo::new(move |_| self.standing.with(|standing| standing.as_ref().map(|standing| standing.me.is_some())));
-        let broken = Memo::new(move |_| self.broken.with(Option::is_some));
+        let broken = Memo::new(move |_| self.broken.get());
         // What is shown is not drawn anew for what it does not show.
         let page = move || match (broken.get(), has_words.get()) {
-            (broken, has_words) if broken || has_words => (broken, has_words, None),
-            (broken, has_words) => (broken, has_words, standing.get()),
+            (why, has_words) if why.is_some() || has_words => (why, has_words, None),
+            (why, has_words) => (why, has_words, standing.get()),
         };
         parts::anew(page, move |page| match page {
-            (true, ..) => gate::broken(self),
+            (Some(why), ..) => gate::broken(self, why),
             (_, true, _) => gate::words(self),
             (_, _, None) => gate::opening(),
             (_, _, Some(false)) => gate::gate(self),

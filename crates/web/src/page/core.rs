@@ -5,7 +5,7 @@ use futures_channel::oneshot;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use tidings_proto::UserName;
-use tidings_view::ask::{Answer, Ask, Asked, CHANNEL, Told, Trouble};
+use tidings_view::ask::{Answer, Ask, Asked, Asker, CHANNEL, Told, Trouble, Unread};
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
 
@@ -34,9 +34,8 @@ struct Open {
 pub fn start(changed: impl Fn() + 'static) -> Result<(), JsValue> {
     let channel = BroadcastChannel::new(CHANNEL)?;
     let hear = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        // What is no `Told` is another page's request.
-        let told = event.data().as_string().and_then(|json| serde_json::from_str::<Told>(&json).ok());
-        match told {
+        let Some(json) = event.data().as_string() else { return };
+        match serde_json::from_str::<Told>(&json).ok() {
             Some(Told::Answer { page, req, answer }) => deliver(&page, req, answer),
             Some(Told::Begun) => {
                 ask_again();
@@ -44,7 +43,13 @@ pub fn start(changed: impl Fn() + 'static) -> Result<(), JsValue> {
                 changed();
             }
             Some(Told::Changed) => changed(),
-            None => {}
+            None => {
+                // What is no answer either is another page's request.
+                if let Ok(Unread::Answer(Asker { page, req })) = serde_json::from_str(&json) {
+                    let text = "The client is of another version than this page. Reload it.".to_owned();
+                    deliver(&page, req, Err(Trouble { text, kind: 1 }));
+                }
+            }
         }
     });
     channel.set_onmessage(Some(hear.as_ref().unchecked_ref()));

@@ -1,8 +1,8 @@
 //! Before there is an account here: log in, create one, recover one; and the words that are to be written down.
 
-use super::app::App;
+use super::app::{App, Broken};
 use super::browser;
-use super::parts::{Field, anew, button, trouble, value};
+use super::parts::{Field, anew, button, sure, trouble, value};
 use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
@@ -27,12 +27,33 @@ pub fn opening() -> AnyView {
     card("Opening", html::p().class("calm").attr("role", "status").child("Opening what is stored in this browser…").into_any())
 }
 
-/// Where the core cannot run.
-pub fn broken(app: App) -> AnyView {
-    let text = app.broken.get_untracked().unwrap_or_default();
-    let advice = "Use a current version of Chromium, Firefox or Safari, over https, outside a private window. Then reload this page.";
-    let reload = button("primary", "Reload", || drop(browser::window().location().reload()));
-    card("Tidings cannot start here", (html::p().attr("role", "alert").child(text), html::p().child(advice), reload).into_any())
+/// Where there is nothing to show.
+pub fn broken(app: App, why: Broken) -> AnyView {
+    let alert = |text: String| html::p().attr("role", "alert").child(text);
+    let reload = || button("primary", "Reload", || drop(browser::window().location().reload()));
+    match why {
+        Broken::Core => {
+            let text =
+                "The client does not begin in this browser, or it has ended several times within a minute. Nothing is lost by reloading.";
+            let advice =
+                "Use a current version of Chromium, Firefox or Safari, over https, outside a private window. Then reload this page.";
+            card("Tidings has stopped here", (alert(text.into()), html::p().child(advice), reload()).into_any())
+        }
+        Broken::Waiting(text) => card("Opening", (alert(text), reload()).into_any()),
+        Broken::Stored(text) => {
+            let advice = "If reloading does not help, delete what is stored in this browser and log in again, by your password or your recovery \
+                          words. Private messages that only this browser had are gone then; those on your other devices stay.";
+            let asking = RwSignal::new(false);
+            let delete = button("plain danger", "Delete what is stored in this browser", move || asking.set(true));
+            let question = move || {
+                let text = "Everything that Tidings has stored in this browser is deleted. This cannot be undone.";
+                let go = move || app.ask(Ask::Forget, |_| drop(browser::window().location().reload()));
+                asking.get().then(|| sure("Delete everything?", text, "Delete everything", "Keep it", move || asking.set(false), go))
+            };
+            let buttons = html::div().class("row").child((reload(), delete));
+            card("What is stored here cannot be opened", (alert(text), html::p().child(advice), buttons, question).into_any())
+        }
+    }
 }
 
 /// The forms.
@@ -164,14 +185,22 @@ fn log_in(app: App) -> AnyView {
 
 fn create(app: App) -> AnyView {
     let sending = Sending::new(app);
-    let registration = app.standing.with_untracked(|standing| standing.as_ref().map(|s| s.registration.clone()).unwrap_or_default());
+    let registration = app.standing.with_untracked(|standing| standing.as_ref().and_then(|standing| standing.registration.clone()));
     let invited = app.invitation.get_untracked();
-    if registration == "closed" && invited.is_none() {
+    if registration.as_deref() == Some("closed") && invited.is_none() {
         let text = "This server takes no new accounts by itself. Ask whoever runs it to add you; then open the link that you are given.";
         return html::p().child(text).into_any();
     }
-    let wants_code = registration != "open" || invited.is_some();
-    let hint = "From the invitation link or claim that you were given.";
+    let (takes_code, wants_code) = match registration.as_deref() {
+        Some("open") => (invited.is_some(), invited.is_some()),
+        // Whoever has none may try without: the server itself says whether it wants one.
+        None => (true, invited.is_some()),
+        Some(_) => (true, true),
+    };
+    let hint = match wants_code {
+        true => "From the invitation link or claim that you were given.",
+        false => "From the invitation link or claim, if you were given one.",
+    };
     let (code, code_node) = Field { hint, value: invited.unwrap_or_default(), ..Field::new("Invitation code") }.build();
     let (name, name_node) = name_field(app);
     let hint = "Long and used nowhere else. It never leaves this browser.";
@@ -186,13 +215,13 @@ fn create(app: App) -> AnyView {
         if password != value(again_node) {
             return sending.refuse("The two passwords are not the same. Type them again.");
         }
-        let code = or_none(value(code_node)).filter(|_| wants_code);
+        let code = or_none(value(code_node)).filter(|_| takes_code);
         if wants_code && code.is_none() {
             return sending.refuse("This server wants an invitation. Paste its code.");
         }
         sending.send(Ask::Register { local, password, code, device: or_none(value(device_node)) });
     };
-    let code = wants_code.then_some(code);
+    let code = takes_code.then_some(code);
     let more = html::details().child((html::summary().child("This device"), device));
     sending.form((code, name, password, again, more).into_any(), "Create account", send)
 }
@@ -238,21 +267,26 @@ fn recover(app: App) -> AnyView {
 
 /// The words: shown, and then two of them asked for.
 pub fn words(app: App) -> AnyView {
-    let words: Vec<String> = app.words.get_untracked().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let shown = app.words.get_untracked();
+    let sure = shown.as_ref().is_none_or(|shown| shown.sure);
+    let words: Vec<String> = shown.iter().flat_map(|shown| shown.words.split_whitespace()).map(str::to_owned).collect();
     let asking = RwSignal::new(None::<(usize, usize)>);
     let words = StoredValue::new(words);
     anew(
         move || asking.get(),
         move |asked| match asked {
-            None => card("Your recovery words", show_words(words, asking)),
+            None => card("Your recovery words", show_words(words, sure, asking)),
             Some(places) => card("Were they written down?", ask_words(app, words, asking, places)),
         },
     )
 }
 
-fn show_words(words: StoredValue<Vec<String>>, asking: RwSignal<Option<(usize, usize)>>) -> AnyView {
+fn show_words(words: StoredValue<Vec<String>>, sure: bool, asking: RwSignal<Option<(usize, usize)>>) -> AnyView {
     let text = "If you forget your password, or lose every device, these words are the only way back. Nobody can give them to you again: \
                 write them on paper, in order, and keep it where you keep what matters.";
+    let unsure = "A change of your account was cut off before the server had answered. If it was done, these words hold and those before do \
+                  not any more; if not, it is the other way round. Keep both.";
+    let unsure = (!sure).then(|| html::p().class("trouble").child(unsure));
     let list = words.with_value(|words| words.iter().map(|word| html::li().child(word.clone())).collect_view());
     let go_on = move || {
         let count = words.with_value(Vec::len).max(2);
@@ -262,6 +296,7 @@ fn show_words(words: StoredValue<Vec<String>>, asking: RwSignal<Option<(usize, u
     };
     (
         html::p().child(text),
+        unsure,
         html::ol().class("words").attr("aria-label", "Recovery words").child(list),
         button("primary", "I have written them down", go_on),
     )
@@ -289,7 +324,11 @@ fn ask_words(app: App, words: StoredValue<Vec<String>>, asking: RwSignal<Option<
                 return trouble_text.set(Some(format!("That is not word {}. Look at what you wrote down.", place + 1)));
             }
         }
-        app.words.set(None);
+        let confirmed = Ask::WordsConfirmed { words: words.with_value(|words| words.join(" ")) };
+        app.submit(confirmed, move |answer| match answer {
+            Ok(_) => app.words.set(None),
+            Err(Trouble { text, .. }) => trouble_text.set(Some(text)),
+        });
     };
     html::form()
         .class("form")

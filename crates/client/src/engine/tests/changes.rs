@@ -311,7 +311,7 @@ async fn what_is_locked_with_new_keys_of_ones_own_waits_for_a_person_and_goes_on
     assert_eq!(bench.lines(&target(&group)).len(), 5);
     // What `Client::unlock` does once it has the vault.
     let opened = secrets(&[4, 1]);
-    bench.core.store.set_secrets(&opened).unwrap();
+    bench.core.store.set_secrets(&opened, false).unwrap();
     bench.core.crypto.replace(AccountSecrets::from_bytes(&opened).unwrap());
     bench.core.locked.send_replace(false);
     bench.relink().await;

@@ -66,6 +66,17 @@ pub fn remove_profile(folder: &Path) -> Result<(), ClientError> {
     })
 }
 
+/// Deletes a profile that cannot be opened, and the key that sealed it.
+///
+/// # Errors
+/// Where the browser lets go of nothing.
+pub async fn forget_stored(folder: &Path) -> Result<(), ClientError> {
+    if POOL.with_borrow(Option::is_some) {
+        remove_profile(folder)?;
+    }
+    tidings_sealed::forget().await.map_err(|error| failed(folder, &said(&error)))
+}
+
 fn with_pool<T>(folder: &Path, work: impl FnOnce(&OpfsSAHPoolUtil, &str) -> Result<T, ClientError>) -> Result<T, ClientError> {
     let name = format!("/{}.db", folder.display());
     POOL.with_borrow(|pool| match pool {
