@@ -4,7 +4,7 @@
 
 use futures_util::StreamExt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tidings_server::link::wire::{self, Wire};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,8 +33,8 @@ async fn serve() -> Result<(), Failure> {
         let (tcp, _) = listener.accept().await?;
         tokio::spawn(async move {
             // What breaks the protocol ends its own connection: that is what is tested.
-            if let Ok(socket) = accept_async(ByteByByte(tcp)).await {
-                let _ = wire::echo(Wire::new(Box::new(socket.into_inner().0), Role::Server, LARGEST)).await;
+            if let Ok(socket) = accept_async(Head::of(tcp)).await {
+                let _ = wire::echo(Wire::new(Box::new(socket.into_inner().tcp), Role::Server, LARGEST)).await;
             }
         });
     }
@@ -45,8 +45,8 @@ async fn run_cases(port: u16) -> Result<(), Failure> {
     let count: u32 = counting.next().await.ok_or("no count")??.into_text()?.parse()?;
     for case in 1..=count {
         let request = url(port, &format!("/runCase?case={case}&agent=tidings"));
-        if let Ok((socket, _)) = client_async(request, ByteByByte(dial(port).await?)).await {
-            let _ = wire::echo(Wire::new(Box::new(socket.into_inner().0), Role::Client, LARGEST)).await;
+        if let Ok((socket, _)) = client_async(request, Head::of(dial(port).await?)).await {
+            let _ = wire::echo(Wire::new(Box::new(socket.into_inner().tcp), Role::Client, LARGEST)).await;
         }
     }
     let (mut reporting, _) = client_async(url(port, "/updateReports?agent=tidings"), dial(port).await?).await?;
@@ -62,27 +62,42 @@ async fn dial(port: u16) -> std::io::Result<TcpStream> {
     TcpStream::connect(("127.0.0.1", port)).await
 }
 
-/// Gives the HTTP upgrade one byte at a time, so that it has read nothing of the first message when it is done.
-struct ByteByByte(TcpStream);
+/// Gives the HTTP upgrade its head and no more, so that it has read nothing of the first message when it is done.
+struct Head {
+    tcp: TcpStream,
+    read: Vec<u8>,
+}
 
-impl AsyncRead for ByteByByte {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let mut byte = [0];
-        let mut one = ReadBuf::new(&mut byte);
-        let polled = Pin::new(&mut self.0).poll_read(cx, &mut one);
-        buf.put_slice(one.filled());
-        polled
+impl Head {
+    fn of(tcp: TcpStream) -> Head {
+        Head { tcp, read: Vec::new() }
     }
 }
 
-impl AsyncWrite for ByteByByte {
+impl AsyncRead for Head {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        loop {
+            let mut byte = [0];
+            let mut one = ReadBuf::new(&mut byte);
+            ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut one))?;
+            let ended = one.filled().is_empty();
+            self.read.extend_from_slice(one.filled());
+            if ended || self.read.ends_with(b"\r\n\r\n") {
+                buf.put_slice(&std::mem::take(&mut self.read));
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Head {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }

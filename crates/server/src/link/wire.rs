@@ -224,6 +224,10 @@ impl Socket {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, LinkError>> {
         let before = self.out.len();
         let read = self.protocol.read(&mut Below { io: &mut self.io, out: &mut self.out, cx });
+        if let Ok(Message::Close(_)) = read {
+            // tungstenite answers when it is asked for the next message; after a goodbye nobody does. That all is said now is no error.
+            let _ = self.protocol.flush(&mut Below { io: &mut self.io, out: &mut self.out, cx });
+        }
         self.answering |= self.out.len() > before;
         if self.answering {
             // What cannot be written now wakes whoever waits here; and that there is nobody to write to, reading tells, too.
@@ -434,6 +438,8 @@ mod tests {
         assert_eq!(heard, Message::Pong(Bytes::from_static(&[9; 100])));
         let (ended, ()) = tokio::join!(near.reader.next(), far.writer.close());
         assert!(matches!(ended, Err(LinkError::Closed)));
+        let answer = tokio::time::timeout(Duration::from_secs(5), far.reader.message()).await.expect("a goodbye is answered");
+        assert_eq!(answer.unwrap(), Message::Close(None));
         assert!(matches!(near.writer.send(Bytes::from_static(&[1])).await, Err(LinkError::Closed)), "nothing follows a goodbye");
     }
 }
