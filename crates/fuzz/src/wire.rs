@@ -22,6 +22,9 @@ pub fn cbor(input: &[u8]) {
         let mut decoder = minicbor::Decoder::new(input);
         decoder.skip().expect("what is valid can be skipped");
         assert_eq!(decoder.position(), input.len());
+        let mut again = minicbor::Encoder::new(Vec::new());
+        written(&mut minicbor::Decoder::new(input), &mut again).expect("what is valid can be read");
+        assert_eq!(again.into_writer(), input);
     }
     for key in [0, 7, 23] {
         if let Ok(without) = codec::without_key(input, key)
@@ -30,6 +33,27 @@ pub fn cbor(input: &[u8]) {
             codec::validate(&without).expect("a map without one of its keys is canonical too");
         }
     }
+}
+
+/// The next item, written by a library that writes everything as short as it can.
+fn written(from: &mut minicbor::Decoder<'_>, to: &mut minicbor::Encoder<Vec<u8>>) -> Result<(), Box<dyn std::error::Error>> {
+    use minicbor::data::Type;
+    let inside = match from.datatype()? {
+        Type::Bool => to.bool(from.bool()?).map(|_| 0)?,
+        Type::Null => from.null().and_then(|()| Ok(to.null().map(|_| 0)))??,
+        Type::Bytes => to.bytes(from.bytes()?).map(|_| 0)?,
+        Type::String => to.str(from.str()?).map(|_| 0)?,
+        Type::Array => {
+            let items = from.array()?.ok_or("of no definite length")?;
+            to.array(items).map(|_| items)?
+        }
+        Type::Map => {
+            let pairs = from.map()?.ok_or("of no definite length")?;
+            to.map(pairs).map(|_| 2 * pairs)?
+        }
+        _ => to.int(from.int()?).map(|_| 0)?,
+    };
+    (0..inside).try_for_each(|_| written(from, to))
 }
 
 /// What was read is written and read again: the same.
