@@ -40,6 +40,7 @@ pub fn show(issued: &Issued, reach: &Reach, look: Look) -> Result<u8, Failure> {
         let made = json!({
             "id": issued.id, "purpose": issued.purpose, "user": issued.user, "uses": issued.uses, "expires": issued.expires, "server": issued.server,
             "address": invitation.address, "key": issued.key, "code": issued.code, "line": line,
+            "link": operator::link(&invitation),
         });
         writeln!(std::io::stdout(), "{}", look::object("issued", &made))?;
         return Ok(0);
@@ -61,6 +62,9 @@ pub fn show(issued: &Issued, reach: &Reach, look: Look) -> Result<u8, Failure> {
     writeln!(beside, "Whoever has the line can use it: pass it on where nobody else reads it.")?;
     let name = issued.user.clone().unwrap_or_else(|| format!("NAME@{}", issued.server));
     writeln!(beside, "It is used with: tidings register {name} --invitation -")?;
+    if let Some(link) = operator::link(&invitation) {
+        writeln!(beside, "Or in a browser: {link}")?;
+    }
     if invitation.address.is_none() {
         let way = "say it with --address HOST:PORT, or put \"advertise\" into setup.json";
         writeln!(beside, "It does not say where this server is, since that is not known here: {way}.")?;

@@ -47,6 +47,12 @@ pub fn line(issued: &Issued, reach: &Reach) -> Result<Invitation, Failure> {
     })
 }
 
+/// The same for a browser, which needs no key and no program: the server's own page. None where nobody knows where it is reached.
+pub fn link(invitation: &Invitation) -> Option<String> {
+    let address = invitation.address.as_ref()?;
+    Some(format!("https://{address}/#invite={}", invitation.code))
+}
+
 /// Milliseconds since 1970.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)

@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 use tidings_client::ClientError;
 use tidings_server::operator::{Answer, Ask, Issued, UserState};
 use tidings_server::{Registration, Running};
+use tidings_setup::invitation::Invitation;
 
 /// How long the first invitation is good.
 const FIRST: u64 = 7 * 24 * 60 * 60;
@@ -43,8 +44,8 @@ impl Awaited {
             lines.push("Names that setup.json keeps. Each line makes that account, once; they are not shown again:".into());
             let mut rows = Vec::new();
             for name in &self.names {
-                let line = line(issued(running, Ask::AddUser { name: name.clone() }).await?)?;
-                rows.push(vec![(format!("  {name}"), BOLD), (line, "")]);
+                let line = invitation(issued(running, Ask::AddUser { name: name.clone() }).await?)?;
+                rows.push(vec![(format!("  {name}"), BOLD), (line.to_string(), "")]);
             }
             lines.extend(look::columns(&rows, look));
             lines.push(format!("Another line for the same name: tidings user add NAME{flags}"));
@@ -55,10 +56,13 @@ impl Awaited {
         }
         if self.nobody && registration == Registration::ByCode {
             if terminal {
-                let line = line(issued(running, Ask::Invite { uses: 1, seconds: FIRST }).await?)?;
+                let made = invitation(issued(running, Ask::Invite { uses: 1, seconds: FIRST }).await?)?;
                 lines.push("An invitation for the first account. It is good for 7 days, and not shown again:".into());
-                lines.push(format!("  {line}"));
+                lines.push(format!("  {made}"));
                 lines.push("It is used with: tidings register NAME --invitation -".replace("NAME", &format!("NAME@{}", running.name())));
+                // On this machine it is reached where it listens, whatever others call it.
+                let here = Invitation { address: made.address.clone().or_else(|| Some(running.address().to_string())), ..made };
+                lines.extend(operator::link(&here).map(|link| format!("Or in a browser: {link}")));
             }
             lines.push(format!("{} invitation: tidings invite new{flags}", if terminal { "Another" } else { "Nobody is here yet. An" }));
         }
@@ -84,6 +88,6 @@ async fn issued(running: &Running, question: Ask) -> Result<Issued, Failure> {
     }
 }
 
-fn line(issued: Issued) -> Result<String, Failure> {
-    Ok(operator::line(&issued, &Reach { address: None })?.to_string())
+fn invitation(issued: Issued) -> Result<Invitation, Failure> {
+    operator::line(&issued, &Reach { address: None })
 }

@@ -10,6 +10,7 @@ mod core;
 mod files;
 mod gate;
 mod group;
+mod keyboard;
 mod message;
 mod notify;
 mod outbox;

@@ -47,7 +47,10 @@ impl Client {
             let sealed = draft.map(|draft| write::at_rest(&crypto, &write::log_of(&crypto, &target), &draft));
             store.set_draft(&target, sealed)
         };
-        self.inner.core.stored(keep).await
+        self.inner.core.stored(keep).await?;
+        // The list shows it, and whoever comes back to the conversation takes it from there.
+        self.inner.core.touch();
+        Ok(())
     }
 
     /// Sends again what has failed, as it was written.

@@ -77,9 +77,28 @@ pub(crate) fn lines(store: &Store, crypto: &Crypto) -> Result<Vec<RoomLine>, Cli
             draft: draft.map(|content| content.text),
         }
     };
-    let mut all: Vec<RoomLine> = rooms(store, crypto)?.into_iter().map(line).collect();
+    let mut rooms = rooms(store, crypto)?;
+    let is_new = |user: &UserName| !rooms.iter().any(|room| room.target == Target::from(user));
+    // With whom one has begun to write, and has not written yet.
+    let begun: Vec<UserName> = drafts.keys().filter_map(|name| name.parse().ok()).filter(is_new).collect();
+    rooms.extend(begun.iter().map(draft_to));
+    let mut all: Vec<RoomLine> = rooms.into_iter().map(line).collect();
     all[1..].sort_by_key(|line| std::cmp::Reverse(line.newest));
     Ok(all)
+}
+
+/// A conversation that has nothing but a draft.
+fn draft_to(user: &UserName) -> Room {
+    Room {
+        target: Target::from(user),
+        title: user.to_string(),
+        part: Part::In,
+        role: None,
+        members: None,
+        suite: None,
+        messages: 0,
+        stopped: Vec::new(),
+    }
 }
 
 /// All conversations, the public one first.

@@ -1,7 +1,7 @@
 //! What is known on this page, and how it stays true: whatever the core says has changed is asked for again.
 
 use super::outbox::{self, Returned};
-use super::{browser, core, gate, notify, parts, shell};
+use super::{browser, core, gate, keyboard, notify, parts, shell};
 use crate::place::{Place, invitation};
 use crate::rows::Echo;
 use leptos::prelude::*;
@@ -156,13 +156,19 @@ impl App {
         // Whoever comes back sees what came meanwhile, and has seen it then.
         browser::listen::<web_sys::Event>("focus", move |_| looked_at());
         browser::listen::<web_sys::Event>("hashchange", move |_| {
-            self.place.set(Place::parse(&browser::window().location().hash().unwrap_or_default()));
+            let hash = browser::window().location().hash().unwrap_or_default();
+            if self.me().is_none() && invitation(&hash).is_some() {
+                // An invitation that was opened where the page is already: it begins with it, as in a new tab.
+                return drop(browser::window().location().reload());
+            }
+            self.place.set(Place::parse(&hash));
             // Where it lies above the conversation it would hide where one went.
             if !browser::is_wide() {
                 set_if_other(self.panel, false);
             }
         });
         shell::listen_for_keys(self);
+        keyboard::keep();
     }
 
     async fn refresh(self) {

@@ -70,8 +70,8 @@ impl Composer {
                 area.set_value(&draft);
             }
             // On a touch screen the keyboard comes when it is asked for.
-            let fine = browser::window().match_media("(pointer: fine)").ok().flatten().is_some_and(|query| query.matches());
-            if fine {
+            let touch = browser::window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches());
+            if !touch {
                 browser::on_frame(move || drop(area.focus()));
             }
         });

@@ -182,7 +182,9 @@ impl Field {
             input = html::span().class("with-after").child((input, html::span().class("after").child(self.after))).into_any();
         }
         if self.first {
-            node.on_load(|input: web_sys::HtmlInputElement| super::browser::on_frame(move || drop(input.focus())));
+            // A window that it stands in gives the keyboard to its first button when it opens, in the same frame.
+            let take = |input: web_sys::HtmlInputElement| move || super::browser::after(0, move || drop(input.focus()));
+            node.on_load(move |input| super::browser::on_frame(take(input)));
         }
         let hint = (!self.hint.is_empty()).then(|| html::span().class("hint").attr("id", hint_id).child(self.hint));
         let view = html::div().class("field").child((html::label().attr("for", id).child(self.label), input, hint)).into_any();

@@ -240,7 +240,7 @@ fn notice(notice: Notice) -> AnyView {
 
 fn leave(app: App) -> AnyView {
     let content = (
-        html::p().child("This browser is taken off your account, and everything that is stored in it is deleted. Your account stays."),
+        html::p().child("Everything that is stored in this browser is deleted. Your account stays, and lists this browser until you take it off on another device."),
         button("plain danger", "Log out", move || app.overlay.set(Some(Overlay::LogOut))),
     );
     section("Log out", content.into_any())

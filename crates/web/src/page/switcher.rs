@@ -185,7 +185,7 @@ pub fn shortcuts(app: App) -> AnyView {
 
 /// A window before one leaves this browser.
 pub fn log_out(app: App) -> AnyView {
-    let text = "This browser is taken off your account, and what is stored in it is deleted. Your account stays.";
+    let text = "Everything that is stored in this browser is deleted. Your account stays, and lists this browser until you take it off on another device.";
     let go = move || app.ask(Ask::Logout, move |_| app.go(Place::Home));
     sure("Log out?", text, "Log out", "Stay", move || app.overlay.set(None), go)
 }

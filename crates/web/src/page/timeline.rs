@@ -36,6 +36,9 @@ struct Placed {
     _view: Box<dyn Mountable>,
 }
 
+/// A message that was on screen, its element, and how far from the scroller's top it was.
+type Anchored = (Key, HtmlElement, f64);
+
 /// One conversation on screen.
 pub struct Timeline {
     app: App,
@@ -50,7 +53,7 @@ pub struct Timeline {
     /// Whether the end is kept in sight. Views draw from it; requests that are under way outlive them.
     stuck: ArcRwSignal<bool>,
     /// Where messages were on screen when it was last looked.
-    anchors: RefCell<Vec<(Key, f64)>>,
+    anchors: RefCell<Vec<Anchored>>,
     opened: Cell<bool>,
     loading: Cell<bool>,
     marked: Cell<Option<MessageId>>,
@@ -324,7 +327,7 @@ impl Timeline {
     }
 
     /// Where the messages on screen are, from the scroller's top.
-    fn visible(&self, scroller: &HtmlElement) -> Vec<(Key, f64)> {
+    fn visible(&self, scroller: &HtmlElement) -> Vec<Anchored> {
         let frame = scroller.get_bounding_client_rect();
         let placed = self.placed.borrow();
         // Rows lie one below the other: the first on screen is found by halves.
@@ -333,20 +336,22 @@ impl Timeline {
         on_screen
             .take_while(|(_, rect)| rect.top() < frame.bottom())
             .filter(|(placed, _)| matches!(placed.key, Key::Message(_)))
-            .map(|(placed, rect)| (placed.key.clone(), rect.top() - frame.top()))
+            .map(|(placed, rect)| (placed.key.clone(), placed.element.clone(), rect.top() - frame.top()))
             .collect()
     }
 
     /// Puts the scroll position so that what was on screen is where it was.
-    fn hold(&self, scroller: &HtmlElement, anchors: &[(Key, f64)]) {
+    fn hold(&self, scroller: &HtmlElement, anchors: &[Anchored]) {
         if self.stuck.get_untracked() && !self.held.borrow().newer {
             scroller.set_scroll_top(scroller.scroll_height());
         } else {
             let top = scroller.get_bounding_client_rect().top();
             let placed = self.placed.borrow();
-            let kept = anchors.iter().find_map(|(key, was)| Some((placed.iter().find(|placed| placed.key == *key)?, *was)));
-            if let Some((kept, was)) = kept {
-                let moved = kept.element.get_bounding_client_rect().top() - top - was;
+            // What was built anew may have another height, as where its author is named above it by now: it is held by what is below it.
+            let same = anchors.iter().find_map(|(_, element, was)| element.is_connected().then_some((element, *was)));
+            let anew = || anchors.iter().find_map(|(key, _, was)| Some((&placed.iter().find(|placed| placed.key == *key)?.element, *was)));
+            if let Some((kept, was)) = same.or_else(anew) {
+                let moved = kept.get_bounding_client_rect().top() - top - was;
                 if moved != 0.0 {
                     scroller.scroll_by_with_x_and_y(0.0, moved);
                 }
