@@ -64,5 +64,7 @@ fn every_answer_carries_the_policy() {
     for path in ["/nothing", "/../index.html", "//", "", "index.html", "/tidings.json/"] {
         assert!(Pages::default().answer(&home, path, &HeaderMap::new()).is_none(), "{path}");
     }
+    // What a script could try is tried in a browser; in whose frame a page stands is not a script's to try.
+    assert!(POLICY.contains("frame-ancestors 'none'"));
     assert!(!POLICY.contains("unsafe-inline") && !POLICY.contains("'unsafe-eval'") && !POLICY.contains("http"));
 }

@@ -3,11 +3,11 @@
 //!
 //! Not here: what a page should show. Tests say that.
 
+mod touch;
 mod wire;
 
-use crate::PATIENCE;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use wire::Wire;
 
+/// How long is waited for what must come: several browsers may share two cores.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a page.
 const LOOK: Duration = Duration::from_millis(30);
 const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
@@ -100,7 +102,55 @@ impl Browser {
         let address = tokio::time::timeout(PATIENCE, address).await.expect("Chromium starts in time");
         // Whoever writes to a pipe that nobody reads stops.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Browser { wire: Arc::new(Wire::connect(&address).await), child, folder }
+        let wire = Arc::new(Wire::connect(&address).await);
+        let saving = json!({ "behavior": "allow", "downloadPath": folder.path().join("saved") });
+        wire.ask(None, "Browser.setDownloadBehavior", saving).await;
+        Browser { wire, child, folder }
+    }
+
+    /// What pages of `origin` may do, such as `notifications`, as if somebody had been asked and had said yes.
+    pub async fn permits(&self, origin: &str, what: &[&str]) {
+        self.wire.ask(None, "Browser.grantPermissions", json!({ "origin": origin, "permissions": what })).await;
+    }
+
+    /// What a page has saved under a name, once all of it is there.
+    pub async fn saved(&self, name: &str) -> Vec<u8> {
+        let file = self.folder.path().join("saved").join(name);
+        let there = async {
+            // Under its name it is whole.
+            while !file.exists() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, there).await.is_err() {
+            let saved = std::fs::read_dir(self.folder.path().join("saved"));
+            let names: Vec<_> = saved.into_iter().flatten().flatten().map(|file| file.file_name()).collect();
+            panic!("nothing was saved as {name:?}; there is {names:?}");
+        }
+        std::fs::read(file).expect("a file")
+    }
+
+    /// A new file in this browser's own folder, to be sent from there.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join("files").join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    }
+
+    /// How much memory all of the browser's processes have that is not shared with others, in MiB.
+    pub fn memory(&self) -> u64 {
+        let mut family = vec![self.child.id().unwrap_or_default()];
+        let mut kib = 0;
+        while let Some(process) = family.pop() {
+            let own = |file: &str| std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default();
+            let children = own(&format!("task/{process}/children"));
+            family.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            let parts = own("smaps_rollup");
+            let private = parts.lines().filter(|line| line.starts_with("Private_"));
+            kib += private.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>();
+        }
+        kib / 1024
     }
 
     /// A new tab, 1280 by 800, at `address`.
@@ -113,6 +163,9 @@ impl Browser {
         for domain in ["Page", "Runtime", "DOM", "Accessibility", "Log"] {
             page.ask(&format!("{domain}.enable"), json!({})).await;
         }
+        // What goes wrong in its Worker is the page's too.
+        let workers = json!({ "autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true });
+        page.ask("Target.setAutoAttach", workers).await;
         page.looks(1280, 800, false).await;
         page.go(address).await;
         page
@@ -122,6 +175,11 @@ impl Browser {
 impl Page {
     async fn ask(&self, method: &str, parameters: Value) -> Value {
         self.wire.ask(Some(&self.session), method, parameters).await
+    }
+
+    /// A script that each page in this tab runs before its own, from the next one on: for what cannot be seen from outside.
+    pub async fn prepare(&self, script: &str) {
+        self.ask("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
     /// Goes there.
@@ -166,11 +224,16 @@ impl Page {
 
     /// How large the page is, and whether the person prefers it dark.
     pub async fn looks(&self, width: u32, height: u32, dark: bool) {
+        self.appears(width, height, &[("prefers-color-scheme", if dark { "dark" } else { "light" })]).await;
+    }
+
+    /// How large the page is, and what the person has told the system, as media queries call it.
+    pub async fn appears(&self, width: u32, height: u32, preferred: &[(&str, &str)]) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.ask("Emulation.setDeviceMetricsOverride", size).await;
-        let feature = |name: &str, value: &str| json!({ "name": name, "value": value });
         // Nothing is on its way from one look to the other while somebody looks.
-        let features = [feature("prefers-color-scheme", if dark { "dark" } else { "light" }), feature("prefers-reduced-motion", "reduce")];
+        let all = preferred.iter().chain(&[("prefers-reduced-motion", "reduce")]);
+        let features: Vec<Value> = all.map(|(name, value)| json!({ "name": name, "value": value })).collect();
         self.ask("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 
@@ -256,111 +319,13 @@ impl Page {
         self.of(field, "function () { return this.value; }").await.as_str().unwrap_or_default().to_owned()
     }
 
-    /// What a function comes to, of something on the page.
-    async fn of(&self, Found(node): Found, function: &str) -> Value {
-        let node = self.ask("DOM.resolveNode", json!({ "backendNodeId": node })).await;
+    /// What a function comes to, of something on the page; null where that is not there any more.
+    pub async fn of(&self, Found(node): Found, function: &str) -> Value {
+        let session = Some(self.session.as_str());
+        let node = self.wire.try_ask(session, "DOM.resolveNode", json!({ "backendNodeId": node })).await.unwrap_or_default();
         let call = json!({ "objectId": node["object"]["objectId"], "functionDeclaration": function, "returnByValue": true });
-        self.ask("Runtime.callFunctionOn", call).await["result"]["value"].clone()
-    }
-
-    /// Clicks in the middle of it.
-    pub async fn click(&self, role: &str, name: &str) {
-        let looked = async {
-            loop {
-                // What a page draws anew between two looks is found again by the next; what moves is not clicked on.
-                let before = self.middle(self.find(role, name).await).await;
-                tokio::time::sleep(LOOK).await;
-                if let Some(place) = before
-                    && self.middle(self.find(role, name).await).await == before
-                {
-                    return place;
-                }
-            }
-        };
-        let Ok((x, y)) = tokio::time::timeout(PATIENCE, looked).await else {
-            panic!(
-                "{role} called {name:?} is nowhere to click on; the page says:\n{}\n{}",
-                self.text().await,
-                self.complaints().join("\n")
-            );
-        };
-        for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({ "type": kind, "x": x, "y": y, "button": "left", "clickCount": 1 });
-            self.ask("Input.dispatchMouseEvent", event).await;
-        }
-    }
-
-    /// Clicks on what has a name that begins like this: where state is part of the name.
-    pub async fn click_what_begins(&self, role: &str, start: &str) {
-        let looked = async {
-            loop {
-                if let Some(name) = self.names(role).await.into_iter().find(|name| name.starts_with(start)) {
-                    return name;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        match tokio::time::timeout(PATIENCE, looked).await {
-            Ok(name) => self.click(role, &name).await,
-            Err(_) => panic!("no {role} whose name begins with {start:?}; there is:\n{}", self.outline().await),
-        }
-    }
-
-    /// Where the middle of something is, once it is in view; none where it is not drawn.
-    async fn middle(&self, Found(node): Found) -> Option<(f64, f64)> {
-        let node = json!({ "backendNodeId": node });
-        self.wire.try_ask(Some(&self.session), "DOM.scrollIntoViewIfNeeded", node.clone()).await.ok()?;
-        let quads = self.wire.try_ask(Some(&self.session), "DOM.getContentQuads", node).await.ok()?;
-        let quad: Vec<f64> = quads["quads"][0].as_array()?.iter().filter_map(Value::as_f64).collect();
-        (quad.len() == 8).then(|| ((quad[0] + quad[4]) / 2.0, (quad[1] + quad[5]) / 2.0))
-    }
-
-    /// Puts the keyboard there, and types over what is there.
-    pub async fn fill(&self, role: &str, name: &str, text: &str) {
-        let focused = async {
-            loop {
-                let Found(node) = self.find(role, name).await;
-                if self.wire.try_ask(Some(&self.session), "DOM.focus", json!({ "backendNodeId": node })).await.is_ok() {
-                    return;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, focused).await.is_err() {
-            panic!("{role} called {name:?} takes no keyboard; the page says:\n{}", self.text().await);
-        }
-        self.run("document.activeElement?.select?.()").await;
-        self.types(text).await;
-    }
-
-    /// Types where the keyboard is.
-    pub async fn types(&self, text: &str) {
-        self.ask("Input.insertText", json!({ "text": text })).await;
-    }
-
-    /// Presses a key, by its name (`Enter`, `Escape`, `Tab`, `ArrowDown`, `k`), with Ctrl or without.
-    pub async fn press(&self, key: &str, ctrl: bool) {
-        let code = match key {
-            "Enter" => 13,
-            "Escape" => 27,
-            "Tab" => 9,
-            "ArrowUp" => 38,
-            "ArrowDown" => 40,
-            "Home" => 36,
-            "End" => 35,
-            key => key.bytes().next().unwrap_or_default().to_ascii_uppercase() as i32,
-        };
-        let text = match key {
-            "Enter" => "\r",
-            key if key.len() == 1 && !ctrl => key,
-            _ => "",
-        };
-        for kind in ["keyDown", "keyUp"] {
-            let modifiers = if ctrl { 2 } else { 0 };
-            let text = if kind == "keyDown" { text } else { "" };
-            let event = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code, "modifiers": modifiers, "text": text });
-            self.ask("Input.dispatchKeyEvent", event).await;
-        }
+        let mut done = self.wire.try_ask(session, "Runtime.callFunctionOn", call).await.unwrap_or_default();
+        done["result"]["value"].take()
     }
 
     /// What a script on the page comes to. For what only a script can say, such as where something is scrolled to.
@@ -378,7 +343,29 @@ impl Page {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        assert!(tokio::time::timeout(PATIENCE, looked).await.is_ok(), "{script} stays untrue; the page says:\n{}", self.text().await);
+        if tokio::time::timeout(PATIENCE, looked).await.is_err() {
+            panic!("{script} does not come true; the page says:\n{}", self.text().await);
+        }
+    }
+
+    /// Waits until something holds that takes more than one look at the page.
+    pub async fn settles(&self, mut holds: impl AsyncFnMut() -> bool) {
+        let looked = async {
+            while !holds().await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, looked).await.is_err() {
+            panic!("it does not come to that; the keyboard is on {:?}, and the page says:\n{}", self.focus().await, self.text().await);
+        }
+    }
+
+    /// KiB that its scripts hold, and how many nodes, of what is not garbage.
+    pub async fn weight(&self) -> (u64, u64) {
+        self.ask("HeapProfiler.collectGarbage", json!({})).await;
+        let heap = self.ask("Runtime.getHeapUsage", json!({})).await;
+        let counted = self.ask("Memory.getDOMCounters", json!({})).await;
+        (heap["usedSize"].as_f64().unwrap_or_default() as u64 / 1024, counted["nodes"].as_u64().unwrap_or_default())
     }
 
     /// A picture of it, as PNG.
@@ -388,6 +375,12 @@ impl Page {
         let bytes = base64::prelude::BASE64_STANDARD.decode(taken["data"].as_str().unwrap_or_default()).expect("a picture");
         std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         std::fs::write(file, bytes).expect("a file");
+    }
+
+    /// What the page has asked, each once, and was answered with yes.
+    pub fn asked(&self) -> Vec<String> {
+        let asked = self.wire.take(&self.session, "Page.javascriptDialogOpening");
+        asked.iter().filter_map(|dialog| dialog["message"].as_str().map(str::to_owned)).collect()
     }
 
     /// What the browser had to complain about: errors that nobody caught, and what the page's policy kept from happening.

@@ -4,8 +4,8 @@ use crate::PATIENCE;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use tidings_server::Config;
 use tidings_server::setup::write_key;
+use tidings_server::{Config, Registration};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
@@ -73,7 +73,12 @@ impl Program {
         let peers: Map<String, Value> = config.peers.iter().map(peer).collect();
         let limits: Map<String, Value> = self.limits.iter().map(|(name, limit)| ((*name).to_owned(), json!(limit))).collect();
         let listen = config.listen.to_string();
-        json!({ "server_name": config.name.as_str(), "listen": listen, "registration": "open", "mailing_address": peers, "limits": limits })
+        let registration = match config.registration {
+            Registration::Open => "open",
+            Registration::ByCode => "invite",
+            Registration::Closed => "closed",
+        };
+        json!({ "server_name": config.name.as_str(), "listen": listen, "registration": registration, "mailing_address": peers, "limits": limits })
     }
 }
 

@@ -108,7 +108,7 @@ async fn what_the_browser_cannot_store_stands_in_the_composer_again() {
     alice.page.until("document.getElementById('composer').value === 'precious'").await;
     assert_eq!(says(&alice.page, "Sending").await + says(&alice.page, "Saving").await, 0, "nothing is shown as on its way");
     alice.page.run("IDBObjectStore.prototype.add = globalThis.add; 0").await;
-    alice.page.press("Enter", false).await;
+    alice.page.press("Enter").await;
     alice.page.find("StaticText", "Sent").await;
     alice.page.until("document.getElementById('composer').value === ''").await;
     assert_eq!(says(&alice.page, "precious").await, 1);
@@ -214,7 +214,7 @@ async fn what_another_version_says_is_the_end_of_a_request_too() {
       }; 0";
     gap.run(answers).await;
     second.fill("textbox", "Message to Public chat", "to nobody").await;
-    second.press("Enter", false).await;
+    second.press("Enter").await;
     second.reads("another version").await;
     second.until("document.getElementById('composer').value === 'to nobody'").await;
 }

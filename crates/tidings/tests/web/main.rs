@@ -1,8 +1,16 @@
 //! The web client in a real Chromium, against real servers. The pages are those that this build has in it: `cargo xtask web` builds them, and
 //! `cargo xtask test` does so first.
 
+mod account;
 mod durable;
+mod files;
+mod keyboard;
+mod keys;
+mod local;
+mod notices;
+mod policy;
 mod private;
 mod screens;
+mod scroll;
 mod someone;
 mod talk;

@@ -1,14 +1,13 @@
 //! Private conversations, by keyboard alone; groups; and texts that would like to be more than text.
 
-use crate::someone::{Someone, world};
+use crate::someone::{Someone, two, world};
 use tidings_testbed::browser::Browser;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_talk_in_private_by_keyboard_alone() {
     let world = world(&["s1", "s2"]).await;
     let (here, there) = (Browser::start().await, Browser::start().await);
-    let alice = Someone::registers(&world, &here, "alice@s1").await;
-    let bob = Someone::registers(&world, &there, "bob@s2").await;
+    let (alice, bob) = two(&world, &here, &there, ["alice@s1", "bob@s2"]).await;
     alice.goes_public().await;
     alice.page.reads("bob").await;
     alice.goes_to("bob@s2").await;
@@ -32,11 +31,10 @@ async fn two_people_talk_in_private_by_keyboard_alone() {
 async fn a_group_is_made_and_joined() {
     let world = world(&["s1", "s2"]).await;
     let (here, there) = (Browser::start().await, Browser::start().await);
-    let alice = Someone::registers(&world, &here, "alice@s1").await;
-    let bob = Someone::registers(&world, &there, "bob@s2").await;
+    let (alice, bob) = two(&world, &here, &there, ["alice@s1", "bob@s2"]).await;
     alice.page.click("button", "New group").await;
     alice.page.fill("textbox", "Name of the group", "Plans").await;
-    alice.page.press("Enter", false).await;
+    alice.page.press("Enter").await;
     alice.writes("Plans", "Before anybody came").await;
     alice.page.click("button", "Invite").await;
     alice.page.find("dialog", "Invite to the group").await;
@@ -58,8 +56,7 @@ async fn a_group_is_made_and_joined() {
 async fn no_text_is_anything_but_text() {
     let world = world(&["s1"]).await;
     let (here, there) = (Browser::start().await, Browser::start().await);
-    let mallory = Someone::registers(&world, &here, "mallory@s1").await;
-    let bob = Someone::registers(&world, &there, "bob@s1").await;
+    let (mallory, bob) = two(&world, &here, &there, ["mallory@s1", "bob@s1"]).await;
     mallory.goes_public().await;
     bob.goes_public().await;
     let before = bob.page.run("document.querySelectorAll('img, script, iframe, style, object, embed, svg [onload]').length").await;

@@ -1,5 +1,7 @@
 //! Somebody at a browser.
 
+use serde_json::Value;
+use tidings_server::Config;
 use tidings_testbed::browser::{Browser, Page};
 use tidings_testbed::process::Program;
 use tidings_testbed::world::{How, World};
@@ -9,9 +11,34 @@ pub const PASSWORD: &str = "correct horse battery staple";
 
 /// These servers as processes, with the pages in them.
 pub async fn world(names: &[&str]) -> World {
-    // Whole households register from one address here.
-    let limits = vec![("registration_burst", 100), ("login_burst", 100)];
-    World::made(names, How::Processes(Program { path: env!("CARGO_BIN_EXE_tidings").into(), limits }), |_| {}).await
+    world_with(names, |_| {}).await
+}
+
+/// The same, each server with a change of its configuration.
+pub async fn world_with(names: &[&str], change: impl Fn(&mut Config)) -> World {
+    World::made(names, How::Processes(program()), change).await
+}
+
+/// This build, which lets whole households come from one address, and write as fast as they can.
+pub fn program() -> Program {
+    let limits = ["registration_burst", "login_burst", "invitation_burst", "messages_per_second", "message_burst"];
+    Program { path: env!("CARGO_BIN_EXE_tidings").into(), limits: limits.map(|name| (name, 100_000)).to_vec() }
+}
+
+/// Two people who have registered, each in a browser of their own.
+pub async fn two(world: &World, here: &Browser, there: &Browser, names: [&str; 2]) -> (Someone, Someone) {
+    tokio::join!(Someone::registers(world, here, names[0]), Someone::registers(world, there, names[1]))
+}
+
+/// What a command of a server's operator prints.
+pub async fn operator(world: &World, server: &str, words: &[&str]) -> Value {
+    let data = world.data(server);
+    let folder = data.parent().expect("a world's folder");
+    let mut command = program().command(folder);
+    command.args(words).arg("--setup").arg(folder.join(format!("{server}.setup.json"))).arg("--data").arg(data).arg("--json");
+    let ended = command.output().await.expect("the binary runs");
+    let said = String::from_utf8_lossy(&ended.stdout);
+    serde_json::from_str(&said).unwrap_or_else(|_| panic!("{words:?}: {said}{}", String::from_utf8_lossy(&ended.stderr)))
 }
 
 /// A person with an account, in a tab.
@@ -35,6 +62,11 @@ impl Someone {
         let (local, server) = name.split_once('@').expect("a name");
         let page = browser.open(&pages_of(world, server)).await;
         page.click("button", "Create an account").await;
+        Someone::signs_up(page, name, local).await
+    }
+
+    /// Fills in the form for a new account that is open.
+    pub async fn signs_up(page: Page, name: &str, local: &str) -> Someone {
         page.fill("textbox", "Name", local).await;
         page.fill("textbox", "Password", PASSWORD).await;
         page.fill("textbox", "Password again", PASSWORD).await;
@@ -42,6 +74,17 @@ impl Someone {
         let words = confirms_words(&page).await;
         page.find("navigation", "Conversations").await;
         Someone { name: name.to_owned(), page, words }
+    }
+
+    /// Comes to an account that there is, in a browser that has none.
+    pub async fn logs_in(world: &World, browser: &Browser, name: &str) -> Someone {
+        let (local, server) = name.split_once('@').expect("a name");
+        let page = browser.open(&pages_of(world, server)).await;
+        page.fill("textbox", "Name", local).await;
+        page.fill("textbox", "Password", PASSWORD).await;
+        page.click("button", "Log in").await;
+        page.find("navigation", "Conversations").await;
+        Someone { name: name.to_owned(), page, words: String::new() }
     }
 
     /// Opens the public chat.
@@ -52,17 +95,25 @@ impl Someone {
 
     /// Goes to a conversation or a person by what it is called, as Ctrl-K does.
     pub async fn goes_to(&self, name: &str) {
-        self.page.press("k", true).await;
+        // A page that has just been loaded listens to keys from when its conversations are there.
+        self.page.find("link", "Go to the message field").await;
+        self.page.press("Ctrl+k").await;
         self.page.find("combobox", "Go to").await;
         self.page.fill("combobox", "Go to", name).await;
-        self.page.press("Enter", false).await;
+        self.page.press("Enter").await;
         self.page.gone("combobox", "Go to").await;
     }
 
     /// Writes into the composer that is open.
     pub async fn writes(&self, to: &str, text: &str) {
         self.page.fill("textbox", &format!("Message to {to}"), text).await;
-        self.page.press("Enter", false).await;
+        self.page.press("Enter").await;
+    }
+
+    /// The conversation that is open, as it reads.
+    pub async fn timeline(&self) -> String {
+        let shown = self.page.find("region", "Messages").await;
+        self.page.of(shown, "function () { return this.innerText; }").await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Nothing was kept from happening by the pages' policy, and nothing went wrong unseen.

@@ -1,14 +1,13 @@
 //! From the first page to the first message, and what becomes of messages when something is in their way.
 
-use crate::someone::{PASSWORD, Someone, confirms_words, pages_of, world};
+use crate::someone::{PASSWORD, Someone, confirms_words, pages_of, two, world};
 use tidings_testbed::browser::Browser;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_on_two_servers_register_and_talk() {
     let world = world(&["s1", "s2"]).await;
     let (here, there) = (Browser::start().await, Browser::start().await);
-    let alice = Someone::registers(&world, &here, "alice@s1").await;
-    let bob = Someone::registers(&world, &there, "bob@s2").await;
+    let (alice, bob) = two(&world, &here, &there, ["alice@s1", "bob@s2"]).await;
     alice.goes_public().await;
     bob.goes_public().await;
     alice.writes("Public chat", "Good morning, everybody").await;
@@ -54,13 +53,13 @@ async fn two_tabs_of_one_account_both_work_and_one_goes_on_when_the_other_is_clo
     second.front().await;
     second.reads("from the first").await;
     second.fill("textbox", "Message to Public chat", "from the second").await;
-    second.press("Enter", false).await;
+    second.press("Enter").await;
     alice.page.reads("from the second").await;
     // The tab that has the core goes.
     alice.page.close().await;
     second.front().await;
     second.fill("textbox", "Message to Public chat", "alone").await;
-    second.press("Enter", false).await;
+    second.press("Enter").await;
     second.reads("alone").await;
     second.reload().await;
     for said in ["from the first", "from the second", "alone"] {
