@@ -1,7 +1,7 @@
 //! A long conversation: read from its end to its beginning without a pixel's jump, and without the page growing.
 //!
-//! 2,000 messages within the tests; `cargo nextest run --workspace --test web --run-ignored only -E 'test(scroll::)' --no-capture` has 100,000,
-//! which takes some minutes, and prints what it costs.
+//! 2,000 messages, or as many as `MESSAGES` says: `MESSAGES=100000 cargo nextest run --workspace --test web -E 'test(scroll::)' --no-capture`
+//! takes long, and prints what it costs.
 
 use crate::someone::{Someone, world};
 use std::time::Instant;
@@ -117,11 +117,6 @@ async fn goes_through(messages: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn older_pages_come_without_a_jump_and_the_page_stays_small() {
-    goes_through(2_000).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes: a hundred thousand messages"]
-async fn a_hundred_thousand_messages_are_read_from_the_last_to_the_first() {
-    goes_through(100_000).await;
+    let wanted = std::env::var("MESSAGES").ok().and_then(|wanted| wanted.parse().ok());
+    goes_through(wanted.unwrap_or(2_000)).await;
 }
