@@ -40,7 +40,7 @@ fn written(from: &mut minicbor::Decoder<'_>, to: &mut minicbor::Encoder<Vec<u8>>
     use minicbor::data::Type;
     let inside = match from.datatype()? {
         Type::Bool => to.bool(from.bool()?).map(|_| 0)?,
-        Type::Null => from.null().and_then(|()| Ok(to.null().map(|_| 0)))??,
+        Type::Null => from.null().map(|()| to.null().map(|_| 0))??,
         Type::Bytes => to.bytes(from.bytes()?).map(|_| 0)?,
         Type::String => to.str(from.str()?).map(|_| 0)?,
         Type::Array => {

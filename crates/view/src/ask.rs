@@ -127,7 +127,7 @@ pub enum Ask {
         /// They.
         words: String,
     },
-    /// Takes this device off the account and deletes what is stored here: [`Answer::Done`].
+    /// Deletes what is stored here. The device stays on the account until another takes it off: [`Answer::Done`].
     Logout,
     /// Deletes what is stored here where that cannot be opened any more ([`UNREADABLE`]): [`Answer::Done`], and a core that begins anew.
     Forget,
