@@ -144,6 +144,8 @@ pub async fn connections(stage: &Stage) -> Result<Vec<Measured>> {
         let how = format!("memory of each of {count} connections that say nothing");
         measured.push(Measured::other(format!("flat_connection_{count}_kib"), each, "KiB", Budget::None, how));
     }
+    // Of the last who came everybody is told within a second: that is no idleness yet.
+    tokio::time::sleep(stage.time(Duration::from_secs(2))).await;
     let (before, begun) = (server.meter.cpu()?, Instant::now());
     tokio::time::sleep(stage.time(Duration::from_secs(8))).await;
     let share = server.meter.cpu()?.saturating_sub(before).as_secs_f64() / begun.elapsed().as_secs_f64() * 100.0;

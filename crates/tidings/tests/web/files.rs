@@ -1,5 +1,6 @@
 //! Files: chosen, dropped and pasted, shown and saved.
 
+use crate::screens::pictures;
 use crate::someone::{two, world};
 use tidings_testbed::browser::Browser;
 
@@ -68,6 +69,7 @@ async fn files_go_over_as_they_are() {
     alice.page.press("Enter").await;
     bob.page.find("image", "Picture: image.png").await;
     alice.page.gone("StaticText", "Sending").await;
+    pictures(&bob.page, "files").await;
     alice.check();
     bob.check();
 }

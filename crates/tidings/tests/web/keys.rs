@@ -1,5 +1,6 @@
 //! Whose key it is: compared, verified, changed, accepted.
 
+use crate::screens::pictures;
 use crate::someone::{Someone, operator, two, world};
 use tidings_testbed::browser::{Browser, Page};
 
@@ -45,8 +46,10 @@ async fn a_changed_key_stops_what_is_written_until_it_is_accepted() {
     alice.page.reads("The key of bob@s2 has changed.").await;
     alice.page.gone("textbox", "Message to bob@s2").await;
     assert!(!alice.page.text().await.contains("Verified"), "who was compared was somebody else");
+    pictures(&alice.page, "key-changed").await;
     alice.page.click("button", "Compare the safety number").await;
     alice.page.find("dialog", "Person").await;
+    pictures(&alice.page, "safety-number").await;
     let second = number(&alice.page).await;
     assert_ne!(first, second);
     alice.page.press("Escape").await;
@@ -63,6 +66,7 @@ async fn a_changed_key_stops_what_is_written_until_it_is_accepted() {
     alice.goes_to("Settings").await;
     alice.page.find("region", "What happened to keys").await;
     alice.page.gone("StaticText", "Nothing has happened to anybody's keys.").await;
+    pictures(&alice.page, "settings").await;
     alice.check();
     bob.check();
 }

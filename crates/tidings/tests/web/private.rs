@@ -1,5 +1,6 @@
 //! Private conversations, by keyboard alone; groups; and texts that would like to be more than text.
 
+use crate::screens::pictures;
 use crate::someone::{Someone, two, world};
 use tidings_testbed::browser::Browser;
 
@@ -47,6 +48,7 @@ async fn a_group_is_made_and_joined() {
     alice.writes("Plans", "At noon.").await;
     bob.page.reads("At noon.").await;
     assert!(!bob.page.text().await.contains("Before anybody came"), "who joins reads from then on");
+    pictures(&alice.page, "group").await;
     alice.check();
     bob.check();
 }

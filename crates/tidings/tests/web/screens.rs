@@ -8,8 +8,8 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screens")
 }
 
-/// Wide and narrow, light and dark.
-async fn pictures(page: &Page, name: &str) {
+/// Wide and narrow, light and dark. What is beside the conversation is closed afterwards.
+pub async fn pictures(page: &Page, name: &str) {
     for (width, height) in [(1280, 800), (800, 600), (360, 640)] {
         for dark in [false, true] {
             page.looks(width, height, dark).await;
@@ -37,5 +37,12 @@ async fn every_screen_has_its_picture() {
     alice.writes("Public chat", "שלום עולם — مرحبا — 👋🏽").await;
     alice.page.reads("שלום").await;
     pictures(&alice.page, "public").await;
+    alice.page.appears(1280, 800, &[("forced-colors", "active"), ("prefers-contrast", "more")]).await;
+    alice.page.picture(&folder().join("public-1280-contrast.png")).await;
+    alice.page.press("Ctrl+k").await;
+    alice.page.find("combobox", "Go to").await;
+    pictures(&alice.page, "switcher").await;
+    alice.page.press("Escape").await;
+    alice.page.gone("combobox", "Go to").await;
     alice.check();
 }
