@@ -1,7 +1,7 @@
 //! Files: chosen, dropped and pasted, shown and saved.
 
 use crate::screens::pictures;
-use crate::someone::{two, world};
+use crate::someone::{about_to_talk, world};
 use tidings_testbed::browser::Browser;
 
 /// The most that a message can carry.
@@ -18,10 +18,7 @@ fn noise(length: usize) -> Vec<u8> {
 async fn files_go_over_as_they_are() {
     let world = world(&["s1", "s2"]).await;
     let (here, there) = (Browser::start().await, Browser::start().await);
-    let (alice, bob) = two(&world, &here, &there, ["alice@s1", "bob@s2"]).await;
-    alice.goes_public().await;
-    alice.page.reads("bob").await;
-    alice.goes_to("bob@s2").await;
+    let (alice, bob) = about_to_talk(&world, &here, &there).await;
 
     // Chosen, with words beside it.
     let png = data_encoding::BASE64.decode(PNG.as_bytes()).unwrap();

@@ -1,7 +1,7 @@
 //! Whose key it is: compared, verified, changed, accepted.
 
 use crate::screens::pictures;
-use crate::someone::{Someone, operator, two, world};
+use crate::someone::{Someone, about_to_talk, operator, world};
 use tidings_testbed::browser::{Browser, Page};
 
 /// The 60 digits, as they stand in what is known about somebody.
@@ -17,10 +17,7 @@ async fn number(page: &Page) -> String {
 async fn a_changed_key_stops_what_is_written_until_it_is_accepted() {
     let world = world(&["s1", "s2"]).await;
     let (here, there) = (Browser::start().await, Browser::start().await);
-    let (alice, bob) = two(&world, &here, &there, ["alice@s1", "bob@s2"]).await;
-    alice.goes_public().await;
-    alice.page.reads("bob").await;
-    alice.goes_to("bob@s2").await;
+    let (alice, bob) = about_to_talk(&world, &here, &there).await;
     alice.writes("bob@s2", "for the first bob").await;
     bob.page.reads("alice").await;
     bob.goes_to("alice@s1").await;

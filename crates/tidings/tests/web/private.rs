@@ -1,17 +1,14 @@
 //! Private conversations, by keyboard alone; groups; and texts that would like to be more than text.
 
 use crate::screens::pictures;
-use crate::someone::{Someone, two, world};
+use crate::someone::{Someone, about_to_talk, two, world};
 use tidings_testbed::browser::Browser;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_talk_in_private_by_keyboard_alone() {
     let world = world(&["s1", "s2"]).await;
     let (here, there) = (Browser::start().await, Browser::start().await);
-    let (alice, bob) = two(&world, &here, &there, ["alice@s1", "bob@s2"]).await;
-    alice.goes_public().await;
-    alice.page.reads("bob").await;
-    alice.goes_to("bob@s2").await;
+    let (alice, bob) = about_to_talk(&world, &here, &there).await;
     alice.writes("bob@s2", "The kestrel nests under the north bridge").await;
     bob.page.reads("alice").await;
     bob.goes_to("alice@s1").await;

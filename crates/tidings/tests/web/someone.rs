@@ -30,6 +30,15 @@ pub async fn two(world: &World, here: &Browser, there: &Browser, names: [&str; 2
     tokio::join!(Someone::registers(world, here, names[0]), Someone::registers(world, there, names[1]))
 }
 
+/// Alice of s1 and Bob of s2; Alice stands in front of their private chat, in which nothing was said yet.
+pub async fn about_to_talk(world: &World, here: &Browser, there: &Browser) -> (Someone, Someone) {
+    let (alice, bob) = two(world, here, there, ["alice@s1", "bob@s2"]).await;
+    alice.goes_public().await;
+    alice.page.reads("bob").await;
+    alice.goes_to("bob@s2").await;
+    (alice, bob)
+}
+
 /// What a command of a server's operator prints.
 pub async fn operator(world: &World, server: &str, words: &[&str]) -> Value {
     let data = world.data(server);
