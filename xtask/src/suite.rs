@@ -62,6 +62,7 @@ pub fn run() -> anyhow::Result<bool> {
         println!("\n== against node's WebCrypto: skipped, there is no node 20 or later");
     }
     sum.add(against_jwcrypto()?);
+    sum.add(on_two_machines()?);
     if has("deny") {
         let bans = ["deny", "--offline", "check", "bans", "licenses", "sources"];
         sum.add(step("dependencies", cargo().args(bans), &Counted::Whole)?);
@@ -89,6 +90,23 @@ fn against_jwcrypto() -> anyhow::Result<Count> {
             Ok(Count::ONE_FAILED)
         }
     }
+}
+
+/// What needs a network of its own, as far as this machine lets one be made.
+fn on_two_machines() -> anyhow::Result<Count> {
+    let name = "a browser and a server on two machines";
+    if let Err(why) = tools::need(&tools::IP) {
+        println!("\n== {name}: skipped, {why:#}");
+        return Ok(Count::default());
+    }
+    let ip = |word: &str| Command::new("ip").args(["netns", word, "tidings-probe"]).output().map(|ended| ended.status.success());
+    if !ip("add")? {
+        println!("\n== {name}: skipped, no network namespace can be made here (`ip netns add`); root may, where the system has them");
+        return Ok(Count::default());
+    }
+    ip("delete")?;
+    let on_a_lan = ["test", "--workspace", "--test", "web", "--", "--ignored"];
+    step(name, cargo().args(on_a_lan), &Counted::ByLine(cargo_test_line))
 }
 
 fn has(subcommand: &str) -> bool {

@@ -18,6 +18,8 @@ pub const CLANG: Tool = Tool { programs: &["clang"], package: "clang", why: "to 
 /// For the tests of the web client.
 pub const CHROMIUM: Tool =
     Tool { programs: &["chromium", "chromium-browser", "google-chrome"], package: "chromium", why: "to test the web client" };
+/// For tests on two machines.
+pub const IP: Tool = Tool { programs: &["ip"], package: "iproute2", why: "to make networks for tests" };
 
 /// Sees to it that a tool is there.
 pub fn need(tool: &Tool) -> anyhow::Result<()> {
@@ -41,7 +43,10 @@ pub fn need(tool: &Tool) -> anyhow::Result<()> {
 }
 
 fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    // Not every program has the long word.
+    let says =
+        |word| Command::new(program).arg(word).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    says("--version") || says("-V")
 }
 
 fn is_root() -> bool {

@@ -21,9 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at a page.
 const LOOK: Duration = Duration::from_millis(30);
 const PROGRAMS: [&str; 3] = ["chromium", "chromium-browser", "google-chrome"];
-/// Nothing but the pages: no window, no network of its own, no first-run questions. Servers' certificates are their own (a person accepts
-/// such a one by hand); a test machine has no user to whom a sandbox could belong.
-const FLAGS: [&str; 12] = [
+/// Nothing but the pages: no window, no network of its own, no first-run questions. A test machine has no user to whom a sandbox could belong.
+const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -33,16 +32,18 @@ const FLAGS: [&str; 12] = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    "--ignore-certificate-errors",
     "--remote-debugging-port=0",
     "--force-color-profile=srgb",
 ];
+/// Servers' certificates are their own. A person accepts such a one by hand; here that is no part of most stories.
+const TRUSTS: &str = "--ignore-certificate-errors";
 
 /// A browser, with what it stores. Ends with this value.
 pub struct Browser {
     wire: Arc<Wire>,
     child: Child,
     folder: TempDir,
+    is_wary: bool,
 }
 
 /// One tab.
@@ -59,16 +60,29 @@ pub struct Found(i64);
 impl Browser {
     /// Starts one that has stored nothing yet.
     pub async fn start() -> Browser {
-        Browser::over(tempfile::tempdir().expect("a folder")).await
+        Browser::over(tempfile::tempdir().expect("a folder"), false).await
+    }
+
+    /// The same, but as a person has it: it warns of a certificate that nobody has vouched for.
+    pub async fn wary() -> Browser {
+        Browser::over(tempfile::tempdir().expect("a folder"), true).await
     }
 
     /// All of it is killed at once, as a machine that loses its power ends it, and it is started again over what it has stored.
     pub async fn killed(self) -> Browser {
-        let Browser { mut child, folder, .. } = self;
+        let Browser { mut child, folder, is_wary, .. } = self;
         let group = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid as i32)).expect("a browser that runs");
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).expect("a browser that can be killed");
         child.wait().await.expect("an end");
-        Browser::over(folder).await
+        Browser::over(folder, is_wary).await
+    }
+
+    /// It is closed, as a person closes it, and started again over what it has stored.
+    pub async fn closed(self) -> Browser {
+        let Browser { wire, mut child, folder, is_wary } = self;
+        wire.ask(None, "Browser.close", json!({})).await;
+        tokio::time::timeout(PATIENCE, child.wait()).await.expect("an end in time").expect("an end");
+        Browser::over(folder, is_wary).await
     }
 
     /// Where it keeps what it stores.
@@ -76,10 +90,11 @@ impl Browser {
         self.folder.path()
     }
 
-    async fn over(folder: TempDir) -> Browser {
+    async fn over(folder: TempDir, is_wary: bool) -> Browser {
         let launch = |program: &str| {
             Command::new(program)
                 .args(FLAGS)
+                .args((!is_wary).then_some(TRUSTS))
                 .arg(format!("--user-data-dir={}", folder.path().display()))
                 .arg("about:blank")
                 .stdin(Stdio::null())
@@ -105,7 +120,7 @@ impl Browser {
         let wire = Arc::new(Wire::connect(&address).await);
         let saving = json!({ "behavior": "allow", "downloadPath": folder.path().join("saved") });
         wire.ask(None, "Browser.setDownloadBehavior", saving).await;
-        Browser { wire, child, folder }
+        Browser { wire, child, folder, is_wary }
     }
 
     /// What pages of `origin` may do, such as `notifications`, as if somebody had been asked and had said yes.
@@ -188,9 +203,10 @@ impl Page {
         assert!(gone["errorText"].is_null(), "{address}: {}", gone["errorText"]);
     }
 
-    /// From the next page on this script runs before any of the page's own.
-    pub async fn first(&self, script: &str) {
-        self.ask("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    /// Goes where the browser does not want to go; why not, as it calls it.
+    pub async fn is_refused(&self, address: &str) -> String {
+        let gone = self.ask("Page.navigate", json!({ "url": address })).await;
+        gone["errorText"].as_str().unwrap_or("not refused").to_owned()
     }
 
     /// The tab that a person has before them.

@@ -8,6 +8,7 @@ pub mod crash;
 pub mod faulty;
 pub mod history;
 pub mod hostile;
+pub mod lan;
 pub mod panics;
 pub mod person;
 #[path = "../../tidings/src/demo/ports.rs"]

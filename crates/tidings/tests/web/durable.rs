@@ -122,7 +122,7 @@ async fn a_core_that_ends_is_followed_by_another_one_a_few_times() {
     let alice = Someone::registers(&world, &browser, "alice@s1").await;
     alice
         .page
-        .first(
+        .prepare(
             "const Given = Worker; globalThis.cores = [];
              globalThis.Worker = class extends Given { constructor(...given) { super(...given); globalThis.cores.push(this); } };",
         )

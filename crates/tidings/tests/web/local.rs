@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 /// `tidings client` on this port, which listens when this returns.
-async fn client(world: &World, folder: &Path, port: u16) -> Child {
+pub async fn client(world: &World, folder: &Path, port: u16) -> Child {
     let mut command = program().command(folder);
     command.args(["client", "--json", "--no-browser", "--port", &port.to_string(), "--server", &world.address("s1").to_string()]);
     command.args(["--server-key", &show_server_key(&world.key("s1"))]);

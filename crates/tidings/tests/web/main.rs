@@ -6,6 +6,7 @@ mod durable;
 mod files;
 mod keyboard;
 mod keys;
+mod lan;
 mod local;
 mod notices;
 mod policy;
