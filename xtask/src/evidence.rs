@@ -45,6 +45,11 @@ impl Evidence {
         self.sums.get(name).and_then(Value::as_u64).unwrap_or_default()
     }
 
+    /// What the newest run alone says.
+    pub fn set(&mut self, name: &str, value: Value) {
+        self.sums.insert(name.into(), value);
+    }
+
     /// Adds one to a list.
     pub fn push(&mut self, list: &str, one: Value) {
         match self.sums.entry(list).or_insert_with(|| Value::Array(Vec::new())) {

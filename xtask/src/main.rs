@@ -4,6 +4,7 @@
 mod autobahn;
 mod crash;
 mod evidence;
+mod figures;
 mod fuzz;
 mod python;
 mod simulate;
@@ -34,6 +35,9 @@ const USAGE: &str = "cargo xtask <command>
   campaign simulate [--schedules 100000] [--seed N]
                  worlds of servers and people whose every frame, commit, cut and crash one seed decides, in a released
                  program. Sums in evidence/simulate.json; --seed says from which on
+  campaign web [--messages N]
+                 what somebody with 500 conversations waits for in a browser, of the released program, and how soon what is
+                 written is on screen; or a conversation of N messages, read from its end to its beginning without a jump
   campaign autobahn
                  the WebSocket, as server and as client, against the Autobahn test suite (needs Python 2.7)
   man            man pages, one a command, in target/man
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         ["campaign", "crash", ref more @ ..] => need_c_compiler().and_then(|()| crashes(more)),
         ["campaign", "simulate", ref more @ ..] => need_c_compiler().and_then(|()| schedules(more)),
         ["bench", ref more @ ..] => bench(more),
+        ["campaign", "web", ref more @ ..] => need_c_compiler().and_then(|()| figures(more)),
         ["campaign", "autobahn"] => need_c_compiler().and_then(|()| autobahn::campaign()),
         ["man"] => pages("man"),
         ["completions"] => pages("completions"),
@@ -122,6 +127,15 @@ fn schedules(arguments: &[&str]) -> anyhow::Result<bool> {
         ["--seed", first] => simulate::campaign(100_000, Some(number(first)?)),
         ["--schedules", count, "--seed", first] => simulate::campaign(number(count)?, Some(number(first)?)),
         _ => bail!("say `cargo xtask campaign simulate [--schedules 100000] [--seed N]`"),
+    }
+}
+
+/// `[--messages N]`
+fn figures(arguments: &[&str]) -> anyhow::Result<bool> {
+    match *arguments {
+        [] => figures::campaign(None),
+        ["--messages", count] => figures::campaign(Some(count.parse().with_context(|| format!("{count:?} is no number"))?)),
+        _ => bail!("say `cargo xtask campaign web [--messages 100000]`"),
     }
 }
 

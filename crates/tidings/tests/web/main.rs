@@ -3,6 +3,7 @@
 
 mod account;
 mod durable;
+mod figures;
 mod files;
 mod keyboard;
 mod keys;

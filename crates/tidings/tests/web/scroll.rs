@@ -1,10 +1,10 @@
 //! A long conversation: read from its end to its beginning without a pixel's jump, and without the page growing.
 //!
-//! 2,000 messages, or as many as `MESSAGES` says: `MESSAGES=100000 cargo nextest run --workspace --test web -E 'test(scroll::)' --no-capture`
-//! takes long, and prints what it costs.
+//! 2,000 messages, or as many as `MESSAGES` says: `cargo xtask campaign web --messages 100000` takes long, and prints what it costs.
 
-use crate::someone::{Someone, world};
-use std::time::Instant;
+use crate::someone::{Someone, measured, number, world};
+use serde_json::json;
+use std::time::{Duration, Instant};
 use tidings_testbed::browser::Browser;
 
 /// What somebody says: of every height, in every direction, and by its number to be told from all others.
@@ -22,9 +22,9 @@ fn text(n: usize) -> String {
     }
 }
 
-/// Scrolls up until there is nothing older, in strides of every length. What was on screen when it came to rest is looked at in each frame
+/// Begins to scroll up until there is nothing older, in strides of every length. What was on screen when it came to rest is looked at in each frame
 /// until the page that was asked for is there: it may not have moved, as its end says (whoever is named above by then is not named again).
-const UP: &str = "(async () => {
+const UP: &str = "(() => {
     const scroller = document.querySelector('[aria-label=\"Messages\"]');
     const rows = scroller.querySelector('ol').children;
     const number = (row) => row.textContent.match(/#(\\d+) /)?.[1];
@@ -38,8 +38,8 @@ const UP: &str = "(async () => {
         return there;
     };
     const oldest = () => { for (const row of rows) { const of = number(row); if (of) return Number(of); } };
-    const told = { pages: 0, shift: 0, most: 0, rows: 0, looks: 0, oldest: 0, nodes: document.getElementsByTagName('*').length };
-    for (let stride = 0; oldest() > 0; stride += 1) {
+    const told = globalThis.told = { pages: 0, shift: 0, most: 0, rows: 0, looks: 0, oldest: oldest(), done: false };
+    const up = async () => { for (let stride = 0; oldest() > 0; stride += 1) {
         const first = oldest();
         scroller.scrollTop = stride % 3 === 0 ? 0 : Math.max(0, scroller.scrollTop - 137 * (1 + (stride % 11)));
         const before = places();
@@ -54,10 +54,10 @@ const UP: &str = "(async () => {
         if (oldest() !== first) told.pages += 1;
         told.rows = Math.max(told.rows, rows.length);
         told.most = Math.max(told.most, document.getElementsByTagName('*').length);
-        if (oldest() === first && scroller.scrollTop === 0) break;
-    }
-    told.oldest = oldest();
-    return told;
+        told.oldest = oldest();
+        if (told.oldest === first && scroller.scrollTop === 0) break;
+    } };
+    up().then(() => { told.done = true; }, (error) => { told.done = String(error); });
 })()";
 
 /// As somebody goes there by keyboard.
@@ -71,35 +71,42 @@ async fn goes_through(messages: usize) {
     let world = world(&["s1"]).await;
     let bob = world.person("bob@s1").await;
     let begun = Instant::now();
-    let mut last = None;
     for n in 0..messages {
-        last = Some(bob.announces(&text(n)).await);
+        let id = bob.announces(&text(n)).await;
+        if n % 1000 == 999 || n + 1 == messages {
+            bob.is_sent(id).await;
+        }
     }
-    bob.is_sent(last.unwrap()).await;
-    println!("{messages} messages written: {:.1} s", begun.elapsed().as_secs_f64());
+    let written = begun.elapsed();
+    println!("{messages} messages written: {:.1} s", written.as_secs_f64());
     let browser = Browser::start().await;
     let alice = Someone::registers(&world, &browser, "alice@s1").await;
     let begun = Instant::now();
     alice.goes_public().await;
     // A hundred thousand take longer than anything else is waited for.
     let last = format!("#{} ", messages - 1);
-    while begun.elapsed().as_secs() < 600 && !alice.timeline().await.contains(&last) {
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let patience = Duration::from_secs(60 + messages as u64 / 20);
+    while begun.elapsed() < patience && !alice.timeline().await.contains(&last) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
         to_the_end(&alice).await;
     }
     alice.page.reads(&last).await;
-    println!("all of them on the browser's disk, once registered: {:.1} s", begun.elapsed().as_secs_f64());
+    let fetched = begun.elapsed();
+    println!("all of them on the browser's disk, once registered: {:.1} s", fetched.as_secs_f64());
     let (heap, nodes) = alice.page.weight().await;
     let memory = browser.memory();
     let begun = Instant::now();
-    let told = alice.page.run(UP).await;
-    let took = begun.elapsed().as_secs_f64();
+    alice.page.run(UP).await;
+    while begun.elapsed() < patience && alice.page.run("told.done").await == false {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let told = alice.page.run("told").await;
     let (heap_after, nodes_after) = alice.page.weight().await;
-    println!("up to the first: {took:.1} s; {told}");
-    println!(
-        "JavaScript's heap {heap} KiB before, {heap_after} KiB after; {nodes} nodes before, {nodes_after} after; all processes {memory} MiB before, {} MiB after",
-        browser.memory()
-    );
+    measured(&json!({
+        "messages": messages, "written_s": written.as_secs(), "fetched_s": fetched.as_secs(), "up_s": begun.elapsed().as_secs(), "up": told,
+        "heap_kib": [heap, heap_after], "nodes": [nodes, nodes_after], "all_processes_mib": [memory, browser.memory()],
+    }));
+    assert_eq!(told["done"], true, "{told}");
     assert_eq!(told["oldest"], 0, "{told}");
     assert_eq!(told["shift"], 0, "what is read stays where it is: {told}");
     assert!(told["pages"].as_u64().unwrap() as usize >= messages / 60 - 10, "{told}");
@@ -117,6 +124,5 @@ async fn goes_through(messages: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn older_pages_come_without_a_jump_and_the_page_stays_small() {
-    let wanted = std::env::var("MESSAGES").ok().and_then(|wanted| wanted.parse().ok());
-    goes_through(wanted.unwrap_or(2_000)).await;
+    goes_through(number("MESSAGES", 2_000)).await;
 }

@@ -19,10 +19,24 @@ pub async fn world_with(names: &[&str], change: impl Fn(&mut Config)) -> World {
     World::made(names, How::Processes(program()), change).await
 }
 
-/// This build, which lets whole households come from one address, and write as fast as they can.
+/// This build, or the one at `PROGRAM`, which lets whole households come from one address, and write as fast as they can.
 pub fn program() -> Program {
     let limits = ["registration_burst", "login_burst", "invitation_burst", "messages_per_second", "message_burst"];
-    Program { path: env!("CARGO_BIN_EXE_tidings").into(), limits: limits.map(|name| (name, 100_000)).to_vec() }
+    let path = std::env::var_os("PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_tidings").into());
+    Program { path: path.into(), limits: limits.map(|name| (name, 100_000)).to_vec() }
+}
+
+/// A number that the environment says, for who measures; the gate has the other.
+pub fn number(variable: &str, in_the_gate: usize) -> usize {
+    std::env::var(variable).ok().and_then(|said| said.parse().ok()).unwrap_or(in_the_gate)
+}
+
+/// Says what was measured, and writes it where a campaign wants to have it.
+pub fn measured(figures: &Value) {
+    println!("{figures}");
+    if let Some(file) = std::env::var_os("FIGURES") {
+        std::fs::write(file, figures.to_string()).expect("a file");
+    }
 }
 
 /// Two people who have registered, each in a browser of their own.
@@ -87,8 +101,13 @@ impl Someone {
 
     /// Comes to an account that there is, in a browser that has none.
     pub async fn logs_in(world: &World, browser: &Browser, name: &str) -> Someone {
-        let (local, server) = name.split_once('@').expect("a name");
-        let page = browser.open(&pages_of(world, server)).await;
+        let (_, server) = name.split_once('@').expect("a name");
+        Someone::comes_back(browser.open(&pages_of(world, server)).await, name).await
+    }
+
+    /// The same on a page that is open.
+    pub async fn comes_back(page: Page, name: &str) -> Someone {
+        let (local, _) = name.split_once('@').expect("a name");
         page.fill("textbox", "Name", local).await;
         page.fill("textbox", "Password", PASSWORD).await;
         page.click("button", "Log in").await;
