@@ -9,6 +9,7 @@ pub mod device;
 pub mod history;
 pub mod invitation;
 pub mod jose;
+pub mod mls;
 pub mod opaque;
 pub mod profile;
 pub mod recovery;

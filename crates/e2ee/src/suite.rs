@@ -1,5 +1,6 @@
 //! A suite: how a room's messages are sealed and opened. A room has one, named in its genesis.
 
+pub mod mls;
 pub mod rsa_jwe;
 
 use bytes::Bytes;

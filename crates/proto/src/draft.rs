@@ -77,6 +77,8 @@ kinds! {
     7 SetRole,
     /// An earlier entry is to be forgotten: an [`Erase`].
     8 Erase,
+    /// A room on MLS gets its next keys, and perhaps other members: a [`crate::membership::Commit`].
+    9 Commit,
     /// `keys@`: an account's first device list.
     16 First,
     /// `keys@`: the next device list of the same identity.
@@ -99,9 +101,9 @@ impl Kind {
         self != Kind::Sealed
     }
 
-    /// Whether it changes who is in a group.
+    /// Whether it changes who is in a room, or by which keys: it has an answer of its own before anything else is sealed.
     pub fn is_membership(self) -> bool {
-        matches!(self, Kind::Invite | Kind::Join | Kind::Leave | Kind::Remove | Kind::SetRole)
+        matches!(self, Kind::Invite | Kind::Join | Kind::Leave | Kind::Remove | Kind::SetRole | Kind::Commit)
     }
 }
 

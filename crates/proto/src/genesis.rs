@@ -12,6 +12,9 @@ pub enum SuiteName {
     /// JWE with RSA-OAEP-256 and A256GCM: the brief, to the letter.
     #[n(1)]
     RsaJwe1,
+    /// MLS (RFC 9420) with MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519.
+    #[n(2)]
+    Mls1,
 }
 
 impl SuiteName {
@@ -19,6 +22,7 @@ impl SuiteName {
     pub fn as_str(self) -> &'static str {
         match self {
             SuiteName::RsaJwe1 => "rsa-jwe-1",
+            SuiteName::Mls1 => "mls-1",
         }
     }
 }

@@ -32,6 +32,8 @@ pub const RESET: &str = "tidings/reset/1";
 pub const SAFETY_NUMBER: &str = "tidings/safety-number/1";
 /// The roster of a room.
 pub const ROSTER: &str = "tidings/roster/1";
+/// The people of a room on MLS, as its group context binds them.
+pub const MLS_ROSTER: &str = "tidings/mls-roster/1";
 
 /// What a device signs inside a sealed message.
 pub const SEALED: &str = "tidings/sealed/1";

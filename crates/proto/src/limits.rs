@@ -34,6 +34,10 @@ pub const PAGE: usize = 64 * 1024;
 pub const DEVICES: usize = 20;
 /// People in a room on an RSA suite, those who are asked in among them.
 pub const RSA_MEMBERS: usize = 64;
+/// Devices in a room on MLS.
+pub const MLS_DEVICES: usize = 1000;
+/// Devices that one commit adds.
+pub const MLS_ADDS: usize = 100;
 /// Characters in a server's name.
 pub const SERVER_NAME: usize = 253;
 /// Characters in the local part of a user's name.

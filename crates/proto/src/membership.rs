@@ -3,8 +3,9 @@
 //! Each names the draft of the membership entry before it, and the draft names the room's epoch, the count of those
 //! entries: so each is an answer to a state that its author has seen, and the hub takes one answer only.
 
+use crate::cbor::raw;
 use crate::frame::RoomRef;
-use crate::{Hash, UserName, limits};
+use crate::{Hash, Kind, UserName, limits};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
@@ -90,6 +91,40 @@ pub struct SetRole {
     pub role: Role,
 }
 
+/// The next epoch of a room on MLS (RFC 9420 §12.4), or its first. What it changes of a group's members stands in it: the two are taken
+/// together, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Commit {
+    /// As in [`Invite`]; zero in a direct room.
+    #[n(0)]
+    pub prev: Hash,
+    /// Groups: the change of its members that comes with it.
+    #[n(1)]
+    pub change: Option<Change>,
+    /// An MLSMessage with the Commit in a PublicMessage; none where the room's keys begin.
+    #[cbor(n(2), with = "raw::option")]
+    pub commit: Option<Bytes>,
+    /// An MLSMessage with the GroupInfo of the new epoch, by which a device may come in on its own; where the keys begin, with the tree.
+    #[cbor(n(3), with = "raw")]
+    pub group_info: Bytes,
+    /// An MLSMessage with the Welcome of the devices that are added, if any are.
+    #[cbor(n(4), with = "raw::option")]
+    pub welcome: Option<Bytes>,
+}
+
+/// A change of a group's members inside a [`Commit`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Change {
+    /// Which: an [`Invite`], [`Join`], [`Remove`] or [`SetRole`].
+    #[n(0)]
+    pub kind: Kind,
+    /// The body of that kind.
+    #[cbor(n(1), with = "raw")]
+    pub body: Bytes,
+}
+
 /// The body of an invitation in somebody's inbox. The server learns which room it is about, so that it can follow it;
 /// the rest is for the invited person alone.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -99,11 +134,11 @@ pub struct Invitation {
     #[n(0)]
     pub room: RoomRef,
     /// A JWE for the invited person: what the group is called, and where it stood.
-    #[cbor(n(1), with = "crate::cbor::raw")]
+    #[cbor(n(1), with = "raw")]
     pub sealed: Bytes,
 }
 
 /// Bytes of the sealed part of an [`Invitation`].
 pub const SEALED_LIMIT: usize = 8 * 1024;
-/// Bytes of any body in here.
+/// Bytes of any other body in here but a [`Commit`]'s, which may be as long as a draft.
 pub const BODY_LIMIT: usize = limits::SERVER_NAME + limits::LOCAL_NAME + 256;

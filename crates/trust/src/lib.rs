@@ -8,6 +8,7 @@ pub mod ed25519;
 pub mod keys;
 pub mod login;
 pub mod members;
+pub mod mls;
 pub mod roster;
 pub mod rsa;
 pub mod safety;

@@ -3,18 +3,22 @@
 //!
 //! Pure: membership entries in, in their order; out come members, roles, the room's epoch, and what each may read.
 
+mod tree;
+
 use crate::keys::KeyState;
+use crate::mls::TreeError;
 use crate::rsa::Fingerprint;
 use minicbor::{Decode, Encode};
 use std::collections::BTreeMap;
 use tidings_proto::membership::{BODY_LIMIT, Invite, Join, Leave, Remove, SetRole};
 use tidings_proto::{Direct, Draft, Encoded, Genesis, Group, Hash, Kind, Role, ServerName, SuiteName, UserName, cbor, limits};
+use tree::Mls;
 
-/// The people of a room, after some entry of its log.
+/// The people of a room, after some entry of its log; and of a room on MLS its keys.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Members {
-    /// How many membership entries there were; always 0 in a direct room.
+    /// How many membership entries there were; always 0 in a direct room. Rooms on MLS: the MLS epoch, 0 before their keys have begun.
     #[n(0)]
     epoch: u64,
     /// The draft of the last of them, or of the genesis: what the next one must name. Zero in a direct room.
@@ -25,6 +29,9 @@ pub struct Members {
     /// How many there may be, those who are asked in among them.
     #[n(3)]
     most: u64,
+    /// Rooms on MLS: their keys.
+    #[n(4)]
+    mls: Option<Mls>,
 }
 
 /// One person's part in a room.
@@ -117,6 +124,15 @@ pub enum MembersError {
     /// Rests on a key history that is not known yet.
     #[error("the keys of {0} have not arrived here yet")]
     NotYet(UserName),
+    /// Rooms on MLS: the keys that come with it do not hold.
+    #[error("{0}")]
+    Keys(#[from] TreeError),
+    /// Rooms on MLS: a device in them is not one of that person's, or that person is not in.
+    #[error("a device among the group's keys is not one of {0}'s, or {0} is not in it")]
+    Stranger(UserName),
+    /// Rooms on MLS: more devices than there may be, in all or at once.
+    #[error("{0}")]
+    TooMany(&'static str),
 }
 
 impl MembersError {
@@ -156,7 +172,9 @@ impl Members {
     /// The two people of a direct room. They never change.
     pub fn direct(direct: &Direct) -> Members {
         let person = Person { identity: None, role: Role::Member, standing: Standing::In, stays: vec![Stay { from: 1, until: None }] };
-        Members { epoch: 0, last: Hash::ZERO, people: direct.people.iter().map(|user| (user.clone(), person.clone())).collect(), most: 2 }
+        let people = direct.people.iter().map(|user| (user.clone(), person.clone())).collect();
+        let mls = Mls::of(direct.suite, || Genesis::Direct(direct.clone()).room());
+        Members { epoch: 0, last: Hash::ZERO, people, most: 2, mls }
     }
 
     /// A group as its first entry begins it. The draft's signature is checked by the caller.
@@ -171,9 +189,12 @@ impl Members {
             standing: Standing::In,
             stays: vec![Stay { from: 1, until: None }],
         };
-        let SuiteName::RsaJwe1 = group.suite;
-        let most = limits::RSA_MEMBERS as u64;
-        Ok(Members { epoch: 0, last: draft.hash(), people: BTreeMap::from([(group.creator.clone(), owner)]), most })
+        let most = match group.suite {
+            SuiteName::RsaJwe1 => limits::RSA_MEMBERS,
+            SuiteName::Mls1 => limits::MLS_DEVICES,
+        };
+        let mls = Mls::of(group.suite, || Genesis::Group(group.clone()).room());
+        Ok(Members { epoch: 0, last: draft.hash(), people: BTreeMap::from([(group.creator.clone(), owner)]), most: most as u64, mls })
     }
 
     /// The members after `draft`, entry `seq`, a membership entry whose signature the caller has checked. `author` is the key
@@ -185,25 +206,50 @@ impl Members {
         author: &KeyState,
         keys: impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
     ) -> Result<Members, MembersError> {
-        let change = Change::read(draft)?;
-        if self.last == Hash::ZERO {
+        match (&self.mls, draft.kind) {
+            (Some(mls), Kind::Commit) => return self.commit(mls, seq, draft, author, &keys),
+            (Some(_), Kind::Leave) | (None, _) => {}
+            (Some(_), _) => return Err(MembersError::MayNot("here the members change together with the keys, by one commit")),
+        }
+        let change = Change::read(draft.kind, &draft.body)?;
+        if self.is_direct() {
             return Err(MembersError::MayNot("nobody comes into a conversation of two, and nobody leaves it"));
         }
         if draft.epoch != Some(self.epoch) || change.prev() != self.last {
             return Err(MembersError::Stale);
         }
         let mut next = self.clone();
-        next.epoch += 1;
+        // The keys of a room on MLS stay those of its epoch until somebody who is in has made others.
+        next.epoch += u64::from(self.mls.is_none());
         next.last = draft.hash();
-        match change {
-            Change::Invite(invite) => next.invite(self.acting(draft, author)?, invite, keys, seq)?,
-            Change::Join(_) => next.join(draft, author, seq)?,
-            Change::Leave(_) => next.leave(draft, seq)?,
-            Change::Remove(remove) => next.remove(self.acting(draft, author)?, &remove, keys, seq)?,
-            Change::SetRole(set) => next.set_role(self.acting(draft, author)?, &set)?,
-        }
-        next.settle_owner();
+        next.change(self, change, draft, author, &keys, seq)?;
+        next.settle_line();
         Ok(next)
+    }
+
+    /// What a change does to the members that `before` has.
+    fn change(
+        &mut self,
+        before: &Members,
+        change: Change,
+        draft: &Encoded<Draft>,
+        author: &KeyState,
+        keys: &impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
+        seq: u64,
+    ) -> Result<(), MembersError> {
+        match change {
+            Change::Invite(invite) => self.invite(before.acting(draft, author)?, invite, keys, seq)?,
+            Change::Join(_) => self.join(draft, author, seq)?,
+            Change::Leave(_) => self.leave(draft, seq)?,
+            Change::Remove(remove) => self.remove(before.acting(draft, author)?, &remove, keys, seq)?,
+            Change::SetRole(set) => self.set_role(before.acting(draft, author)?, &set)?,
+        }
+        self.settle_owner();
+        Ok(())
+    }
+
+    fn is_direct(&self) -> bool {
+        self.last == Hash::ZERO
     }
 
     /// The role of a draft's author, who is in, and still the person who came in.
@@ -237,7 +283,7 @@ impl Members {
         &mut self,
         role: Role,
         invite: Invite,
-        keys: impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
+        keys: &impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
         seq: u64,
     ) -> Result<(), MembersError> {
         if role == Role::Member {
@@ -249,7 +295,7 @@ impl Members {
         let identity = Fingerprint(invite.identity);
         if let Some(person) = self.people.get_mut(&invite.user).filter(|person| person.standing != Standing::Gone) {
             // Somebody who began anew is another person of the same name, who may be asked in again.
-            if person.identity == Some(identity) || !is_lost(person, &invite.user, &keys)? {
+            if person.identity == Some(identity) || !is_lost(person, &invite.user, keys)? {
                 return Err(MembersError::AlreadyIn(invite.user));
             }
             person.end(seq);
@@ -286,14 +332,14 @@ impl Members {
         &mut self,
         role: Role,
         Remove { user, lost_by, .. }: &Remove,
-        keys: impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
+        keys: &impl Fn(&UserName) -> Option<std::sync::Arc<KeyState>>,
         seq: u64,
     ) -> Result<(), MembersError> {
         let person =
             self.people.get(user).filter(|person| person.standing != Standing::Gone).ok_or_else(|| MembersError::NotIn(user.clone()))?;
         let may = match (role, person.role) {
             (Role::Owner, _) | (Role::Admin, Role::Member) => true,
-            (Role::Admin | Role::Member, _) => is_lost(person, user, &keys)?,
+            (Role::Admin | Role::Member, _) => is_lost(person, user, keys)?,
         };
         if !may {
             // What the author has seen of that account may still be on its way here.
@@ -433,16 +479,16 @@ enum Change {
 }
 
 impl Change {
-    fn read(draft: &Draft) -> Result<Change, MembersError> {
-        fn body<'b, T: Decode<'b, ()>>(draft: &'b Draft) -> Result<T, MembersError> {
-            cbor::decode(&draft.body, BODY_LIMIT).map_err(|_| MembersError::Malformed)
+    fn read(kind: Kind, body: &[u8]) -> Result<Change, MembersError> {
+        fn read<'b, T: Decode<'b, ()>>(body: &'b [u8]) -> Result<T, MembersError> {
+            cbor::decode(body, BODY_LIMIT).map_err(|_| MembersError::Malformed)
         }
-        match draft.kind {
-            Kind::Invite => body(draft).map(Change::Invite),
-            Kind::Join => body(draft).map(Change::Join),
-            Kind::Leave => body(draft).map(Change::Leave),
-            Kind::Remove => body(draft).map(Change::Remove),
-            Kind::SetRole => body(draft).map(Change::SetRole),
+        match kind {
+            Kind::Invite => read(body).map(Change::Invite),
+            Kind::Join => read(body).map(Change::Join),
+            Kind::Leave => read(body).map(Change::Leave),
+            Kind::Remove => read(body).map(Change::Remove),
+            Kind::SetRole => read(body).map(Change::SetRole),
             _ => Err(MembersError::Malformed),
         }
     }

@@ -159,9 +159,10 @@ fn another_epoch() {
 
 #[test]
 fn another_suite() {
-    for suite in [0, 2, 255] {
+    for suite in [0, 3, 255] {
         assert_eq!(signed_as(|it| it.suite = suite), Err(UNREADABLE));
     }
+    assert_eq!(signed_as(|it| it.suite = 2), Err(OpenError::NotAuthentic("it was sealed for another suite")));
 }
 
 #[test]

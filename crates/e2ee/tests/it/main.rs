@@ -9,6 +9,8 @@ mod forge;
 mod invitation;
 mod jwk;
 mod limits;
+mod mls;
+mod mls_world;
 mod older_lists;
 mod profile;
 mod rekey;

@@ -50,7 +50,7 @@ pub fn device(seed: u8) -> DeviceSecret {
 }
 
 pub fn listed(seeds: &[u8]) -> Vec<Device> {
-    seeds.iter().map(|seed| Device { key: device(*seed).public(), suites: vec![SuiteName::RsaJwe1] }).collect()
+    seeds.iter().map(|seed| Device { key: device(*seed).public(), suites: vec![SuiteName::RsaJwe1, SuiteName::Mls1] }).collect()
 }
 
 impl Person {

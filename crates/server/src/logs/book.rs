@@ -91,7 +91,9 @@ impl Book {
     pub fn share_a_group(&self, user: &UserName, other: &UserName) -> bool {
         let pages = self.read();
         let own = pages.rooms.get(&Quota::Own(user.clone())).into_iter().flatten();
-        own.filter_map(|number| pages.rows.get(number)?.people.as_ref()).any(|people| people.has(user) && people.has(other))
+        // A direct room on MLS has people too; who has begun one has not been let in.
+        let group = |number| pages.rows.get(number).filter(|row| row.room.as_ref().is_some_and(|room| room.genesis.as_group().is_some()));
+        own.filter_map(|number| group(number)?.people.as_ref()).any(|people| people.has(user) && people.has(other))
     }
 
     /// The groups of other servers of which nothing but a pointer from before this time, in milliseconds since 1970, is here.

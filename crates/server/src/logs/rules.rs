@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::{RoomRef, SealedVault};
-use tidings_proto::membership::{self, Invitation, Invite, Remove};
+use tidings_proto::membership::{self, Commit, Invitation, Invite, Remove};
 use tidings_proto::{
     Code, Content, DecodeError, Direct, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, UserName, cbor, draft, limits,
 };
@@ -201,8 +201,13 @@ impl View {
                 let genesis = genesis.ok_or_else(|| members_refused(MembersError::WrongGenesis))?;
                 return Ok(Some(RoomRef { hub: genesis.hub().clone(), genesis }));
             }
-            Kind::Invite => self.is_reachable(&read_body::<Invite>(draft)?.user)?,
-            Kind::Remove => self.has_seen_all(read_body(draft)?)?,
+            Kind::Invite | Kind::Remove => self.changes(draft.kind, &draft.body)?,
+            Kind::Commit => {
+                let commit: Commit = cbor::decode(&draft.body, limits::DRAFT)?;
+                commit.change.map_or(Ok(()), |change| self.changes(change.kind, &change.body))?;
+                check_open(log, draft, &author).map_err(not_believed)?;
+                return genesis.map(|genesis| self.direct(log, genesis)).transpose();
+            }
             Kind::Erase => {
                 read_body::<Erase>(draft)?;
             }
@@ -211,6 +216,15 @@ impl View {
         }
         check_open(log, draft, &author).map_err(not_believed)?;
         Ok(None)
+    }
+
+    /// Whether whom a change of a group is about can be reached from here, and is known.
+    fn changes(&self, kind: Kind, body: &[u8]) -> Result<(), Refusal> {
+        match kind {
+            Kind::Invite => self.is_reachable(&cbor::decode::<Invite>(body, membership::BODY_LIMIT)?.user),
+            Kind::Remove => self.has_seen_all(cbor::decode(body, membership::BODY_LIMIT)?),
+            _ => Ok(()),
+        }
     }
 
     /// The direct room that comes with its first message.
@@ -347,15 +361,16 @@ pub fn keys_refused(error: KeysError) -> Refusal {
 /// What is said to whoever may not do this in a room.
 pub fn members_refused(error: MembersError) -> Refusal {
     let code = match error {
-        MembersError::Malformed => Code::Malformed,
+        MembersError::Malformed | MembersError::Keys(_) => Code::Malformed,
         MembersError::Stale => Code::Stale,
         MembersError::NotYet(_) => return Refusal::new(Code::NotYet, error.to_string()).retry_after(1),
-        MembersError::Full(_) => Code::Full,
+        MembersError::Full(_) | MembersError::TooMany(_) => Code::Full,
         MembersError::AlreadyIn(_) | MembersError::NotIn(_) => Code::Conflict,
         MembersError::WrongGenesis
         | MembersError::NotAMember
         | MembersError::MayNot(_)
         | MembersError::StillThere(_)
+        | MembersError::Stranger(_)
         | MembersError::WrongIdentity(_) => Code::Forbidden,
     };
     Refusal::new(code, error.to_string())

@@ -35,12 +35,13 @@ impl Batch<'_> {
         match draft.kind {
             Kind::Sealed => {
                 people.may_write(&draft, &author).map_err(members_refused)?;
-                if draft.epoch != Some(people.epoch()) {
+                if draft.epoch != Some(people.epoch()) || !people.is_in_line() {
                     return Err(Code::Stale.into());
                 }
             }
             Kind::Erase => stub = self.erasure(number.ok_or(Code::NotFound)?, log, &draft)?,
             Kind::Genesis => return Err(Refusal::new(Code::Conflict, "this room has begun already")),
+            _ if room.genesis.as_direct().is_some() => changed = Some(self.rekey_direct(number, &people, &draft, &author)?),
             _ => changed = Some(self.change_people(number.ok_or(Code::NotFound)?, &people, &draft, &author)?),
         }
         match &known {
@@ -89,20 +90,29 @@ impl Batch<'_> {
         Ok(Arc::new(next))
     }
 
-    /// Which people there are in a room; none in a group that has not begun.
+    /// The two people of a direct room on MLS with other keys. It may be the room's first draft, behind the genesis.
+    fn rekey_direct(
+        &self,
+        number: Option<u64>,
+        people: &People,
+        draft: &Encoded<Draft>,
+        author: &KeyState,
+    ) -> Result<Arc<People>, Refusal> {
+        let seq = number.map_or(1, |number| self.tip(number).seq) + 1;
+        let next = people.apply(seq, draft, author, |user| self.state(user)).map_err(members_refused)?;
+        Ok(Arc::new(people.next(next, seq)))
+    }
+
+    /// Which people there are in a room; none in a group that has not begun. Those of a direct room are in its name, and are kept only once
+    /// they have keys.
     pub(super) fn people(&self, number: Option<u64>, genesis: &Genesis) -> Option<Arc<People>> {
-        match genesis {
-            Genesis::Direct(direct) => Some(Arc::new(Members::direct(direct).into())),
-            Genesis::Group(_) => {
-                let number = number?;
-                self.people.get(&number).cloned().or_else(|| self.view.book.row(number)?.people.clone())
-            }
-        }
+        let kept = number.and_then(|number| self.people.get(&number).cloned().or_else(|| self.view.book.row(number)?.people.clone()));
+        kept.or_else(|| genesis.as_direct().map(|direct| Arc::new(Members::direct(direct).into())))
     }
 
     /// A group's people are these from now on.
     pub(super) fn people_are(&mut self, row: &LogRow, people: Arc<People>) {
-        let before = self.people.get(&row.number).cloned().or_else(|| row.people.clone());
+        let before = row.room.as_ref().and_then(|room| self.people(Some(row.number), &room.genesis)).or_else(|| row.people.clone());
         if let Some(room) = &row.room {
             let members_before = before.as_ref().map(|before| &***before);
             for user in arrivals(members_before, &people).filter(|user| user.server() == &self.view.me) {

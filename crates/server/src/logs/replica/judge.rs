@@ -58,7 +58,7 @@ impl From<MembersError> for Verdict {
 impl<'a> Judge<'a> {
     pub fn new(view: &'a View, row: &'a LogRow, targets: HashMap<u64, Entry>) -> Judge<'a> {
         let people = match row.room.as_ref().map(|room| &room.genesis) {
-            Some(Genesis::Direct(direct)) => Some(Arc::new(Members::direct(direct).into())),
+            Some(Genesis::Direct(direct)) if row.people.is_none() => Some(Arc::new(Members::direct(direct).into())),
             _ => row.people.clone(),
         };
         Judge { view, row, targets, states: HashMap::new(), people }
@@ -171,10 +171,12 @@ impl<'a> Judge<'a> {
         match draft.kind {
             // Who has written it is proved inside, to those who can open it; and they ask this server for the author's keys, so it
             // is not told of before these are here.
-            Kind::Sealed if people.has(&draft.author) && draft.epoch == Some(people.epoch()) => match self.state(&draft.author) {
-                Some(author) if draft.list <= author.list.version => Verdict::Good,
-                _ => Verdict::NotYet(draft.author.clone()),
-            },
+            Kind::Sealed if people.has(&draft.author) && draft.epoch == Some(people.epoch()) && people.is_in_line() => {
+                match self.state(&draft.author) {
+                    Some(author) if draft.list <= author.list.version => Verdict::Good,
+                    _ => Verdict::NotYet(draft.author.clone()),
+                }
+            }
             Kind::Erase => self.erase(draft),
             kind if kind.is_membership() => {
                 let author = match self.signed(draft) {
