@@ -157,6 +157,31 @@ pub mod raw {
         Ok(Bytes::copy_from_slice(d.bytes()?))
     }
 
+    /// The same for a list of them.
+    pub mod list {
+        use super::*;
+
+        /// Encodes as an array of byte strings.
+        pub fn encode<C, W: minicbor::encode::Write>(
+            list: &[Bytes],
+            e: &mut Encoder<W>,
+            c: &mut C,
+        ) -> Result<(), minicbor::encode::Error<W::Error>> {
+            e.array(list.len() as u64)?;
+            list.iter().try_for_each(|b| super::encode(b, e, c))
+        }
+
+        /// Decodes an array of byte strings.
+        pub fn decode<C>(d: &mut Decoder<'_>, c: &mut C) -> Result<Vec<Bytes>, minicbor::decode::Error> {
+            let mut list = Vec::new();
+            // What comes from outside has a definite length: nothing else is canonical.
+            for _ in 0..d.array()?.unwrap_or(0) {
+                list.push(super::decode(d, c)?);
+            }
+            Ok(list)
+        }
+    }
+
     /// The same for a field that may be absent.
     pub mod option {
         use super::*;

@@ -4,11 +4,13 @@
 //! frame, so that a newer program can be answered in words.
 
 mod account;
+mod key_packages;
 
 pub use account::{
     BookPut, Grant, LoginFinish, LoginReply, LoginStart, RegisterFinish, RegisterReply, RegisterStart, Rekey, RekeyReply, RekeyStart,
     SealedVault, Secret, Vault, VaultGet,
 };
+pub use key_packages::{ClaimedKeyPackage, KeyPackageClaim, KeyPackages, KeyPackagesLeft, KeyPackagesPut};
 
 use crate::cbor::{self, DecodeError, raw};
 use crate::handshake::Hello;
@@ -118,6 +120,14 @@ frames! {
     48 Rooms(Rooms),
     /// The rooms; also sent unasked (`req` 0) when one is new.
     49 RoomsReply(RoomsReply),
+    /// Adds key packages of this device.
+    53 KeyPackagesPut(KeyPackagesPut),
+    /// How many it has left.
+    54 KeyPackagesLeft(KeyPackagesLeft),
+    /// Asks for a key package of each of somebody's devices. Between servers too.
+    55 KeyPackageClaim(KeyPackageClaim),
+    /// Those.
+    56 KeyPackages(KeyPackages),
 }
 
 impl Frame {

@@ -32,6 +32,13 @@ pub const VAULT: usize = 64 * 1024;
 pub const PAGE: usize = 64 * 1024;
 /// Devices in one list.
 pub const DEVICES: usize = 20;
+/// Bytes of one key package. As many as a device may have, in one frame, still fit a client's frame; so does one of each of a
+/// person's devices.
+pub const KEY_PACKAGE: usize = 4 * 1024;
+/// Key packages of one device that are handed out once each.
+pub const KEY_PACKAGES: usize = 50;
+/// When no more than so many of them are left, the device is told to bring more.
+pub const KEY_PACKAGES_REFILL: usize = 20;
 /// People in a room on an RSA suite, those who are asked in among them.
 pub const RSA_MEMBERS: usize = 64;
 /// Devices in a room on MLS.

@@ -13,6 +13,7 @@ use tidings_proto::*;
 /// The numbers of all frames that [`frame`] makes; `identity::every_frame_is_made` holds them against the decoder.
 pub const NUMBERS: &[u64] = &[
     0, 1, 2, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 32, 33, 34, 36, 37, 38, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52,
+    53, 54, 55, 56,
 ];
 
 pub fn server() -> impl Strategy<Value = ServerName> {
@@ -88,6 +89,14 @@ fn refusal() -> impl Strategy<Value = Refusal> {
 fn person() -> impl Strategy<Value = PersonState> {
     (user(), proptest::sample::select(vec![Online::Offline, Online::Away, Online::Online]), any::<u64>())
         .prop_map(|(user, online, list)| PersonState { user, online, list })
+}
+
+fn claimed() -> impl Strategy<Value = ClaimedKeyPackage> {
+    (any::<[u8; 32]>(), blob(), any::<bool>()).prop_map(|(device, package, last_resort)| ClaimedKeyPackage {
+        device: DeviceKey(device),
+        package,
+        last_resort,
+    })
 }
 
 fn room() -> impl Strategy<Value = RoomRef> {
@@ -170,6 +179,16 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         52 => (req, option::of(blob()), option::of(blob()), vault(), blob())
             .prop_map(|(req, password, recovery, vault, draft)| Rekey { req, password, recovery, vault, draft }.into())
             .boxed(),
+        53 => (req, vec(blob(), 0..4), option::of(blob()))
+            .prop_map(|(req, packages, last_resort)| KeyPackagesPut { req, packages, last_resort }.into())
+            .boxed(),
+        54 => (req, any::<u32>(), any::<bool>())
+            .prop_map(|(req, single_use, last_resort)| KeyPackagesLeft { req, single_use, last_resort }.into())
+            .boxed(),
+        55 => (req, user(), vec(any::<[u8; 32]>().prop_map(DeviceKey), 0..4), option::of(user()))
+            .prop_map(|(req, user, devices, by)| KeyPackageClaim { req, user, devices, by }.into())
+            .boxed(),
+        56 => (req, vec(claimed(), 0..4)).prop_map(|(req, packages)| KeyPackages { req, packages }.into()).boxed(),
         other => unreachable!("no strategy for frame {other}"),
     }
 }

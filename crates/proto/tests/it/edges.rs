@@ -5,8 +5,10 @@ use crate::samples;
 use bytes::Bytes;
 use tidings_proto::cbor::{decode, encode, validate};
 use tidings_proto::content::File;
-use tidings_proto::frame::{Entries, Item, Page, Refused, Submit};
-use tidings_proto::{Code, Content, DecodeError, Draft, Encoded, Entry, Frame, Hash, Kind, Payload, Refusal, Signature, draft, limits};
+use tidings_proto::frame::{ClaimedKeyPackage, Entries, Item, KeyPackageClaim, KeyPackages, KeyPackagesPut, Page, Refused, Submit};
+use tidings_proto::{
+    Code, Content, DecodeError, Draft, Encoded, Entry, Frame, Hash, Kind, Payload, Refusal, Signature, UserName, draft, limits,
+};
 
 #[test]
 fn nesting() {
@@ -59,14 +61,17 @@ fn a_frame() {
     }
 }
 
+fn longest_name() -> UserName {
+    let server = ["b".repeat(63), "b".repeat(63), "b".repeat(63), "b".repeat(61)].join(".");
+    format!("{}@{server}", "a".repeat(limits::LOCAL_NAME)).parse().unwrap()
+}
+
 /// A draft of exactly `size` bytes, every other field as long as it can be.
 fn draft_of(size: usize) -> Bytes {
     let draft = |body: usize| {
-        let longest_name =
-            format!("{}@{}", "a".repeat(limits::LOCAL_NAME), ["b".repeat(63), "b".repeat(63), "b".repeat(63), "b".repeat(61)].join("."));
         Encoded::new(Draft {
             n: u64::MAX,
-            author: longest_name.parse().unwrap(),
+            author: longest_name(),
             list: u64::MAX,
             epoch: Some(u64::MAX),
             kind: Kind::Sealed,
@@ -103,6 +108,22 @@ fn the_largest_draft_can_be_handed_on_to_a_client() {
     let page = Page { req: u32::MAX, prev: Hash([0xff; 32]), items: vec![item] };
     let submit = Submit { req: u32::MAX, log: samples::genesis().log(), draft: draft.bytes().clone(), genesis: Some(samples::genesis()) };
     for frame in [Frame::from(entries), page.into(), submit.into()] {
+        let bytes = frame.encode();
+        assert!(bytes.len() <= limits::CLIENT_FRAME, "{}: {}", frame.name(), bytes.len());
+        assert_eq!(Frame::read(&bytes, limits::CLIENT_FRAME), Ok(frame));
+    }
+}
+
+/// What a device may have, and what may be claimed at once, fits in a frame: in a client's, though peers could carry more.
+#[test]
+fn as_many_key_packages_as_are_allowed_fit_a_frame() {
+    let package = || Bytes::from(vec![0; limits::KEY_PACKAGE]);
+    let put = KeyPackagesPut { req: u32::MAX, packages: vec![package(); limits::KEY_PACKAGES], last_resort: Some(package()) };
+    let device = samples::draft().device;
+    let claimed = |_| ClaimedKeyPackage { device, package: package(), last_resort: false };
+    let all = KeyPackages { req: u32::MAX, packages: (0..limits::DEVICES).map(claimed).collect() };
+    let claim = KeyPackageClaim { req: u32::MAX, user: longest_name(), devices: vec![device; limits::DEVICES], by: Some(longest_name()) };
+    for frame in [Frame::from(put), all.into(), claim.into()] {
         let bytes = frame.encode();
         assert!(bytes.len() <= limits::CLIENT_FRAME, "{}: {}", frame.name(), bytes.len());
         assert_eq!(Frame::read(&bytes, limits::CLIENT_FRAME), Ok(frame));

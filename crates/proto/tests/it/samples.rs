@@ -95,6 +95,10 @@ pub fn grant() -> Grant {
     Grant { server: ServerKey([0x1e; 32]), version: 3, prev: Hash([0x9e; 32]), sig: Signature([0x51; 64]), vault: 4 }
 }
 
+pub fn claimed() -> ClaimedKeyPackage {
+    ClaimedKeyPackage { device: DeviceKey([0xd1; 32]), package: vec![6; 3].into(), last_resort: false }
+}
+
 /// One of each frame, in the order of their numbers.
 pub fn frames() -> Vec<Frame> {
     let (req, bytes) = (5, |byte: u8| bytes::Bytes::from(vec![byte; 3]));
@@ -138,5 +142,9 @@ pub fn frames() -> Vec<Frame> {
         RekeyStart { req, password: None, recovery: Some(bytes(2)) }.into(),
         RekeyReply { req, password: Some(bytes(1)), recovery: None }.into(),
         Rekey { req, password: None, recovery: Some(bytes(2)), vault: vault(2), draft: draft().bytes().clone() }.into(),
+        KeyPackagesPut { req, packages: vec![bytes(6), bytes(7)], last_resort: Some(bytes(8)) }.into(),
+        KeyPackagesLeft { req, single_use: 20, last_resort: true }.into(),
+        KeyPackageClaim { req, user: bob(), devices: vec![DeviceKey([0xd1; 32])], by: Some(alice()) }.into(),
+        KeyPackages { req, packages: vec![claimed()] }.into(),
     ]
 }

@@ -188,6 +188,10 @@ pub fn frames() -> Vec<Frame> {
         Presence { whole: false, people: Vec::new() }.into(),
         Rooms { req: 7 }.into(),
         RoomsReply { req: 7, rooms: Vec::new(), more: false }.into(),
+        KeyPackagesPut { req: 7, packages: Vec::new(), last_resort: None }.into(),
+        KeyPackagesLeft { req: 7, single_use: 0, last_resort: false }.into(),
+        KeyPackageClaim { req: 7, user, devices: Vec::new(), by: None }.into(),
+        KeyPackages { req: 7, packages: Vec::new() }.into(),
     ]
 }
 
