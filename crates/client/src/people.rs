@@ -300,7 +300,7 @@ impl People {
 
     fn person(&self, user: &UserName, online: Online) -> view::Person {
         let list = self.known.get(user).map(|known| &known.state.list);
-        let alarm = self.alarm(user);
+        let (alarm, closed) = (self.alarm(user), self.state(user).is_some_and(|state| state.closed));
         view::Person {
             user: user.clone(),
             online: shown(online),
@@ -308,6 +308,8 @@ impl People {
             jwk: list.map(|list| format!(r#"{{"keys":[{},{}]}}"#, list.identity.jwk("PS256"), list.encryption.jwk("RSA-OAEP-256"))),
             devices: list.map_or(0, |list| list.devices.len()),
             trust: self.trust_in(user),
+            can_accept: alarm.is_some() && !closed && !self.alarms.contains_key(user),
+            closed,
             alarm,
         }
     }
@@ -322,8 +324,7 @@ fn shown(online: Online) -> view::Online {
 }
 
 /// What is said of an account that was reset, until that is accepted.
-const RESET: &str = "the account was begun anew, with other keys, on its server's word: whether it is the same person, only they can say. \
-                     Compare safety numbers before you accept it";
+const RESET: &str = "the account was begun anew, with other keys, on its server's word: whether it is the same person, only they can say";
 
 /// What a refused change means for somebody whose keys are pinned. What is merely broken harms nobody: it is not used.
 fn alarming(error: KeysError) -> Option<String> {

@@ -21,6 +21,23 @@ pub fn visible_line(text: &str) -> String {
     visible(&text.replace(['\n', '\t', '\u{2028}', '\u{2029}'], " "))
 }
 
+/// What stands behind a colon elsewhere, as a sentence by itself: a capital where a word begins it, and an end. A name or an address that begins
+/// it stays as it is.
+pub fn sentence(text: &str) -> String {
+    let text = visible_line(text.trim());
+    let begins = text.split(' ').next().unwrap_or_default();
+    let is_word = begins.chars().all(|c| c.is_lowercase() || matches!(c, '\'' | '’' | ',' | ':'));
+    let mut rest = text.chars();
+    let mut said = match rest.next() {
+        Some(first) if is_word => first.to_uppercase().chain(rest).collect(),
+        _ => text,
+    };
+    if !said.is_empty() && !said.ends_with(['.', '!', '?', '…']) {
+        said.push('.');
+    }
+    said
+}
+
 /// C1 controls; embeddings, overrides and isolates; separators; what has no width. Joiners and marks that scripts need are no part of it.
 fn is_hidden(c: char) -> bool {
     matches!(
@@ -34,4 +51,25 @@ fn is_hidden(c: char) -> bool {
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e001f}'
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_has_a_beginning_and_an_end() {
+        for (words, said) in [
+            ("the name or the password is wrong", "The name or the password is wrong."),
+            ("bob@s2 is not known here", "bob@s2 is not known here."),
+            ("127.0.0.1:5555 cannot be reached: it does not answer", "127.0.0.1:5555 cannot be reached: it does not answer."),
+            ("It is whole already. Nothing is added.", "It is whole already. Nothing is added."),
+            ("is it?", "Is it?"),
+            ("éclair \u{202e}of", "Éclair ⟨U+202E⟩of."),
+            (" a\nb ", "A b."),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(words), said);
+        }
+    }
 }

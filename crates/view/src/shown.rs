@@ -325,8 +325,14 @@ pub struct Person {
     pub devices: usize,
     /// What is known about the key.
     pub trust: Trust,
-    /// With [`Trust::Changed`]: what happened, as a sentence.
+    /// With [`Trust::Changed`]: what happened, as it stands behind a colon.
     pub alarm: Option<String>,
+    /// With [`Trust::Changed`]: whether the new key can be accepted. Not where it is the server that tells another story than before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_accept: bool,
+    /// With [`Trust::Changed`]: whether it is because the account is closed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
 }
 
 /// One conversation.

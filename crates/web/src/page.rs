@@ -3,6 +3,7 @@
 //! Views are built by functions, not by Leptos' `view!`: the macro makes whatever never changes into HTML that is parsed by `innerHTML`,
 //! which the page's policy forbids (`require-trusted-types-for 'script'`), as it should.
 
+mod account;
 mod app;
 mod browser;
 mod composer;

@@ -1,6 +1,7 @@
 //! What a timeline shows one below the other: messages, and between them days and the line above what is new.
 
 use crate::clock::Local;
+use tidings_proto::UserName;
 use tidings_view::ask::{Ask, Once};
 use tidings_view::{Message, MessageId, Target};
 
@@ -39,6 +40,8 @@ impl Echo {
 pub enum Key {
     /// The day that begins with this message.
     Day(MessageId),
+    /// The day that begins with what the core has not stored yet.
+    NewDay,
     /// The line above what is new.
     Unseen,
     /// A message.
@@ -67,6 +70,8 @@ pub enum Row {
     Echo {
         /// It.
         echo: Echo,
+        /// Whether its author is named, as with a message: so nothing moves when it is one.
+        head: bool,
         /// Its time.
         time: String,
     },
@@ -75,29 +80,42 @@ pub enum Row {
 /// Messages of one author that are no further apart stand together.
 const TOGETHER: u64 = 5 * 60_000;
 
-/// The rows of messages that follow each other, the line standing after `fence`.
-pub fn rows(messages: &[Message], echoes: &[Echo], fence: Option<Fence>, now: u64, ahead: impl Fn(u64) -> i32) -> Vec<(Key, Row)> {
+/// The rows of messages that follow each other, the line standing after `fence`. `me` is whose echoes they are.
+pub fn rows(
+    messages: &[Message],
+    echoes: &[Echo],
+    me: Option<&UserName>,
+    fence: Option<Fence>,
+    now: u64,
+    ahead: impl Fn(u64) -> i32,
+) -> Vec<(Key, Row)> {
     let local = |at| Local::new(at, ahead(at));
     let today = local(now);
     let mut rows: Vec<(Key, Row)> = Vec::with_capacity(messages.len() + echoes.len() + 4);
-    let mut before: Option<&Message> = None;
+    let mut before: Option<Before> = None;
     let mut line = fence == Some(Fence::Top);
     for message in messages {
-        let new_day = before.is_none_or(|before| local(before.at).day() != local(message.at).day());
+        let new_day = before.is_none_or(|(_, at)| local(at).day() != local(message.at).day());
+        let author = message.author.as_ref().filter(|_| message.event.is_none());
         if new_day {
             rows.push((Key::Day(message.id), Row::Day(local(message.at).day_name(today))));
         }
         if line {
             rows.push((Key::Unseen, Row::Unseen));
         }
-        let follows = before.is_some_and(|before| goes_on(before, message));
-        let head = new_day || line || !follows;
+        let head = new_day || line || !goes_on(before, author, message.at);
         rows.push((Key::Message(message.id), Row::Message { message: message.clone(), head, time: local(message.at).time() }));
         line = fence == Some(Fence::After(message.id));
-        before = Some(message);
+        before = Some((author, message.at));
     }
     for echo in echoes.iter().filter(|echo| !echo.written.is_some_and(|id| messages.iter().any(|message| message.id == id))) {
-        rows.push((Key::Echo(echo.once.clone()), Row::Echo { echo: echo.clone(), time: local(echo.at).time() }));
+        let new_day = before.is_none_or(|(_, at)| local(at).day() != local(echo.at).day());
+        if new_day {
+            rows.push((Key::NewDay, Row::Day(local(echo.at).day_name(today))));
+        }
+        let head = new_day || !goes_on(before, me, echo.at);
+        rows.push((Key::Echo(echo.once.clone()), Row::Echo { echo: echo.clone(), head, time: local(echo.at).time() }));
+        before = Some((me, echo.at));
     }
     rows
 }
@@ -111,10 +129,12 @@ pub enum Fence {
     After(MessageId),
 }
 
+/// Who has written what is above, where that is a message and not something that has happened; and when.
+type Before<'a> = (Option<&'a UserName>, u64);
+
 /// Whether a message's author is clear from the one above.
-fn goes_on(before: &Message, message: &Message) -> bool {
-    let plain = |message: &Message| message.event.is_none() && message.author.is_some();
-    plain(before) && plain(message) && before.author == message.author && message.at.abs_diff(before.at) <= TOGETHER
+fn goes_on(before: Option<Before>, author: Option<&UserName>, at: u64) -> bool {
+    author.is_some() && before.is_some_and(|(above, then)| above == author && at.abs_diff(then) <= TOGETHER)
 }
 
 #[cfg(test)]
@@ -144,9 +164,10 @@ mod tests {
             Row::Unseen => "-".into(),
             Row::Message { message, head: true, .. } => format!("{}:{}", message.author.unwrap().local(), message.id.0),
             Row::Message { message, .. } => message.id.0.to_string(),
+            Row::Echo { head: true, .. } => "me:…".into(),
             Row::Echo { .. } => "…".into(),
         };
-        rows(messages, echoes, fence, 30 * HOUR, |_| 0).into_iter().map(sign).collect::<Vec<_>>().join(" ")
+        rows(messages, echoes, Some(&"me@s1".parse().unwrap()), fence, 30 * HOUR, |_| 0).into_iter().map(sign).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
@@ -169,8 +190,13 @@ mod tests {
         let ask = Ask::Send { target: Target::Public, text: "a".into(), once: Once("x".into()) };
         let echo = |written| Echo { written, ..Echo::of(&ask, 25 * HOUR).unwrap() };
         let there = [message(1, "bob@s2", 25 * HOUR)];
-        assert_eq!(drawn(&there, &[echo(None)], None), "[Today] bob:1 …");
-        assert_eq!(drawn(&there, &[echo(Some(MessageId(2)))], None), "[Today] bob:1 …", "stored, and not asked for yet");
+        assert_eq!(drawn(&there, &[echo(None)], None), "[Today] bob:1 me:…");
+        assert_eq!(drawn(&there, &[echo(Some(MessageId(2)))], None), "[Today] bob:1 me:…", "stored, and not asked for yet");
         assert_eq!(drawn(&there, &[echo(Some(MessageId(1)))], None), "[Today] bob:1");
+        // It stands as the message will, so that nothing moves.
+        let twice = [echo(None), Echo { once: Once("y".into()), ..echo(None) }];
+        assert_eq!(drawn(&[], &twice, None), "[Today] me:… …");
+        assert_eq!(drawn(&[message(1, "me@s1", 25 * HOUR)], &twice, None), "[Today] me:1 … …");
+        assert_eq!(drawn(&[message(1, "me@s1", 22 * HOUR)], &twice[..1], None), "[Yesterday] me:1 [Today] me:…");
     }
 }

@@ -21,13 +21,13 @@ pub fn words(suite: Option<&str>) -> Words {
         },
         Some("rsa-jwe-1") => Words {
             name: "Encrypted, classic RSA",
-            does: "Every message is locked to each member's key. No server can read it.",
-            does_not: "Whoever later gets a member's key can read the stored messages. No protection against quantum computers.",
+            does: "Every message is locked to each member’s key. No server can read it.",
+            does_not: "Whoever gets a member’s key later can read the stored messages. It does not protect against quantum computers.",
         },
         Some(_) => Words {
             name: "Encrypted",
             does: "No server can read this.",
-            does_not: "This page does not know the suite's other promises: it may be older than the other side's program.",
+            does_not: "This page does not know what else the suite promises: it may be older than the other side’s program.",
         },
     }
 }

@@ -23,7 +23,10 @@ addEventListener('fetch', (event) => {
     // What has this name is this file.
     event.respondWith(caches.match(url.pathname).then((kept) => kept ?? fetch(request)));
   } else if (shell.includes(url.pathname)) {
-    // The newest page, as long as somebody answers.
-    event.respondWith(fetch(request).catch(() => caches.match(url.pathname)));
+    // The newest page, as long as somebody answers; from one who says nothing for a second, the one that is at hand, if one is.
+    const kept = () => caches.match(url.pathname);
+    const late = new Promise((done) => { setTimeout(done, 1000); }).then(kept);
+    const newest = fetch(request);
+    event.respondWith(Promise.race([newest.catch(kept), late.then((page) => page ?? newest)]));
   }
 });

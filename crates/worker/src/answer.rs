@@ -1,6 +1,7 @@
 //! Each request as what the client core calls it.
 
 use crate::serve::{Core, PROFILE};
+use crate::words;
 use std::path::Path;
 use std::rc::Rc;
 use tidings_client::view::Link;
@@ -50,7 +51,7 @@ async fn about_keys(client: &Client, ask: Ask) -> Result<Answer, ClientError> {
         Ask::AcceptKey(user) => done(client.accept_key(&user).await)?,
         Ask::Devices => Answer::Devices(client.devices().await?),
         Ask::NameDevice { device, name } => done(client.name_device(&device, &name).await)?,
-        Ask::Revoke { device, password } => words(client.revoke(&device, Zeroizing::new(password)).await?),
+        Ask::Revoke { device, password } => new_words(client.revoke(&device, Zeroizing::new(password)).await?),
         Ask::ChangePassword { old, new } => done(client.change_password(Zeroizing::new(old), Zeroizing::new(new)).await)?,
         Ask::Unlock { password } => done(client.unlock(Zeroizing::new(password)).await)?,
         Ask::Words => client.words().await?.map_or(Answer::Done, Answer::Words),
@@ -64,23 +65,26 @@ fn done(done: Result<(), ClientError>) -> Result<Answer, ClientError> {
     done.map(|()| Answer::Done)
 }
 
-fn words(code: RecoveryCode) -> Answer {
+fn new_words(code: RecoveryCode) -> Answer {
     Answer::Words(Words { words: code.words().to_owned(), sure: true })
 }
 
-async fn standing(core: &Core) -> Result<Standing, ClientError> {
+async fn standing(core: &Rc<Core>) -> Result<Standing, ClientError> {
     let client = core.any_client();
-    let site = core.site().await;
-    let (server, registration) = match (&site, &client) {
-        (Ok(site), _) => (site.server()?, site.registration.clone()),
-        // Offline: who is here already needs no more than is stored.
-        (Err(_), Some(client)) => (client.me().server().clone(), None),
-        (Err(error), None) => return Err(error.clone()),
+    // Who is here already needs no more than is stored: however long the server says nothing, nobody waits for it.
+    let site = match &client {
+        Some(_) => core.known_site(),
+        None => Some(core.site().await?),
+    };
+    let server = match (&site, &client) {
+        (None, Some(client)) => client.me().server().clone(),
+        (Some(site), _) => site.server()?,
+        (None, None) => return Err(ClientError::OurBug("a server without a name".into())),
     };
     Ok(Standing {
         server,
-        registration,
-        pinned: site.is_ok_and(|site| site.pinned),
+        registration: site.as_ref().and_then(|site| site.registration.clone()),
+        pinned: site.is_some_and(|site| site.pinned),
         me: client.as_ref().map(Client::me),
         fingerprint: match &client {
             Some(client) => client.my_fingerprint().await?,
@@ -88,7 +92,7 @@ async fn standing(core: &Core) -> Result<Standing, ClientError> {
         },
         link: client.as_ref().map_or(Link::Idle, Client::link),
         locked: client.as_ref().is_some_and(Client::is_locked),
-        stopped: client.as_ref().and_then(Client::stopped).map(|why| why.to_string()),
+        stopped: client.as_ref().and_then(Client::stopped).map(|why| words::of(&why, words::wrong_secret(&Ask::Standing))),
         words: match &client {
             Some(client) => client.words().await?.is_some(),
             None => false,
@@ -112,14 +116,15 @@ async fn come_or_go(core: &Rc<Core>, ask: Ask) -> Result<Answer, ClientError> {
     }
     let named = |local: &str| -> Result<UserName, ClientError> {
         let name = format!("{}@{}", local.trim(), endpoint.name);
-        name.parse()
-            .map_err(|_| ClientError::Usage(format!("{name} is not a name: it takes small letters, digits, and . - _ between them")))
+        name.parse().map_err(|_| {
+            ClientError::Usage(format!("this name cannot be used: {name}. Names have small letters and digits, with . - or _ between them"))
+        })
     };
     let profile = Path::new(PROFILE);
     let answer = match ask {
         Ask::Register { local, password, code, device: device_name } => {
             let (user, password) = (named(&local)?, Zeroizing::new(password));
-            words(tidings_client::register(Register { profile, endpoint, user, password, code, device_name }).await?)
+            new_words(tidings_client::register(Register { profile, endpoint, user, password, code, device_name }).await?)
         }
         Ask::Login { local, secret, recovery, device: device_name } => {
             let (user, secret) = (named(&local)?, Zeroizing::new(secret));
@@ -129,7 +134,7 @@ async fn come_or_go(core: &Rc<Core>, ask: Ask) -> Result<Answer, ClientError> {
         }
         Ask::Recover { local, words: code, password, device: device_name } => {
             let (user, words_now, password) = (named(&local)?, Zeroizing::new(code), Zeroizing::new(password));
-            words(tidings_client::recover(Recover { profile, endpoint, user, words: words_now, password, device_name }).await?)
+            new_words(tidings_client::recover(Recover { profile, endpoint, user, words: words_now, password, device_name }).await?)
         }
         _ => return Err(ClientError::OurBug("a request that nobody answers".into())),
     };

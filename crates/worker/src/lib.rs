@@ -7,6 +7,7 @@
 mod answer;
 mod serve;
 mod site;
+mod words;
 
 use js_sys::{Function, Promise, Reflect};
 use tidings_view::ask::CHANNEL;

@@ -1,8 +1,8 @@
 //! Requests from pages in, answers out; and the word to all of them that something has changed.
 
 use crate::site::{Site, host};
-use crate::{answer, worker};
-use std::cell::RefCell;
+use crate::{answer, words, worker};
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct Core {
     client: RefCell<Option<Client>>,
     /// What the server has said of itself last.
     site: RefCell<Option<Site>>,
+    /// Whether it is being asked, for somebody who does not wait for it.
+    asking: Cell<bool>,
     /// Whoever makes or ends an account has this: one at a time.
     pub coming: Mutex<()>,
     /// Whoever writes has this: messages are written in the order in which they came.
@@ -36,8 +38,14 @@ pub struct Core {
 /// Serves until the Worker ends.
 pub async fn serve() {
     let Ok(channel) = BroadcastChannel::new(CHANNEL) else { return };
-    let core =
-        Rc::new(Core { channel, client: RefCell::new(None), site: RefCell::new(None), coming: Mutex::new(()), writing: Mutex::new(()) });
+    let core = Rc::new(Core {
+        channel,
+        client: RefCell::new(None),
+        site: RefCell::new(None),
+        asking: Cell::new(false),
+        coming: Mutex::new(()),
+        writing: Mutex::new(()),
+    });
     let opened = open(&core).await;
     let of = core.clone();
     let broken = opened.err();
@@ -60,6 +68,7 @@ pub async fn serve() {
 
 async fn one(core: Rc<Core>, asked: Asked, broken: Option<ClientError>) {
     let Asked { page, req, whose, ask } = asked;
+    let wrong_secret = words::wrong_secret(&ask);
     let _turn = match ask.once() {
         Some(_) => Some(core.writing.lock().await),
         None => None,
@@ -76,7 +85,7 @@ async fn one(core: Rc<Core>, asked: Asked, broken: Option<ClientError>) {
         (None, _) => answer::answer(&core, ask).await,
     };
     let kind = |error: &ClientError| if readable { error.exit_code() } else { UNREADABLE };
-    let answer = answer.map_err(|error| Trouble { text: error.to_string(), kind: kind(&error) });
+    let answer = answer.map_err(|error| Trouble { text: words::of(&error, wrong_secret), kind: kind(&error) });
     let done = answer.is_ok();
     core.tell(&Told::Answer { page, req, answer });
     if forget && done {
@@ -153,6 +162,21 @@ impl Core {
         let site = Site::fetch().await?;
         self.site.replace(Some(site.clone()));
         Ok(site)
+    }
+
+    /// The same for whoever can do without: it is asked meanwhile where it is not known, and pages are told once it is.
+    pub fn known_site(self: &Rc<Core>) -> Option<Site> {
+        let known = self.site.borrow().clone();
+        if known.is_none() && !self.asking.replace(true) {
+            let core = self.clone();
+            wasm_bindgen_futures::spawn_local(async move {
+                if core.site().await.is_ok() {
+                    core.tell(&Told::Changed);
+                }
+                core.asking.set(false);
+            });
+        }
+        known
     }
 
     fn tell(&self, told: &Told) {

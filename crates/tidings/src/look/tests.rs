@@ -231,6 +231,8 @@ fn an_alarm_about_a_key_is_on_the_screen() {
         devices: 1,
         trust: Trust::Changed,
         alarm: Some("another key".into()),
+        can_accept: true,
+        closed: false,
     };
     let lines = people(&[person], &user("alice@s1"), PLAIN);
     assert!(lines[1].contains("CHANGED") && lines[2].contains("another key"), "{lines:?}");

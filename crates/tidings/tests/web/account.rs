@@ -1,5 +1,6 @@
 //! Coming and going: by invitation, on a second browser, and out again without a trace.
 
+use crate::screens::pictures;
 use crate::someone::{PASSWORD, Someone, confirms_words, operator, pages_of, world_with};
 use tidings_server::Registration;
 use tidings_testbed::browser::{Browser, Page};
@@ -62,17 +63,53 @@ async fn who_is_invited_comes_in_and_nobody_else() {
     let alice = Someone::signs_up(page, "alice@s1", "alice").await;
     assert!(!alice.page.run("location.href").await.as_str().unwrap().contains(code));
 
-    // It was good for one.
+    // It was good for one: whoever tries again is told what to do.
     let other = Browser::start().await;
     let page = other.open(&link).await;
     page.fill("textbox", "Name", "bob").await;
     page.fill("textbox", "Password", PASSWORD).await;
     page.fill("textbox", "Password again", PASSWORD).await;
     page.click("button", "Create account").await;
-    page.find("alert", "").await;
-    page.gone("button", "One moment…").await;
+    page.reads("This invitation code is wrong, or was used before. Ask for a new one.").await;
     page.find("button", "Create account").await;
     alice.check();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_is_not_passed_over_where_somebody_is_logged_in_already() {
+    let world = crate::someone::world(&["s1"]).await;
+    let address = world.address("s1").to_string();
+    let link = operator(&world, "s1", &["invite", "new", "--address", &address]).await["link"].as_str().unwrap().to_owned();
+    let code = link.rsplit_once('=').unwrap().1;
+    let browser = Browser::start().await;
+    let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    alice.goes_public().await;
+
+    // In the tab that is open: what one was at stays.
+    alice.page.go(&link).await;
+    alice.page.find("dialog", "You are logged in already").await;
+    alice.page.reads("You are logged in here as alice@s1, so it was not used.").await;
+    assert_eq!(alice.page.run("location.hash").await, "#/public", "the code is not left where it would be copied and kept");
+    alice.page.click("button", "Stay logged in").await;
+    alice.page.find("textbox", "Message to Public chat").await;
+
+    // In a new one; and out, to use it.
+    let second = browser.open(&link).await;
+    second.front().await;
+    second.find("dialog", "You are logged in already").await;
+    second.until("location.hash === '#/'").await;
+    pictures(&second, "invited").await;
+    second.click("button", "Log out").await;
+    second.find("dialog", "Log out?").await;
+    second.reads("No other device is logged in").await;
+    pictures(&second, "log-out").await;
+    second.click("button", "Log out").await;
+    second.find("heading", "Create an account").await;
+    assert_eq!(second.value("textbox", "Invitation code").await, code);
+    let bob = Someone::signs_up(second, "bob@s1", "bob").await;
+    assert!(bob.page.all("dialog", "You are logged in already").await.is_empty(), "it was used");
+    alice.check();
+    bob.check();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,26 +151,27 @@ async fn a_second_browser_has_what_the_first_has_until_it_logs_out() {
     // Both are devices of the account, and each knows which it is.
     alice.goes_to("Settings").await;
     alice.page.reads("this device").await;
-    alice.page.find("button", "Take off").await;
+    alice.page.find("button", "Remove").await;
 
     let mine = ["alice@s1", "flower pot", "Plans"];
     assert!(!stored(&again.page, &mine[..1]).await.is_empty(), "the control: who looks there sees whose account it is");
     again.goes_to("Settings").await;
     again.page.click("button", "Log out").await;
     again.page.find("dialog", "Log out?").await;
+    again.page.reads("This browser stays in its list of devices").await;
     again.page.click("button", "Log out").await;
     again.page.find("button", "Log in").await;
     assert_eq!(stored(&again.page, &mine).await, [""; 0]);
     again.page.reload().await;
     again.page.find("button", "Log in").await;
     // Whoever has logged out has no password to sign another list by: it is taken off by who has.
-    alice.page.click("button", "Take off").await;
+    alice.page.click("button", "Remove").await;
     alice.page.fill("textbox", "Your password", PASSWORD).await;
-    alice.page.click("button", "Take the device off").await;
+    alice.page.click("button", "Remove the device").await;
     assert_ne!(confirms_words(&alice.page).await, alice.words);
     alice.goes_to("Settings").await;
     alice.page.reads("this device").await;
-    alice.page.gone("button", "Take off").await;
+    alice.page.gone("button", "Remove").await;
     alice.goes_to("bob@s1").await;
     alice.writes("bob@s1", "I am still here").await;
     bob.sees(&with_alice, &alice.name.parse().unwrap(), "I am still here").await;

@@ -94,6 +94,50 @@ async fn what_is_written_between_two_cores_survives_a_killed_browser() {
     bob.check();
 }
 
+/// "Sending" is said of what is on disk, and of nothing before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_shown_as_on_its_way_before_it_is_on_disk() {
+    let world = world(&["s1"]).await;
+    let browser = Browser::start().await;
+    let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    alice.goes_public().await;
+    let slow = "const given = SubtleCrypto.prototype.encrypt;
+      SubtleCrypto.prototype.encrypt = async function (...asked) {
+        await new Promise((go) => { globalThis.go = go; });
+        return given.apply(this, asked);
+      }; 0";
+    alice.page.run(slow).await;
+    alice.writes("Public chat", "the kestrel").await;
+    alice.page.until("globalThis.go !== undefined").await;
+    alice.page.reads("the kestrel").await;
+    assert_eq!((says(&alice.page, "Saving").await, says(&alice.page, "Sending").await, says(&alice.page, "Sent").await), (1, 0, 0));
+    assert_eq!(alice.page.run(KEPT).await, 0);
+    alice.page.run("globalThis.go()").await;
+    alice.page.find("StaticText", "Sent").await;
+    alice.check();
+}
+
+/// What a page keeps is nothing to whoever reads the browser's database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_page_keeps_is_sealed() {
+    let world = world(&["s1"]).await;
+    let browser = Browser::start().await;
+    let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    alice.goes_public().await;
+    let look = "const given = IDBObjectStore.prototype.add; globalThis.kept = [];
+      IDBObjectStore.prototype.add = function (record) { globalThis.kept.push(record); return given.call(this, record); }; 0";
+    alice.page.run(look).await;
+    alice.writes("Public chat", "the kestrel").await;
+    alice.page.find("StaticText", "Sent").await;
+    let read = "globalThis.kept.map((record) => Object.values(record).map((part) => new TextDecoder('latin1').decode(part)).join()).join()";
+    let read = alice.page.run(read).await.as_str().unwrap().to_owned();
+    assert!(read.len() > "the kestrel".len(), "the control: this is where it goes by");
+    for words in ["the kestrel", "alice", "send", "public"] {
+        assert!(!read.contains(words), "{words}");
+    }
+    alice.check();
+}
+
 /// A disk that is full: what cannot be kept is not sent, and stands in the composer again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_browser_cannot_store_stands_in_the_composer_again() {
@@ -143,6 +187,60 @@ async fn a_core_that_ends_is_followed_by_another_one_a_few_times() {
     assert_eq!(alice.page.run("globalThis.cores.length").await, 4, "no more than three in a minute");
     alice.page.click("button", "Reload").await;
     alice.page.reads("after end 3").await;
+}
+
+/// What was done is not done again by the next core, though no answer has come: each deed has a name of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deed_that_was_done_and_not_answered_is_not_done_again() {
+    let world = world(&["s1"]).await;
+    let browser = Browser::start().await;
+    let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    // Answers about what was written get lost, as they do between two cores.
+    alice
+        .page
+        .prepare(
+            "globalThis.deaf = false;
+             const given = Object.getOwnPropertyDescriptor(BroadcastChannel.prototype, 'onmessage');
+             Object.defineProperty(BroadcastChannel.prototype, 'onmessage', { set(hear) {
+               given.set.call(this, (event) => {
+                 const done = JSON.parse(event.data).answer?.answer?.Ok;
+                 if (!(globalThis.deaf && (done?.written !== undefined || done?.group !== undefined))) hear(event);
+               });
+             } });
+             const Given = Worker; globalThis.cores = [];
+             globalThis.Worker = class extends Given { constructor(...given) { super(...given); globalThis.cores.push(this); } };",
+        )
+        .await;
+    alice.page.reload().await;
+    alice.page.find("navigation", "Conversations").await;
+    let another_core = async || {
+        alice.page.until("navigator.locks.query().then((locks) => locks.pending.some((lock) => lock.name.startsWith('tidings-')))").await;
+        alice.page.run("globalThis.deaf = false; globalThis.cores.at(-1).terminate()").await;
+        alice.page.until(&format!("{KEPT}.then((count) => count === 0)")).await;
+    };
+    alice.page.run("globalThis.deaf = true").await;
+    alice.page.click("button", "New group").await;
+    alice.page.fill("textbox", "Name of the group", "Plans").await;
+    alice.page.press("Enter").await;
+    alice.page.reads("1 person").await;
+    another_core().await;
+    alice.page.press("Escape").await;
+    alice.goes_to("Plans").await;
+    alice.page.reads("called the group “Plans”").await;
+    let groups = alice.page.names("link").await.into_iter().filter(|name| name.starts_with("Plans")).count();
+    assert_eq!(groups, 1);
+
+    alice.page.run("globalThis.deaf = true").await;
+    alice.page.click("button", "Rename").await;
+    alice.page.fill("textbox", "Name of the group", "Better plans").await;
+    alice.page.press("Enter").await;
+    alice.page.reads("called the group “Better plans”").await;
+    another_core().await;
+    // What comes after it is there: so would be what was done twice.
+    alice.writes("Better plans", "after that").await;
+    alice.page.find("StaticText", "Sent").await;
+    let text = alice.timeline().await;
+    assert_eq!(text.matches("called the group “Better plans”").count(), 1, "{text}");
 }
 
 /// The browser ends before the words were written down: they are shown again, until somebody has confirmed them.

@@ -20,6 +20,13 @@ async fn files_go_over_as_they_are() {
     let (here, there) = (Browser::start().await, Browser::start().await);
     let (alice, bob) = about_to_talk(&world, &here, &there).await;
 
+    // The public chat has none.
+    bob.goes_public().await;
+    assert!(bob.page.all("button", "Attach a file").await.is_empty());
+    let unwanted = there.file("unwanted.txt", b"x");
+    bob.page.drops("textbox", "Message to Public chat", &[&unwanted]).await;
+    bob.page.reads("The public chat takes no files.").await;
+
     // Chosen, with words beside it.
     let png = data_encoding::BASE64.decode(PNG.as_bytes()).unwrap();
     let picture = here.file("dot.png", &png);

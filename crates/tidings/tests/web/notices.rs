@@ -7,6 +7,7 @@ use tidings_testbed::person::with;
 /// The system's notifications cannot be seen from here: what the page asks the system to show is written down on its way.
 const HEAR: &str = "globalThis.told = []; globalThis.Notification = class extends Notification {
     constructor(title, options) { super(title, options); globalThis.told.push(`${title}: ${options?.body}`); }
+    close() { super.close(); globalThis.told.push('taken back'); }
 };";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -49,6 +50,24 @@ async fn who_looks_elsewhere_is_told_where_and_not_what() {
     assert!(line < first, "{text}");
     alice.page.until("document.title === 'Tidings'").await;
     assert!(!alice.page.text().await.contains("unread"));
+    assert_eq!(alice.page.run("globalThis.told.at(-1)").await, "taken back", "what was read is nothing new");
+
+    // What is read in another tab is taken back too.
+    alice.goes_to("Public chat").await;
+    let second = browser.open(&pages_of(&world, "s1")).await;
+    second.front().await;
+    second.find("navigation", "Conversations").await;
+    alice.page.until("document.hidden || !document.hasFocus()").await;
+    bob.writes(&with_alice, "read it there").await;
+    alice.page.until("globalThis.told.at(-1) === 'bob@s1: New message'").await;
+    second.click_what_begins("link", "bob@s1").await;
+    second.reads("read it there").await;
+    alice.page.until("globalThis.told.at(-1) === 'taken back'").await;
+    second.close().await;
+    alice.page.front().await;
+    alice.page.until("!document.hidden && document.hasFocus()").await;
+    alice.goes_to("bob@s1").await;
+    alice.page.reads("read it there").await;
 
     // What one looks at is not told.
     let told = alice.page.run("globalThis.told.length").await;

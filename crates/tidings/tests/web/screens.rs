@@ -1,6 +1,6 @@
 //! Pictures of each main screen, for people to look at: `target/screens`.
 
-use crate::someone::{Someone, world};
+use crate::someone::{PASSWORD, Someone, world};
 use std::path::{Path, PathBuf};
 use tidings_testbed::browser::{Browser, Page};
 
@@ -31,8 +31,29 @@ async fn every_screen_has_its_picture() {
     let gate = browser.open(&format!("https://{}/", world.address("s2"))).await;
     gate.find("button", "Log in").await;
     pictures(&gate, "login").await;
+    gate.click("button", "Create an account").await;
+    gate.find("textbox", "Password again").await;
+    pictures(&gate, "create").await;
+    gate.fill("textbox", "Name", "bob").await;
+    gate.fill("textbox", "Password", PASSWORD).await;
+    gate.fill("textbox", "Password again", PASSWORD).await;
+    gate.click("button", "Create account").await;
+    gate.find("list", "Recovery words").await;
+    pictures(&gate, "words").await;
+    gate.close().await;
     let alice = Someone::registers(&world, &browser, "alice@s1").await;
+    pictures(&alice.page, "welcome").await;
+    alice.page.press("?").await;
+    alice.page.find("dialog", "Keyboard shortcuts").await;
+    pictures(&alice.page, "shortcuts").await;
+    alice.page.press("Escape").await;
+    alice.page.gone("dialog", "Keyboard shortcuts").await;
     alice.goes_public().await;
+    alice.page.click_what_begins("button", "bob@s2").await;
+    alice.page.find("dialog", "Person").await;
+    pictures(&alice.page, "person").await;
+    alice.page.press("Escape").await;
+    alice.page.gone("dialog", "Person").await;
     alice.writes("Public chat", "Hello. This is **bold**, this is `code`, and this is a link: https://example.org/").await;
     alice.writes("Public chat", "שלום עולם — مرحبا — 👋🏽").await;
     alice.page.reads("שלום").await;

@@ -9,6 +9,7 @@ async fn two_people_on_two_servers_register_and_talk() {
     let (here, there) = (Browser::start().await, Browser::start().await);
     let (alice, bob) = two(&world, &here, &there, ["alice@s1", "bob@s2"]).await;
     alice.goes_public().await;
+    alice.page.settles(async || alice.page.names("StaticText").await.iter().any(|text| text == "No messages yet.")).await;
     bob.goes_public().await;
     alice.writes("Public chat", "Good morning, everybody").await;
     bob.page.reads("Good morning, everybody").await;
@@ -79,7 +80,7 @@ async fn who_has_lost_everything_comes_back_by_the_words() {
     drop(browser);
     let fresh = Browser::start().await;
     let page = fresh.open(&pages_of(&world, "s1")).await;
-    page.click("button", "Forgotten the password?").await;
+    page.click("button", "Forgot your password?").await;
     page.fill("textbox", "Name", "alice").await;
     page.fill("textbox", "Recovery words", &alice.words).await;
     page.fill("textbox", "New password", "another one entirely").await;
@@ -94,5 +95,5 @@ async fn who_has_lost_everything_comes_back_by_the_words() {
     page.fill("textbox", "Name", "alice").await;
     page.fill("textbox", "Password", PASSWORD).await;
     page.click("button", "Log in").await;
-    page.reads("the name or the password is wrong").await;
+    page.reads("The name or the password is wrong.").await;
 }

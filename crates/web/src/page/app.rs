@@ -1,7 +1,7 @@
 //! What is known on this page, and how it stays true: whatever the core says has changed is asked for again.
 
 use super::outbox::{self, Returned};
-use super::{browser, core, gate, keyboard, notify, parts, shell};
+use super::{browser, composer, core, gate, keyboard, notify, parts, shell};
 use crate::place::{Place, invitation};
 use crate::rows::Echo;
 use leptos::prelude::*;
@@ -30,6 +30,8 @@ pub enum Overlay {
     Shortcuts,
     /// What is known about somebody, and comparing.
     Person(UserName),
+    /// The number that one compares with somebody.
+    Compare(UserName),
     /// A new group.
     NewGroup,
     /// A new private chat.
@@ -44,6 +46,8 @@ pub enum Overlay {
     Erase(MessageId),
     /// Off this browser.
     LogOut,
+    /// The code of an invitation that was opened where there is an account already.
+    Invited(String),
 }
 
 /// Why a page has nothing to show.
@@ -110,8 +114,7 @@ impl App {
         let hash = browser::window().location().hash().unwrap_or_default();
         let invited = invitation(&hash).map(str::to_owned);
         if invited.is_some() {
-            // The code is not left in the address, where it would be copied and kept.
-            browser::window().history().and_then(|history| history.replace_state_with_url(&"".into(), "", Some("#/"))).ok();
+            show_address(&Place::Home);
         }
         App {
             standing: RwSignal::new(None),
@@ -157,9 +160,13 @@ impl App {
         browser::listen::<web_sys::Event>("focus", move |_| looked_at());
         browser::listen::<web_sys::Event>("hashchange", move |_| {
             let hash = browser::window().location().hash().unwrap_or_default();
-            if self.me().is_none() && invitation(&hash).is_some() {
+            if let Some(code) = invitation(&hash) {
                 // An invitation that was opened where the page is already: it begins with it, as in a new tab.
-                return drop(browser::window().location().reload());
+                if self.me().is_none() {
+                    return drop(browser::window().location().reload());
+                }
+                show_address(&self.place.get_untracked());
+                return self.overlay.set(Some(Overlay::Invited(code.to_owned())));
             }
             self.place.set(Place::parse(&hash));
             // Where it lies above the conversation it would hide where one went.
@@ -176,7 +183,11 @@ impl App {
         match standing.await {
             Ok(Answer::Standing(standing)) => {
                 set_if_other(self.broken, None);
+                let is_first = self.standing.with_untracked(Option::is_none);
                 set_if_other(self.standing, Some(standing));
+                if is_first && self.me().is_some() {
+                    self.answer_invitation();
+                }
                 spawn_local(outbox::adopt(self));
             }
             Err(trouble) => self.has_no_standing(trouble),
@@ -195,6 +206,14 @@ impl App {
         }
         if let Ok(Answer::Notices(notices)) = core::ask(Ask::Notices(0)).await {
             set_if_other(self.notices, notices);
+        }
+    }
+
+    /// The page was opened by an invitation, and there is an account here already.
+    fn answer_invitation(self) {
+        if let Some(code) = self.invitation.get_untracked() {
+            self.invitation.set(None);
+            self.overlay.set(Some(Overlay::Invited(code)));
         }
     }
 
@@ -253,6 +272,10 @@ impl App {
     /// Goes somewhere.
     pub fn go(self, place: Place) {
         self.overlay.set(None);
+        if self.place.with_untracked(|here| *here == place) {
+            // Nothing comes onto the page that would take the keyboard.
+            return browser::on_frame(|| browser::after(0, composer::take_keyboard));
+        }
         // The address leads, so that the browser's own Back and Forward do too.
         browser::window().location().set_hash(&place.hash()).ok();
     }
@@ -297,6 +320,11 @@ impl App {
     pub fn person(self, user: &UserName) -> Option<Person> {
         self.people.with(|people| people.iter().find(|person| person.user == *user).cloned())
     }
+}
+
+/// Puts a place into the address instead of an invitation, whose code would be copied and kept there.
+fn show_address(place: &Place) {
+    browser::window().history().and_then(|history| history.replace_state_with_url(&"".into(), "", Some(&place.hash()))).ok();
 }
 
 /// Sets what has changed alone, so that nothing is drawn again that has not.

@@ -35,6 +35,7 @@ pub fn composer(app: App, target: Target, sent: impl Fn() + Clone + 'static) -> 
     let files = composer.files;
     let area = composer.area(sent.clone());
     let (sending, dropping) = (composer.clone(), composer.clone());
+    let pick = composer.takes_files().then(|| files::pick(move |picked| composer.attach(picked)));
     let send = html::button()
         .attr("type", "submit")
         .class("icon-button send")
@@ -51,14 +52,22 @@ pub fn composer(app: App, target: Target, sent: impl Fn() + Clone + 'static) -> 
         })
         .on(ev::dragover, |event| event.prevent_default())
         .on(ev::drop, move |event| {
-            event.prevent_default();
-            dropping.attach(files::all(event.data_transfer().and_then(|data| data.files())));
+            let files = files::all(event.data_transfer().and_then(|data| data.files()));
+            if !files.is_empty() {
+                event.prevent_default();
+                dropping.attach(files);
+            }
         })
-        .child((
-            files::attached(files),
-            html::div().class("composer-line").child((files::pick(move |picked| composer.attach(picked)), area, send)),
-        ))
+        .child((files::attached(files), html::div().class("composer-line").child((pick, area, send))))
         .into_any()
+}
+
+/// Gives the keyboard to the composer that is on the page, if one is. On a touch screen the keyboard comes when it is asked for.
+pub fn take_keyboard() {
+    let touch = browser::window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches());
+    if !touch {
+        browser::focus("composer");
+    }
 }
 
 impl Composer {
@@ -69,11 +78,7 @@ impl Composer {
             if let Some(draft) = draft {
                 area.set_value(&draft);
             }
-            // On a touch screen the keyboard comes when it is asked for.
-            let touch = browser::window().match_media("(pointer: coarse)").ok().flatten().is_some_and(|query| query.matches());
-            if !touch {
-                browser::on_frame(move || drop(area.focus()));
-            }
+            browser::on_frame(take_keyboard);
         });
         let back = self.clone();
         Effect::new(move |_| {
@@ -153,7 +158,15 @@ impl Composer {
         }
     }
 
+    /// What is said to everybody lies on every server: files do not.
+    fn takes_files(&self) -> bool {
+        self.target != Target::Public
+    }
+
     fn attach(&self, files: Vec<web_sys::File>) {
+        if !self.takes_files() {
+            return self.app.say("The public chat takes no files. Send them in a private chat or a group.");
+        }
         spawn_local(files::read(self.app, files, self.files));
         if let Some(area) = self.area.get_untracked() {
             area.focus().ok();

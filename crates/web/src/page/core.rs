@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use tidings_proto::UserName;
 use tidings_view::ask::{Answer, Ask, Asked, Asker, CHANNEL, Told, Trouble, Unread};
+use tidings_view::plain::sentence;
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
 
@@ -109,6 +110,7 @@ fn deliver(page: &str, req: u32, answer: Result<Answer, Trouble>) {
         core.open.remove(&req)
     });
     if let Some(open) = open {
+        let answer = answer.map_err(|Trouble { text, kind }| Trouble { text: sentence(&text), kind });
         // Whoever asked may have gone meanwhile.
         open.answer.send(answer).ok();
     }

@@ -7,6 +7,7 @@ use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use tidings_view::ask::{Answer, Ask, Trouble};
+use tidings_view::plain::sentence;
 
 /// Which form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +35,15 @@ pub fn broken(app: App, why: Broken) -> AnyView {
     match why {
         Broken::Core => {
             let text =
-                "The client does not begin in this browser, or it has ended several times within a minute. Nothing is lost by reloading.";
+                "The client does not start in this browser, or it has ended several times within a minute. Nothing is lost by reloading.";
             let advice =
                 "Use a current version of Chromium, Firefox or Safari, over https, outside a private window. Then reload this page.";
             card("Tidings has stopped here", (alert(text.into()), html::p().child(advice), reload()).into_any())
         }
-        Broken::Waiting(text) => card("Opening", (alert(text), reload()).into_any()),
+        Broken::Waiting(text) => {
+            let advice = "It is tried again every few seconds. If that does not help, ask whoever runs the server.";
+            card("Opening", (alert(text), html::p().class("calm").child(advice), reload()).into_any())
+        }
         Broken::Stored(text) => {
             let advice = "If reloading does not help, delete what is stored in this browser and log in again, by your password or your recovery \
                           words. Private messages that only this browser had are gone then; those on your other devices stay.";
@@ -71,7 +75,7 @@ pub fn gate(app: App) -> AnyView {
             };
             let elsewhere = match shown {
                 Form::LogIn => {
-                    (button("link", "Create an account", go(Form::Create)), button("link", "Forgotten the password?", go(Form::Recover)))
+                    (button("link", "Create an account", go(Form::Create)), button("link", "Forgot your password?", go(Form::Recover)))
                 }
                 _ => (button("link", "Log in instead", go(Form::LogIn)), ().into_any()),
             };
@@ -90,7 +94,7 @@ fn server(app: App) -> String {
 /// Why it has stopped, or that the server does not answer.
 fn link_state(app: App) -> AnyView {
     (move || {
-        let stopped = app.standing.with(|standing| standing.as_ref().and_then(|standing| standing.stopped.clone()));
+        let stopped = app.standing.with(|standing| standing.as_ref().and_then(|standing| standing.stopped.as_deref().map(sentence)));
         stopped.map(|text| html::p().class("trouble").attr("role", "alert").child(text))
     })
     .into_any()
@@ -122,8 +126,13 @@ impl Sending {
         self.app.submit(ask, move |answer| {
             self.busy.set(false);
             match answer {
-                Ok(Answer::Words(words)) => self.app.words.set(Some(words)),
-                Ok(_) => {}
+                Ok(answer) => {
+                    // It was used, or not wanted.
+                    self.app.invitation.set(None);
+                    if let Answer::Words(words) = answer {
+                        self.app.words.set(Some(words));
+                    }
+                }
                 Err(Trouble { text, .. }) => self.trouble.set(Some(text)),
             }
         });
@@ -199,11 +208,11 @@ fn create(app: App) -> AnyView {
     };
     let hint = match wants_code {
         true => "From the invitation link or claim that you were given.",
-        false => "From the invitation link or claim, if you were given one.",
+        false => "From the invitation link or claim. Leave it empty if you have none: some servers need none.",
     };
     let (code, code_node) = Field { hint, value: invited.unwrap_or_default(), ..Field::new("Invitation code") }.build();
     let (name, name_node) = name_field(app);
-    let hint = "Long and used nowhere else. It never leaves this browser.";
+    let hint = "Choose a long one that you use nowhere else. It never leaves this browser.";
     let (password, password_node) = Field { hint, ..Field::password("Password", "new-password") }.build();
     let (again, again_node) = Field::password("Password again", "new-password").build();
     let (device, device_node) = device_field();
@@ -217,7 +226,7 @@ fn create(app: App) -> AnyView {
         }
         let code = or_none(value(code_node)).filter(|_| takes_code);
         if wants_code && code.is_none() {
-            return sending.refuse("This server wants an invitation. Paste its code.");
+            return sending.refuse("This server wants an invitation. Paste the code that you were given.");
         }
         sending.send(Ask::Register { local, password, code, device: or_none(value(device_node)) });
     };
@@ -276,7 +285,7 @@ pub fn words(app: App) -> AnyView {
         move || asking.get(),
         move |asked| match asked {
             None => card("Your recovery words", show_words(words, sure, asking)),
-            Some(places) => card("Were they written down?", ask_words(app, words, asking, places)),
+            Some(places) => card("Confirm your recovery words", ask_words(app, words, asking, places)),
         },
     )
 }

@@ -72,7 +72,7 @@ fn item(app: App, target: Target, member: Member, mine: Option<Role>) -> AnyView
     let (mark, words) = people::trust(member.trust);
     let user = member.user.clone();
     let opened = user.clone();
-    let state = if member.joined { role_name(member.role) } else { "invited" };
+    let state = if member.joined { role_name(member.role) } else { "Invited" };
     let manage = (!is_me && may_manage(mine)).then(|| manage(app, target, member.clone(), mine));
     html::li()
         .class("member")
@@ -108,7 +108,7 @@ fn manage(app: App, target: Target, member: Member, mine: Option<Role>) -> AnyVi
     let roles = (to(Role::Owner, "Make owner"), to(Role::Admin, "Make admin"), to(Role::Member, "Make member"));
     let (from, whom) = (target.clone(), user.clone());
     let remove = (mine == Some(Role::Owner) || member.role == Role::Member).then(|| {
-        let label = if member.joined { "Remove from the group" } else { "Take the invitation back" };
+        let label = if member.joined { "Remove from the group" } else { "Take back the invitation" };
         button("plain danger", label, move || app.deed(&from, Deed::Remove(whom.clone()), |_| ()))
     });
     let summary = html::summary().attr("aria-label", format!("Manage {user}")).attr("title", "Manage").child(icon(Icon::More));

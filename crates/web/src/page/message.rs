@@ -9,7 +9,7 @@ use leptos::html;
 use leptos::prelude::*;
 use tidings_proto::UserName;
 use tidings_view::ask::Ask;
-use tidings_view::plain::visible_line;
+use tidings_view::plain::{sentence, visible_line};
 use tidings_view::{Event, KEY_CHANGED, Message, MessageId, Role, Status};
 use wasm_bindgen_futures::spawn_local;
 
@@ -23,7 +23,7 @@ pub fn row(app: App, row: &Row) -> AnyView {
             .attr("aria-label", "New messages")
             .child(html::span().child("New"))
             .into_any(),
-        Row::Echo { echo, time } => sending(app, echo, time),
+        Row::Echo { echo, head, time } => sending(app, echo, *head, time),
         Row::Message { message, time, .. } if message.event.is_some() => event(message, time),
         Row::Message { message, head, time } => said(app, message, *head, time),
     }
@@ -46,14 +46,19 @@ fn side(author: Option<&UserName>, is_head: bool, time: &str) -> AnyView {
     }
 }
 
-fn sending(app: App, echo: &Echo, time: &str) -> AnyView {
+fn sending(app: App, echo: &Echo, is_head: bool, time: &str) -> AnyView {
     let me = app.me();
+    let author = me.as_ref();
     let far = if echo.kept { "Sending" } else { "Saving" };
     html::article()
-        .class("message head own")
+        .class(if is_head { "message head own" } else { "message own" })
         .child((
-            side(me.as_ref(), true, time),
-            html::div().class("message-body").child((head(me.as_ref(), time), written(&echo.text), state(far, Icon::Waiting))),
+            side(author, is_head, time),
+            html::div().class("message-body").child((
+                if is_head { head(author, time) } else { by(author, time) },
+                written(&echo.text),
+                mark(far, far, Icon::Waiting),
+            )),
         ))
         .into_any()
 }
@@ -93,7 +98,7 @@ fn by(author: Option<&UserName>, time: &str) -> AnyView {
 fn unreadable(reason: &str) -> AnyView {
     html::p()
         .class("unreadable")
-        .child((icon(Icon::Warning), html::span().child(format!("Cannot be shown: {}", visible_line(reason)))))
+        .child((icon(Icon::Warning), html::span().child(format!("This cannot be shown. {}", sentence(reason)))))
         .into_any()
 }
 
@@ -101,16 +106,21 @@ fn state(words: &'static str, drawing: Icon) -> AnyView {
     html::span().class("state").child((icon(drawing), html::span().child(words))).into_any()
 }
 
+/// The same as a drawing beside the message, so that nothing moves while it goes its way.
+fn mark(words: &'static str, meaning: &'static str, drawing: Icon) -> AnyView {
+    html::span()
+        .class("state mark")
+        .attr("title", meaning)
+        .child((icon(drawing), html::span().class("unseen-by-eyes").child(words)))
+        .into_any()
+}
+
 /// How far one's own message has come.
 fn progress(app: App, message: &Message, own: bool) -> AnyView {
     match &message.status {
-        Status::Pending => state("Sending", Icon::Waiting),
-        Status::Waiting => state("On your server; theirs cannot be reached yet", Icon::Waiting),
-        Status::Sent { .. } if own => html::span()
-            .class("state sent")
-            .attr("title", "On the server")
-            .child((icon(Icon::Tick), html::span().class("unseen-by-eyes").child("Sent")))
-            .into_any(),
+        Status::Pending => mark("Sending", "Sending", Icon::Waiting),
+        Status::Waiting => state("On your server. Theirs cannot be reached yet.", Icon::Waiting),
+        Status::Sent { .. } if own => mark("Sent", "On the server", Icon::Tick),
         Status::Failed { reason, code } => failed(app, message, reason, code.as_deref()),
         _ => ().into_any(),
     }
@@ -124,7 +134,7 @@ fn failed(app: App, message: &Message, reason: &str, code: Option<&str>) -> AnyV
         .class("failed")
         .child((
             icon(Icon::Warning),
-            html::span().child(format!("Not sent: {}", visible_line(reason))),
+            html::span().child(format!("Not sent. {}", sentence(reason))),
             retry,
             button("small", "Discard", move || app.ask(Ask::Discard(id), |_| ())),
         ))
@@ -160,7 +170,7 @@ fn event(message: &Message, time: &str) -> AnyView {
     let author = message.author.as_ref().map_or("Somebody".into(), ToString::to_string);
     let words = message.event.as_ref().map(|event| happened(&author, event)).unwrap_or_default();
     let failed = match &message.status {
-        Status::Failed { reason, .. } => Some(html::span().class("danger").child(format!(" Not done: {}", visible_line(reason)))),
+        Status::Failed { reason, .. } => Some(html::span().class("danger").child(format!(" Not done. {}", sentence(reason)))),
         _ => None,
     };
     html::p().class("event").attr("title", time.to_owned()).child((html::bdi().child(words), failed)).into_any()
@@ -171,11 +181,11 @@ fn happened(author: &str, event: &Event) -> String {
     match event {
         Event::Created => format!("{author} made the group."),
         Event::Invited { user, role: Role::Member } => format!("{author} invited {user}."),
-        Event::Invited { user, role } => format!("{author} invited {user} as {}.", role_name(*role)),
+        Event::Invited { user, role } => format!("{author} invited {user} as {}.", a_role(*role)),
         Event::Joined => format!("{author} joined."),
         Event::Left => format!("{author} left."),
         Event::Removed { user } => format!("{author} removed {user}."),
-        Event::Role { user, role } => format!("{author} made {user} {}.", role_name(*role)),
+        Event::Role { user, role } => format!("{author} made {user} {}.", a_role(*role)),
         Event::Titled { title } => format!("{author} called the group “{}”.", visible_line(title)),
         Event::Erased => format!("{author} deleted a message."),
     }
@@ -184,8 +194,17 @@ fn happened(author: &str, event: &Event) -> String {
 /// What somebody may do, in a word.
 pub fn role_name(role: Role) -> &'static str {
     match role {
-        Role::Owner => "owner",
-        Role::Admin => "admin",
-        Role::Member => "member",
+        Role::Owner => "Owner",
+        Role::Admin => "Admin",
+        Role::Member => "Member",
+    }
+}
+
+/// The same in a sentence.
+fn a_role(role: Role) -> &'static str {
+    match role {
+        Role::Owner => "an owner",
+        Role::Admin => "an admin",
+        Role::Member => "a member",
     }
 }

@@ -4,12 +4,20 @@ use super::app::App;
 use super::{browser, rooms};
 use crate::place::Place;
 use leptos::prelude::*;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use tidings_view::Target;
 use tidings_view::ask::RoomLine;
 use wasm_bindgen::prelude::*;
 use web_sys::{Notification, NotificationOptions, NotificationPermission};
 
 /// The setting.
 const KEY: &str = "tidings.notify";
+
+thread_local! {
+    /// What this page has told, by conversation, for as long as it is not read.
+    static TOLD: RefCell<HashMap<Target, Notification>> = RefCell::default();
+}
 
 /// Whether they are wanted, and allowed.
 pub fn is_on() -> bool {
@@ -37,8 +45,10 @@ pub fn show_in_title(app: App) {
     });
 }
 
-/// Compares the list with the one before: what is unread now and was not, of conversations that nobody looks at, is told.
+/// Compares the list with the one before: what is unread now and was not, of conversations that nobody looks at, is told; what was told and
+/// is read now, in whichever tab, is taken back.
 pub fn of_new_messages(app: App, rooms_now: &[RoomLine]) {
+    take_back(|target| !rooms_now.iter().any(|line| line.room.target == *target && line.unseen > 0));
     let open = app.place.get_untracked();
     let news: Vec<RoomLine> = app.rooms.with_untracked(|before| {
         if before.is_empty() {
@@ -58,6 +68,10 @@ pub fn of_new_messages(app: App, rooms_now: &[RoomLine]) {
     }
 }
 
+fn take_back(is_read: impl Fn(&Target) -> bool) {
+    TOLD.with_borrow_mut(|told| told.extract_if(|target, _| is_read(target)).for_each(|(_, notification)| notification.close()));
+}
+
 /// Says where, not what: a notification is read by whoever sees the screen.
 fn tell(line: &RoomLine) {
     let options = NotificationOptions::new();
@@ -71,4 +85,5 @@ fn tell(line: &RoomLine) {
         browser::window().location().set_hash(&hash).ok();
     });
     notification.set_onclick(Some(open.unchecked_ref()));
+    TOLD.with_borrow_mut(|told| told.insert(line.room.target.clone(), notification));
 }

@@ -14,12 +14,14 @@ use wasm_bindgen::JsCast;
 pub enum Icon {
     Attach,
     Back,
+    Chat,
     Close,
     Copy,
     Down,
     File,
     Globe,
     Group,
+    GroupNew,
     Keyboard,
     Lock,
     More,
@@ -40,6 +42,7 @@ impl Icon {
         match self {
             Icon::Attach => "M20 11.5l-8 8a5 5 0 0 1-7-7l8.5-8.5a3.3 3.3 0 0 1 4.7 4.7L9.8 17a1.6 1.6 0 0 1-2.3-2.3L15 7.2",
             Icon::Back => "M15 5l-7 7 7 7",
+            Icon::Chat => "M20 12.500V17H9l-5 4V5h9M18 3v6M15 6h6",
             Icon::Close => "M6 6l12 12M18 6L6 18",
             Icon::Copy => "M9 9h11v11H9zM5 15H4V4h11v1",
             Icon::Down => "M12 5v14M6 13l6 6 6-6",
@@ -48,6 +51,7 @@ impl Icon {
             Icon::Group => {
                 "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c0-8 13-8 13 0M16 4.5a3.5 3.5 0 0 1 0 6.5M18 14.5c2.3.8 3.5 2.6 3.5 5.5"
             }
+            Icon::GroupNew => "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.500 20c0-8 13-8 13 0M19 8v6M16 11h6",
             Icon::Keyboard => "M3 6h18v12H3zM7 10h.01M11 10h.01M15 10h.01M8 14h8",
             Icon::Lock => "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
             Icon::More => "M5 12h.01M12 12h.01M19 12h.01",
@@ -243,13 +247,25 @@ pub fn sure(
     closed: impl Fn() + Clone + 'static,
     run: impl Fn() + 'static,
 ) -> AnyView {
+    sure_of(title, html::p().child(text.to_owned()).into_any(), yes, no, closed, run)
+}
+
+/// The same, with more than a sentence in it.
+pub fn sure_of(
+    title: &'static str,
+    text: AnyView,
+    yes: &'static str,
+    no: &'static str,
+    closed: impl Fn() + Clone + 'static,
+    run: impl Fn() + 'static,
+) -> AnyView {
     let (done, stay) = (closed.clone(), closed.clone());
     let go = move || {
         run();
         done();
     };
     let answers = (button("primary danger", yes, go), button("plain", no, stay));
-    dialog(title, "small", closed, (html::p().child(text.to_owned()), html::div().class("row").child(answers)).into_any())
+    dialog(title, "small", closed, (text, html::div().class("row").child(answers)).into_any())
 }
 
 /// Something that opens below its button, and closes when one goes elsewhere.

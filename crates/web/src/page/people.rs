@@ -52,7 +52,7 @@ pub fn list(app: App, pick: impl Fn(UserName) + Clone + Send + Sync + 'static, l
     });
     let rows = each(move || shown.get(), move |person| item(app, person, pick.clone()));
     let count = move || match shown.with(Vec::len) {
-        0 => "Nobody by that name.".to_owned(),
+        0 => "Nobody has that name.".to_owned(),
         MOST => format!("The first {MOST}. Type to find others."),
         _ => String::new(),
     };

@@ -17,9 +17,9 @@ pub fn column(app: App) -> AnyView {
     let targets = Memo::new(move |_| app.rooms.with(|rooms| rooms.iter().map(|line| line.room.target.clone()).collect::<Vec<_>>()));
     let list = each(move || targets.get(), move |target| item(app, target));
     let tools = html::div().class("tools").child((
-        icon_button("", Icon::Search, "Go to… (Ctrl K)", move || app.overlay.set(Some(Overlay::Switcher))),
-        icon_button("", Icon::People, "New private chat", move || app.overlay.set(Some(Overlay::NewTalk))),
-        icon_button("", Icon::Group, "New group", move || app.overlay.set(Some(Overlay::NewGroup))),
+        icon_button("", Icon::Search, "Go to (Ctrl K)", move || app.overlay.set(Some(Overlay::Switcher))),
+        icon_button("", Icon::Chat, "New private chat", move || app.overlay.set(Some(Overlay::NewTalk))),
+        icon_button("", Icon::GroupNew, "New group", move || app.overlay.set(Some(Overlay::NewGroup))),
     ));
     html::nav()
         .class("left")
@@ -101,7 +101,7 @@ fn body(app: App, room: RoomLine) -> AnyView {
 /// What kind of conversation it is, as far as that is worth a line.
 fn beneath(app: App, room: &RoomLine) -> AnyView {
     match &room.room.target {
-        Target::Public => html::span().class("sub").child("Everybody, on all servers").into_any(),
+        Target::Public => html::span().class("sub").child("Everybody on all servers").into_any(),
         Target::Direct { user } => {
             let user = user.clone();
             let words = move || {
@@ -109,6 +109,7 @@ fn beneath(app: App, room: &RoomLine) -> AnyView {
                     return ("sub", "Notes to yourself".to_owned());
                 }
                 match app.person(&user) {
+                    Some(person) if person.closed => ("sub", "Account closed".into()),
                     Some(person) if person.trust == Trust::Changed => ("sub danger", "Key changed".into()),
                     Some(person) => ("sub", online(person.online).into()),
                     None => ("sub", String::new()),

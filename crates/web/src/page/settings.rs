@@ -1,5 +1,6 @@
 //! One's account and this client: devices, password, notifications, what happened to keys, logging out.
 
+use super::account::LEAVING;
 use super::app::{App, Overlay, set_if_other};
 use super::parts::{Field, Icon, anew, button, each, face, icon_button, trouble, user_name, value};
 use super::{browser, core, notify};
@@ -9,7 +10,7 @@ use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use tidings_view::ask::{Answer, Ask};
-use tidings_view::plain::visible_line;
+use tidings_view::plain::{sentence, visible_line};
 use tidings_view::{Device, Notice};
 use wasm_bindgen_futures::spawn_local;
 
@@ -38,9 +39,9 @@ fn account(app: App) -> AnyView {
         let standing = standing.get()?;
         let me = standing.me?;
         let pinned = if standing.pinned {
-            "This client was started on your own computer, with your server's key: the server cannot change its code or see your password."
+            "This client was started on your own computer, with your server’s key: the server cannot change its code or see your password."
         } else {
-            "In a browser, the server delivers this client's code: you rely on it not to change that. “tidings client” on your own computer does not have that weakness."
+            "In a browser, the server delivers this client’s code, and you rely on it not to change that. “tidings client” on your own computer does not have that weakness."
         };
         Some((
             html::div().class("about-head").child((face(&me.to_string()), user_name(&me))),
@@ -84,7 +85,7 @@ fn device(app: App, device: Device) -> AnyView {
             Some(Asking::Revoke) => revoke(app, key.clone(), asking),
         },
     );
-    let off = (!this).then(|| button("small danger", "Take off", move || asking.set(Some(Asking::Revoke))));
+    let off = (!this).then(|| button("small danger", "Remove", move || asking.set(Some(Asking::Revoke))));
     html::li()
         .class("device")
         .child((
@@ -147,10 +148,10 @@ fn rename(app: App, device: String, name: String, asking: RwSignal<Option<Asking
 }
 
 fn revoke(app: App, device: String, asking: RwSignal<Option<Asking>>) -> AnyView {
-    let hint = "The device reads nothing more from then on. Your account gets new keys and new recovery words, which you write down next.";
+    let hint = "From then on the device reads nothing more. Your account gets new keys, and new recovery words to write down.";
     let (field, node) = Field { hint, first: true, ..Field::password("Your password", "current-password") }.build();
     let wrong = RwSignal::new(None);
-    small_form(field, "Take the device off", wrong, asking, move || {
+    small_form(field, "Remove the device", wrong, asking, move || {
         app.submit(Ask::Revoke { device: device.clone(), password: value(node) }, move |answer| match answer {
             Ok(Answer::Words(words)) => app.words.set(Some(words)),
             Ok(_) => asking.set(None),
@@ -160,7 +161,7 @@ fn revoke(app: App, device: String, asking: RwSignal<Option<Asking>>) -> AnyView
 }
 
 fn password(app: App) -> AnyView {
-    let (old, old_node) = Field::password("Password so far", "current-password").build();
+    let (old, old_node) = Field::password("Current password", "current-password").build();
     let (new, new_node) = Field::password("New password", "new-password").build();
     let (again, again_node) = Field::password("New password again", "new-password").build();
     let wrong = RwSignal::new(None::<String>);
@@ -219,7 +220,7 @@ fn notices(app: App) -> AnyView {
         let mut all = app.notices.get();
         all.reverse();
         if all.is_empty() {
-            return html::p().class("sub").child("Nothing has happened to anybody's keys.").into_any();
+            return html::p().class("sub").child("Nothing has happened to anybody’s keys.").into_any();
         }
         html::ul().class("notices").attr("role", "list").child(all.into_iter().map(notice).collect_view()).into_any()
     };
@@ -233,15 +234,12 @@ fn notice(notice: Notice) -> AnyView {
         .child((
             html::time().class("when").child(when),
             html::strong().child(notice.user.to_string()),
-            html::p().child(visible_line(&notice.text)),
+            html::p().child(sentence(&notice.text)),
         ))
         .into_any()
 }
 
 fn leave(app: App) -> AnyView {
-    let content = (
-        html::p().child("Everything that is stored in this browser is deleted. Your account stays, and lists this browser until you take it off on another device."),
-        button("plain danger", "Log out", move || app.overlay.set(Some(Overlay::LogOut))),
-    );
+    let content = (html::p().child(LEAVING), button("plain danger", "Log out", move || app.overlay.set(Some(Overlay::LogOut))));
     section("Log out", content.into_any())
 }

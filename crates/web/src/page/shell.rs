@@ -2,12 +2,13 @@
 
 use super::app::{App, Overlay};
 use super::parts::{Field, Icon, anew, button, icon_button, value};
-use super::{browser, group, message, notify, people, person, rooms, settings, switcher, talk};
+use super::{account, browser, group, message, notify, people, person, rooms, settings, switcher, talk};
 use crate::place::Place;
 use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use tidings_view::ask::Ask;
+use tidings_view::plain::sentence;
 use tidings_view::{Link, Target};
 
 /// All of it.
@@ -103,13 +104,15 @@ fn overlay(app: App) -> AnyView {
             Some(Overlay::Switcher) => switcher::switcher(app),
             Some(Overlay::Shortcuts) => switcher::shortcuts(app),
             Some(Overlay::Person(user)) => person::window(app, user),
+            Some(Overlay::Compare(user)) => person::compare(app, user),
             Some(Overlay::NewGroup) => group::make(app),
             Some(Overlay::NewTalk) => people::choose(app),
             Some(Overlay::Invite(target)) => group::invite(app, target),
             Some(Overlay::Title(target, title)) => group::retitle(app, target, title),
             Some(Overlay::Leave(target)) => group::leave(app, target),
             Some(Overlay::Erase(id)) => message::erase(app, id),
-            Some(Overlay::LogOut) => switcher::log_out(app),
+            Some(Overlay::LogOut) => account::log_out(app),
+            Some(Overlay::Invited(code)) => account::invited(app, code),
         },
     )
 }
@@ -120,7 +123,7 @@ fn banner(app: App) -> AnyView {
         app.standing.with(|standing| {
             let standing = standing.as_ref()?;
             if let Some(text) = &standing.stopped {
-                return Some(("danger", text.clone(), false));
+                return Some(("danger", sentence(text), false));
             }
             if standing.locked {
                 let text = "Another of your devices has changed this account's secrets. Type your password, so that this one has them too.";
@@ -131,7 +134,7 @@ fn banner(app: App) -> AnyView {
                 Link::Connecting { last_error: None } => Some(("quiet", format!("Connecting to {}…", standing.server), false)),
                 Link::Connecting { last_error: Some(why) } => Some((
                     "quiet",
-                    format!("Offline: {why} What you write is kept here and sent as soon as {} answers.", standing.server),
+                    format!("Offline. {} What you write is kept here and sent as soon as {} answers.", sentence(why), standing.server),
                     false,
                 )),
                 Link::CatchingUp => Some(("quiet", "Connected. Catching up…".into(), false)),

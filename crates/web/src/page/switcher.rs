@@ -1,7 +1,7 @@
 //! Going anywhere by typing, and the map of keys.
 
 use super::app::{App, Overlay};
-use super::parts::{Icon, dialog, face, icon, sure, target_face};
+use super::parts::{Icon, dialog, face, icon, target_face};
 use super::{browser, rooms};
 use crate::find;
 use crate::place::Place;
@@ -11,7 +11,6 @@ use leptos::prelude::*;
 use leptos::web_sys;
 use tidings_proto::UserName;
 use tidings_view::Target;
-use tidings_view::ask::Ask;
 
 /// How many are offered at once.
 const MOST: usize = 12;
@@ -43,6 +42,16 @@ impl Command {
             Command::Settings => "Settings",
             Command::Shortcuts => "Keyboard shortcuts",
             Command::Panel => "Show or hide people",
+        }
+    }
+
+    fn drawing(self) -> Icon {
+        match self {
+            Command::NewGroup => Icon::GroupNew,
+            Command::NewTalk => Icon::Chat,
+            Command::Settings => Icon::Settings,
+            Command::Shortcuts => Icon::Keyboard,
+            Command::Panel => Icon::People,
         }
     }
 
@@ -123,7 +132,7 @@ pub fn switcher(app: App) -> AnyView {
         .attr("aria-controls", "choices")
         .attr("aria-activedescendant", move || format!("choice-{}", at.get()))
         .attr("autocomplete", "off")
-        .attr("placeholder", "A conversation, a person, or something to do")
+        .attr("placeholder", "Conversation, person or command")
         .node_ref(node)
         .on(ev::input, move |event| {
             typed.set(event_target_value(&event));
@@ -141,7 +150,7 @@ pub fn switcher(app: App) -> AnyView {
         });
     let rows = move || choices.get().into_iter().enumerate().map(|(place, choice)| option(choice, place, at, run)).collect_view();
     let list = html::ul().class("choices").attr("id", "choices").attr("role", "listbox").attr("aria-label", "Where to").child(rows);
-    let none = move || choices.with(Vec::is_empty).then(|| html::p().class("hint").child("Nothing by that name."));
+    let none = move || choices.with(Vec::is_empty).then(|| html::p().class("hint").child("Nothing has that name."));
     dialog("Go to", "switcher", move || app.overlay.set(None), (input, list, none).into_any())
 }
 
@@ -149,7 +158,9 @@ fn option(choice: Choice, place: usize, at: RwSignal<usize>, run: impl Fn(usize)
     let picture = match &choice {
         Choice::Room(target, _) => target_face(target),
         Choice::Person(user) => face(&user.to_string()),
-        Choice::Command(_) => html::span().class("face command").attr("aria-hidden", "true").child(icon(Icon::Keyboard)).into_any(),
+        Choice::Command(command) => {
+            html::span().class("face command").attr("aria-hidden", "true").child(icon(command.drawing())).into_any()
+        }
     };
     html::li()
         .attr("id", format!("choice-{place}"))
@@ -162,15 +173,15 @@ fn option(choice: Choice, place: usize, at: RwSignal<usize>, run: impl Fn(usize)
 
 /// Which keys do what.
 const KEYS: [(&str, &[&str]); 9] = [
-    ("Go to a conversation, a person or a command", &["Ctrl", "K"]),
+    ("Go anywhere", &["Ctrl", "K"]),
     ("The conversation below or above", &["Alt", "↓ ↑"]),
-    ("Show or hide people", &["Ctrl", "Shift", "I"]),
+    ("Show or hide the people", &["Ctrl", "Shift", "I"]),
     ("Send", &["Enter"]),
     ("A new line", &["Shift", "Enter"]),
     ("From message to message", &["↓ ↑"]),
     ("To the newest message", &["End"]),
     ("Close a window", &["Esc"]),
-    ("This map", &["?"]),
+    ("These shortcuts", &["?"]),
 ];
 
 /// The map of keys.
@@ -181,11 +192,4 @@ pub fn shortcuts(app: App) -> AnyView {
     };
     let table = html::table().class("keys").child(html::tbody().child(KEYS.iter().map(row).collect_view()));
     dialog("Keyboard shortcuts", "", move || app.overlay.set(None), table.into_any())
-}
-
-/// A window before one leaves this browser.
-pub fn log_out(app: App) -> AnyView {
-    let text = "Everything that is stored in this browser is deleted. Your account stays, and lists this browser until you take it off on another device.";
-    let go = move || app.ask(Ask::Logout, move |_| app.go(Place::Home));
-    sure("Log out?", text, "Log out", "Stay", move || app.overlay.set(None), go)
 }

@@ -1,7 +1,7 @@
 //! A conversation: what it is, what is wrong with it, its messages, and where one writes.
 
 use super::app::{App, Overlay};
-use super::parts::{Icon, anew, button, disclosure, icon, icon_button, target_face};
+use super::parts::{Icon, anew, button, disclosure, icon, icon_button, target_face, user_name};
 use super::timeline::Timeline;
 use super::{composer, rooms};
 use crate::place::Place;
@@ -9,8 +9,8 @@ use crate::suite;
 use leptos::html;
 use leptos::prelude::*;
 use tidings_view::ask::{Ask, Deed, RoomLine};
-use tidings_view::plain::visible_line;
-use tidings_view::{Part, Target, Trust};
+use tidings_view::plain::sentence;
+use tidings_view::{Part, Person, Target, Trust};
 
 /// What a person can do in a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +19,8 @@ enum Writing {
     Open,
     /// Join or decline first.
     Invited(String),
-    /// Accept a key first.
-    KeyChanged(tidings_proto::UserName, String),
+    /// Settle what has become of a key first.
+    KeyChanged(Box<Person>),
     /// Nothing.
     Closed(&'static str),
 }
@@ -36,7 +36,7 @@ pub fn talk(app: App, target: Target) -> AnyView {
         move |writing| match writing {
             Writing::Open => composer::composer(app, this.clone(), move || sent.with_value(|timeline| timeline.clone().sent())),
             Writing::Invited(words) => invited(app, this.clone(), words),
-            Writing::KeyChanged(user, alarm) => key_changed(app, user, alarm),
+            Writing::KeyChanged(person) => key_changed(app, &person),
             Writing::Closed(words) => html::p().class("closed").child(words).into_any(),
         },
     );
@@ -51,7 +51,10 @@ fn writing(app: App, target: &Target) -> Writing {
         && let Some(person) = app.person(user)
         && person.trust == Trust::Changed
     {
-        return Writing::KeyChanged(user.clone(), person.alarm.unwrap_or_default());
+        if person.closed {
+            return Writing::Closed("This account is closed. What you have read stays here.");
+        }
+        return Writing::KeyChanged(Box::new(person));
     }
     match app.line(target).map(|line| line.room.part) {
         Some(Part::Invited { by: Some(by) }) => Writing::Invited(format!("{by} has invited you to this group.")),
@@ -69,8 +72,12 @@ fn head(app: App, target: Target) -> AnyView {
     let this = target.clone();
     let title = move || {
         let line = line.get();
-        let name = line.as_ref().map_or_else(|| this.to_string(), rooms::title);
-        html::h1().child(html::bdi().child(if matches!(this, Target::Public) { "Public chat".into() } else { name }))
+        let name = || line.as_ref().map_or_else(|| this.to_string(), rooms::title);
+        html::h1().child(match &this {
+            Target::Public => "Public chat".into_any(),
+            Target::Direct { user } => user_name(user),
+            Target::Group { .. } => html::bdi().child(name()).into_any(),
+        })
     };
     let this = target.clone();
     let sub = move || html::span().class("sub").child(subtitle(app, &this, line.get().as_ref()));
@@ -89,7 +96,7 @@ fn head(app: App, target: Target) -> AnyView {
                 .attr("title", "People (Ctrl Shift I)")
                 .attr("aria-pressed", move || if app.panel.get() { "true" } else { "false" })
                 .on(leptos::ev::click, move |_| app.panel.update(|shown| *shown = !*shown))
-                .child(icon(Icon::People)),
+                .child(icon(if matches!(target, Target::Direct { .. }) { Icon::People } else { Icon::Group })),
         ))
         .into_any()
 }
@@ -137,7 +144,7 @@ fn badge(app: App, target: Target, line: Memo<Option<RoomLine>>) -> AnyView {
             let verified = person.as_ref().is_some_and(|(_, trust)| *trust == Trust::Verified);
             let compare = person.map(|(user, _)| {
                 let label = if verified { "Safety number" } else { "Compare the safety number" };
-                button("small", label, move || app.overlay.set(Some(Overlay::Person(user.clone()))))
+                button("small", label, move || app.overlay.set(Some(Overlay::Compare(user.clone()))))
             });
             let summary = html::summary().class(if verified { "badge verified" } else { "badge" }).child((
                 icon(if verified { Icon::Shield } else { drawing }),
@@ -160,8 +167,7 @@ fn stopped(app: App, target: Target) -> AnyView {
     let stopped = Memo::new(move |_| app.line(&target).map(|line| line.room.stopped).unwrap_or_default());
     (move || {
         let all = stopped.get().into_iter().map(|(log, reason)| {
-            let text =
-                format!("{log} was stopped: {}. Nothing more from it is shown. Ask whoever runs that server.", visible_line(&reason));
+            let text = format!("{log} was stopped. {} Nothing more of it is shown. Ask whoever runs that server.", sentence(&reason));
             html::div().class("banner danger").attr("role", "alert").child(html::p().child(text))
         });
         all.collect_view()
@@ -184,23 +190,30 @@ fn invited(app: App, target: Target, words: String) -> AnyView {
 }
 
 /// What to do when somebody's key has changed. Until then nothing is written.
-fn key_changed(app: App, user: tidings_proto::UserName, alarm: String) -> AnyView {
+fn key_changed(app: App, person: &Person) -> AnyView {
+    let user = person.user.clone();
     let (compare, accept) = (user.clone(), user.clone());
-    let advice = format!(
-        "Ask {user} by another way, such as a call, whether the account was begun anew. Compare the safety number if you can. \
-         Only then accept the new key: until you do, nothing is sent."
-    );
+    let advice = if person.can_accept {
+        format!(
+            "Ask {user} by another way, such as a call, and compare the safety number. Only then accept the new key. Until you do, nothing is sent."
+        )
+    } else {
+        format!("Nothing is sent to {user}, and there is nothing to accept. Ask {user} by another way, and whoever runs {}.", user.server())
+    };
+    let compare = move || app.overlay.set(Some(Overlay::Compare(compare.clone())));
+    let accept = move || app.ask(Ask::AcceptKey(accept.clone()), |_| ());
+    let answers = person.can_accept.then(|| {
+        let answers = (button("primary", "Compare the safety number", compare), button("plain danger", "Accept the new key", accept));
+        html::div().class("row").child(answers)
+    });
     html::div()
         .class("answer alarm")
         .attr("role", "alert")
         .child((
             html::p().child((icon(Icon::Warning), html::strong().child(format!("The key of {user} has changed.")))),
-            (!alarm.is_empty()).then(|| html::p().child(visible_line(&alarm))),
+            person.alarm.as_deref().map(|alarm| html::p().child(sentence(alarm))),
             html::p().child(advice),
-            html::div().class("row").child((
-                button("primary", "Compare the safety number", move || app.overlay.set(Some(Overlay::Person(compare.clone())))),
-                button("plain danger", "Accept the new key", move || app.ask(Ask::AcceptKey(accept.clone()), |_| ())),
-            )),
+            answers,
         ))
         .into_any()
 }

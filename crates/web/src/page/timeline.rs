@@ -171,6 +171,10 @@ impl Timeline {
         let this = self.clone();
         spawn_local(async move {
             let Some(window) = this.window((Anchor::Unseen, PAGE)).await else { return this.opened.set(true) };
+            if let Some(list) = this.list.borrow().as_ref() {
+                // Only from here on is a list with nothing in it one of no messages.
+                list.set_attribute("data-opened", "").ok();
+            }
             this.held.borrow_mut().replace(window);
             this.fence_here();
             this.stuck.set(this.fence.get().is_none());
@@ -272,7 +276,7 @@ impl Timeline {
             if here.iter().any(done) {
                 self.app.echoes.write_untracked().retain(|echo| !done(echo));
             }
-            rows(&held.messages, &here, self.fence.get(), browser::now(), browser::ahead)
+            rows(&held.messages, &here, self.app.me().as_ref(), self.fence.get(), browser::now(), browser::ahead)
         };
         let anchors = self.visible(&scroller);
         self.place(&list, wanted);
