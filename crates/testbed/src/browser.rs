@@ -197,6 +197,12 @@ impl Page {
         self.ask("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
     }
 
+    /// From now on no tree of roles and names is kept while the page changes, as for whoever looks at it: what is measured would pay for it. What is
+    /// found by role and name has one made for it.
+    pub async fn is_looked_at(&self) {
+        self.ask("Accessibility.disable", json!({})).await;
+    }
+
     /// Goes there.
     pub async fn go(&self, address: &str) {
         let gone = self.ask("Page.navigate", json!({ "url": address })).await;

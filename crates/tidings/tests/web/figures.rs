@@ -99,6 +99,15 @@ async fn with_rooms(world: &World, rooms: usize) {
     alice.client.close().await;
 }
 
+/// A tab there, which writes down what it shows when.
+async fn watched(browser: &Browser, address: &str, rooms: usize) -> Page {
+    let page = browser.open("about:blank").await;
+    page.is_looked_at().await;
+    page.prepare(&WATCH.replace("ROOMS", &rooms.to_string())).await;
+    page.go(address).await;
+    page
+}
+
 /// Waits until a new device has all of them, and nothing more is coming.
 async fn has_all(page: &Page, rooms: usize) {
     let begun = Instant::now();
@@ -123,9 +132,7 @@ async fn reloads(page: &Page, turns: usize) -> Value {
 /// From the server itself: it is there.
 async fn by_the_server(world: &World, rooms: usize, turns: usize) -> (Value, Value) {
     let browser = Browser::start().await;
-    let page = browser.open("about:blank").await;
-    page.prepare(&WATCH.replace("ROOMS", &rooms.to_string())).await;
-    page.go(&pages_of(world, "s1")).await;
+    let page = watched(&browser, &pages_of(world, "s1"), rooms).await;
     let alice = Someone::comes_back(page, "alice@s1").await;
     has_all(&alice.page, rooms).await;
     let opened = reloads(&alice.page, turns).await;
@@ -139,11 +146,14 @@ async fn echoes(alice: &Someone) -> Value {
     alice.goes_public().await;
     alice.page.reads("The end of the log").await;
     alice.page.run(ECHO).await;
-    let count = number("ECHOES", 5);
-    for n in 1..=count {
-        alice.writes("Public chat", &format!("Written as number {n}, to be seen at once")).await;
+    alice.page.fill("textbox", "Message to Public chat", "").await;
+    for n in 1..=number("ECHOES", 5) {
+        alice.page.types(&format!("Written as number {n}, to be seen at once")).await;
+        // Nobody types in less time; until then the list of conversations has been told of the one before.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        alice.page.press("Enter").await;
         alice.page.until(&format!("echoes.length === {n}")).await;
-        alice.page.until("!document.querySelector('[aria-label=\"Messages\"]').innerText.match(/Sending|Saving/)").await;
+        alice.page.until("document.querySelector('[aria-label=\"Messages\"] ol').lastElementChild.textContent.includes('Sent')").await;
     }
     let times = alice.page.run("echoes").await;
     Times(times.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()).told()
@@ -155,11 +165,8 @@ async fn by_ones_own_program(world: &mut World, rooms: usize, turns: usize) -> [
     let port = free_addresses::<1>().unwrap()[0].port();
     let _served = local::client(world, folder.path(), port).await;
     let address = format!("http://127.0.0.1:{port}/");
-    let watch = WATCH.replace("ROOMS", &rooms.to_string());
     let mut browser = Browser::start().await;
-    let page = browser.open("about:blank").await;
-    page.prepare(&watch).await;
-    page.go(&address).await;
+    let page = watched(&browser, &address, rooms).await;
     let alice = Someone::comes_back(page, "alice@s1").await;
     has_all(&alice.page, rooms).await;
     let up = reloads(&alice.page, turns).await;
@@ -169,10 +176,7 @@ async fn by_ones_own_program(world: &mut World, rooms: usize, turns: usize) -> [
     let mut begun = Opening::default();
     for _ in 0..turns {
         browser = browser.killed().await;
-        let page = browser.open("about:blank").await;
-        page.prepare(&watch).await;
-        page.go(&address).await;
-        begun.take(&page).await;
+        begun.take(&watched(&browser, &address, rooms).await).await;
     }
     [up, down, begun.told()]
 }
