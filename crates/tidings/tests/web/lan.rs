@@ -59,7 +59,7 @@ fn another_machine_is_reached_with_one_warning_or_by_ones_own_program_with_none(
         bob.check();
         // What keeps the shell at hand is not let in where the certificate was accepted by hand; that, and nothing else, went wrong.
         let complaints = alice.page.complaints();
-        let is_known = |complaint: &String| complaint.contains("An SSL certificate error occurred when fetching the script.");
+        let is_known = |complaint: &String| complaint.contains("error occurred when fetching the script.");
         assert!(complaints.iter().all(is_known), "{}", complaints.join("\n"));
 
         // Nor does it come back with the browser.
