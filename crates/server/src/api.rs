@@ -6,6 +6,7 @@
 mod company;
 pub(crate) mod device;
 mod guest;
+mod packages;
 mod secrets;
 
 use crate::host::Host;

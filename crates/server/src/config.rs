@@ -74,6 +74,10 @@ limits! {
     invitation_burst: u32 = 5, at least 0;
     /// After that, one such invitation in so many seconds.
     invitation_seconds: u32 = 300, at least 1;
+    /// Claims of one user's key packages by one other user: so many at once.
+    key_package_burst: u32 = 30, at least 1;
+    /// After that, so many such claims in a minute.
+    key_packages_per_minute: u32 = 10, at least 1;
     /// Rooms that a user has begun or takes part in.
     rooms_per_user: u32 = 5000, at least 1;
     /// Rooms that others have begun with a user, or asked the user into, and in which the user has taken no part yet.

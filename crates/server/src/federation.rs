@@ -6,6 +6,7 @@
 //! it is still there.
 
 mod ask;
+mod claim;
 mod expire;
 mod lanes;
 mod peer;
@@ -28,6 +29,7 @@ use tidings_proto::frame::Ready;
 use tidings_proto::handshake::Party;
 use tidings_proto::{Code, Refusal, ServerKey, ServerName, limits};
 
+pub use claim::claim;
 pub use peer::{PeerState, Standing};
 pub use place::{Outgoing, place, stands};
 

@@ -12,6 +12,7 @@ mod kept;
 mod limiter;
 mod mailbox;
 mod open;
+mod packages;
 mod quota;
 mod replica;
 mod rules;
@@ -44,6 +45,7 @@ pub use crate::store::{AccountRecord, Lane, NewCode, OutboxRow, OutboxState, Peo
 pub use batch::claim_needed;
 pub use directory::Directory;
 pub use follow::{Ahead, FollowFrame, Follower};
+pub use packages::{Left, Low, is_key_package};
 pub use replica::{Page, ReplicaError};
 
 /// Entries in a page at most, whatever is asked for.
@@ -183,6 +185,7 @@ pub struct Logs {
     mailboxes: Arc<Mailboxes>,
     new_rooms: broadcast::Sender<RoomRef>,
     arrivals: broadcast::Sender<Arrival>,
+    low: broadcast::Sender<Low>,
     expired: expire::Expired,
     jobs: Mutex<Option<mpsc::Sender<Job>>>,
     tasks: TaskTracker,

@@ -2,9 +2,11 @@
 //!
 //! A store checks nothing that a log's rules decide: the sequencer (`logs`) is its one writer, and has decided before.
 
+mod packages;
 mod people;
 pub mod sqlite;
 
+pub use packages::{KeyPackage, Owner, Stock, Wanted};
 pub use people::People;
 
 use bytes::Bytes;
@@ -218,6 +220,22 @@ pub enum Change {
     },
     /// An account is closed; nothing of it is left here but its key history.
     Close(UserName),
+    /// A key package of a device, new here. One of last resort takes the place of the one before.
+    KeyPackage {
+        /// Whose.
+        owner: Owner,
+        /// The package.
+        package: KeyPackage,
+    },
+    /// A single-use key package is handed out, and not kept.
+    HandOut {
+        /// Whose.
+        owner: Owner,
+        /// SHA-256 of the package.
+        hash: Hash,
+    },
+    /// A device has no key packages any more.
+    Withdraw(Owner),
     /// A code that lets people register.
     Code(NewCode),
     /// One use of a code is gone.
@@ -474,12 +492,14 @@ pub struct Questions {
     pub accounts: Vec<UserName>,
     /// The entry with this (log, seq).
     pub entries: Vec<(u64, u64)>,
+    /// This device's key packages.
+    pub stocks: BTreeMap<Owner, Wanted>,
 }
 
 impl Questions {
     /// Whether nothing is asked.
     pub fn is_empty(&self) -> bool {
-        let Questions { lasts, placed, codes, outgoing, queues, shares, accounts, entries } = self;
+        let Questions { lasts, placed, codes, outgoing, queues, shares, accounts, entries, stocks } = self;
         lasts.is_empty()
             && placed.is_empty()
             && codes.is_empty()
@@ -488,6 +508,7 @@ impl Questions {
             && shares.is_empty()
             && accounts.is_empty()
             && entries.is_empty()
+            && stocks.is_empty()
     }
 }
 
@@ -510,4 +531,6 @@ pub struct Answers {
     pub accounts: Vec<Option<AccountRecord>>,
     /// The encoded entry.
     pub entries: Vec<Option<Bytes>>,
+    /// What the device has.
+    pub stocks: Vec<Stock>,
 }

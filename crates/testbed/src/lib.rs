@@ -9,6 +9,7 @@ pub mod faulty;
 pub mod history;
 pub mod hostile;
 pub mod lan;
+pub mod packages;
 pub mod panics;
 pub mod person;
 #[path = "../../tidings/src/demo/ports.rs"]

@@ -1,7 +1,8 @@
-//! A listed device's link: follow, fetch, submit, people, rooms, and the account's vault and secrets.
+//! A listed device's link: follow, fetch, submit, people, rooms, key packages, and the account's vault and secrets.
 
 use super::Caller;
 use super::company::{Changed, Company};
+use super::packages;
 use super::secrets::{self, UnderWay};
 use crate::federation;
 use crate::host::Host;
@@ -13,8 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{
-    Accepted, BookPut, Chain, ChainReply, Done, Fetch, Follow, LogRef, LoginFinish, LoginStart, Page, People, PeopleReply, PersonState,
-    Ping, Presence, Queued, Refused, Rekey, RekeyStart, Rooms, RoomsReply, Submit, Vault, VaultGet,
+    Accepted, BookPut, Chain, ChainReply, Done, Fetch, Follow, KeyPackageClaim, KeyPackagesPut, LogRef, LoginFinish, LoginStart, Page,
+    People, PeopleReply, PersonState, Ping, Presence, Queued, Refused, Rekey, RekeyStart, Rooms, RoomsReply, Submit, Vault, VaultGet,
 };
 use tidings_proto::{Code, Frame, LogName, Refusal, ServerName, UserName, limits};
 use tokio::sync::broadcast::error::RecvError;
@@ -51,7 +52,7 @@ impl Session {
 pub(super) async fn serve(host: Arc<Host>, mut pump: impl Channel, caller: Caller) -> Result<(), LinkError> {
     let _here = host.presence.arrive(&caller.user);
     let mut company = Company::new(host.presence.changes(), &caller.device);
-    let mut rooms = host.logs.arrivals();
+    let (mut rooms, mut low) = (host.logs.arrivals(), host.logs.low());
     let session = Arc::new(Session::default());
     let mut keys = host.logs.directory().changes();
     // Asked again now that changes are heard: the device may have been removed since its link was let in.
@@ -105,6 +106,15 @@ pub(super) async fn serve(host: Arc<Host>, mut pump: impl Channel, caller: Calle
                 Err(RecvError::Lagged(_)) => pump.list(all_rooms(&host, 0, caller.user.clone())),
                 Err(RecvError::Closed) => return Ok(()),
             },
+            few = low.recv(), if pump.has_room() => match few {
+                Ok(few) if few.user == caller.user && few.device == caller.device => pump.send(packages::left(0, few.left)),
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => {
+                    let (host, caller) = (host.clone(), caller.clone());
+                    pump.start(answered(0, async move { packages::look(&host, &caller).await }));
+                }
+                Err(RecvError::Closed) => return Ok(()),
+            },
             bytes = pump.next() => {
                 let why = match wire::frame(bytes, limits::CLIENT_FRAME)? {
                     Ok(Frame::People(People { req })) => {
@@ -150,6 +160,14 @@ fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut
         }
         Frame::Rooms(Rooms { req }) => {
             pump.list(all_rooms(host, req, caller.user.clone()));
+        }
+        Frame::KeyPackagesPut(put @ KeyPackagesPut { req, .. }) => {
+            let (host, caller) = (host.clone(), caller.clone());
+            pump.start(answered(req, async move { packages::put(&host, &caller, put).await }));
+        }
+        Frame::KeyPackageClaim(claim @ KeyPackageClaim { req, .. }) => {
+            let (host, caller) = (host.clone(), caller.clone());
+            pump.start_page(answered(req, async move { packages::claim(&host, &caller, claim).await }));
         }
         Frame::Ping(Ping { req }) => pump.pong(req),
         Frame::VaultGet(VaultGet { req })

@@ -1,6 +1,7 @@
-//! What this server asks of a peer: to follow its logs, and to take what is in the outbox for it.
+//! What this server asks of a peer: to follow its logs, to take what is in the outbox for it, and for key packages of its users.
 
 use super::PeerState;
+use super::claim;
 use super::lanes::{Lanes, Sent};
 use super::replicate::{Outcome, Replicas};
 use crate::host::Host;
@@ -13,7 +14,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_proto::frame::{Accepted, Entries, Follow, LogRef, Named, Refused, RoomRef, Submit};
+use tidings_proto::frame::{Accepted, Entries, Follow, KeyPackages, LogRef, Named, Refused, RoomRef, Submit};
 use tidings_proto::{Code, Frame, Hash, LogName, Refusal, UserName};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -35,6 +36,7 @@ pub(super) struct Asking {
     rooms: broadcast::Receiver<RoomRef>,
     keys: broadcast::Receiver<UserName>,
     outbox: Outbox,
+    claims: claim::UnderWay,
     /// Answers on their way into the store: many share a commit, and the link goes on meanwhile.
     settling: FuturesUnordered<BoxFuture<'static, Result<(), Refusal>>>,
 }
@@ -45,6 +47,8 @@ pub(super) enum Step {
     Rows,
     /// Rows can be sent.
     Send,
+    /// A claim of key packages can go out.
+    Claim,
     /// What was put off is due.
     Due,
     /// Entries of a log were dealt with.
@@ -67,6 +71,15 @@ struct Outbox {
     read: i64,
 }
 
+impl Outbox {
+    /// The number of the next request: of claims, too.
+    fn req(&mut self) -> u32 {
+        let req = self.next_req;
+        self.next_req = req.checked_add(1).unwrap_or(1);
+        req
+    }
+}
+
 impl Asking {
     /// Starts to ask on a link: follows every log of the peer's that is kept here.
     pub(super) async fn begin(host: &Arc<Host>, peer: &Arc<PeerState>, pump: &mut impl Channel) -> Result<Asking, LinkError> {
@@ -85,6 +98,7 @@ impl Asking {
             rooms,
             keys: host.logs.directory().changes(),
             outbox: Outbox { lanes: Lanes::default(), sent: HashMap::new(), next_req: 1, read: 0 },
+            claims: claim::UnderWay::default(),
             settling: FuturesUnordered::new(),
         })
     }
@@ -100,6 +114,7 @@ impl Asking {
             whose = self.keys.recv() => Step::Keys(whose.ok()),
             Some(kept) = self.settling.next(), if !self.settling.is_empty() => Step::Settled(kept),
             outcome = self.replicas.next() => Step::Replicated(outcome),
+            () = claim::can_go_out(&self.peer.claims, &self.claims) => Step::Claim,
             () = std::future::ready(()), if self.outbox.lanes.has_next(self.window()) => Step::Send,
             () = self.peer.outbox.notified() => Step::Rows,
         }
@@ -110,6 +125,10 @@ impl Asking {
         match step {
             Step::Rows => self.learn_rows().await?,
             Step::Send => self.send_rows(pump).await?,
+            Step::Claim => {
+                let req = self.outbox.req();
+                self.claims.next(&self.peer.claims, req).into_iter().for_each(|claim| pump.ask(claim));
+            }
             Step::Due => {
                 let now = Instant::now();
                 self.outbox.lanes.go_on(now);
@@ -149,6 +168,8 @@ impl Asking {
                     self.settle(sent, draft, Settled::Accepted { seq, hash });
                 }
             }
+            Frame::KeyPackages(KeyPackages { req, packages }) => self.claims.answered(req, Ok(packages)),
+            Frame::Refused(Refused { req: 0, why, .. }) if why.code == Code::UnknownFrame => self.claims.unknown(),
             Frame::Refused(Refused { req: 0, why, log }) => {
                 tracing::debug!(peer = %self.peer.peer.name, code = why.code.name(), ?log, "refused by a peer");
                 if let Some(log) = log {
@@ -156,11 +177,10 @@ impl Asking {
                     self.replicas.put_off(log, None, Instant::now());
                 }
             }
-            Frame::Refused(Refused { req, why, .. }) => {
-                if let Some((sent, draft)) = self.outbox.sent.remove(&req) {
-                    self.refused(sent, draft, why);
-                }
-            }
+            Frame::Refused(Refused { req, why, .. }) => match self.outbox.sent.remove(&req) {
+                Some((sent, draft)) => self.refused(sent, draft, why),
+                None => self.claims.answered(req, Err(why)),
+            },
             // A hub that says "queued" is not the hub; its later answer counts. That a group has ended for our people was in
             // its last entries.
             _ => {}
@@ -210,8 +230,7 @@ impl Asking {
                 self.outbox.lanes.is_settled(&sent); // it was given up meanwhile, or a link before this one had the answer
                 continue;
             };
-            let req = self.outbox.next_req;
-            self.outbox.next_req = req.checked_add(1).unwrap_or(1);
+            let req = self.outbox.req();
             self.outbox.sent.insert(req, (sent, row.hash));
             pump.ask(Submit { req, log: row.log, draft: row.draft, genesis: row.genesis });
         }

@@ -1,5 +1,6 @@
 //! One known server: the links there are to it, which of them asks, and how things stand.
 
+use super::claim;
 use crate::config::Peer;
 use crate::link::wire::LinkError;
 use crate::logs::{Settled, now};
@@ -22,6 +23,8 @@ pub struct PeerState {
     pub(super) newest: watch::Sender<Option<u64>>,
     /// There are rows in its outbox that may not have been read.
     pub(super) outbox: Notify,
+    /// Claims of its users' key packages that have not gone out.
+    pub(super) claims: claim::Queue,
     /// Held by the one link that asks.
     asker: Arc<tokio::sync::Mutex<()>>,
     /// Who waits for the answer to a draft, by the draft's hash.
@@ -61,6 +64,7 @@ impl PeerState {
             links: Mutex::new(Links { live: BTreeMap::new(), next: 1, standing }),
             newest: watch::channel(None).0,
             outbox: Notify::new(),
+            claims: claim::Queue::default(),
             asker: Arc::default(),
             waiting: Mutex::default(),
         }

@@ -123,7 +123,7 @@ fn answer(req: u32, settled: Result<Settled, oneshot::error::RecvError>) -> Fram
 }
 
 /// Waits until there is no link to the peer. The value that is watched is not held on to, so the wait may move between threads.
-async fn is_down(newest: &mut watch::Receiver<Option<u64>>) {
+pub(super) async fn is_down(newest: &mut watch::Receiver<Option<u64>>) {
     // An error only says that the server is stopping.
     let _ = newest.wait_for(Option::is_none).await;
 }

@@ -3,6 +3,7 @@
 
 use super::PeerState;
 use super::ask::Asking;
+use super::claim;
 use super::peer::Link;
 use crate::api::device::{follow, page};
 use crate::host::Host;
@@ -111,12 +112,12 @@ fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut impl Channel, frame: F
                 }
             });
         }
+        Frame::KeyPackageClaim(claim) => pump.start_page(claim::serve(host.clone(), peer.peer.name.clone(), claim)),
         Frame::Presence(said) => host.presence.peer_says(&peer.peer.name, said.whole, said.people),
         Frame::Ping(Ping { req }) => pump.pong(req),
         Frame::Pong(_) => {}
-        answer @ (Frame::Named(_) | Frame::Entries(_) | Frame::Ended(_) | Frame::Accepted(_) | Frame::Queued(_) | Frame::Refused(_)) => {
-            return Some(answer);
-        }
+        answer @ (Frame::Named(_) | Frame::Entries(_) | Frame::Ended(_)) => return Some(answer),
+        answer @ (Frame::Accepted(_) | Frame::Queued(_) | Frame::Refused(_) | Frame::KeyPackages(_)) => return Some(answer),
         frame => {
             let why = Refusal::new(Code::WrongState, format!("{} has no place between servers", frame.name()));
             pump.send(Refused { req: 0, why, log: None });

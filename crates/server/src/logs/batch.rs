@@ -5,6 +5,7 @@
 mod accounts;
 mod codes;
 mod outgoing;
+mod packages;
 mod rooms;
 
 use super::Placed;
@@ -25,6 +26,7 @@ use tidings_trust::KeyState;
 use tidings_trust::drafts::check_listed;
 
 pub use codes::{claim_needed, lets_in};
+use packages::{LowStocks, Stocks};
 use rooms::asked;
 
 /// Authors whose last n is remembered; beyond that all are forgotten and asked for anew.
@@ -89,6 +91,7 @@ pub struct Batch<'a> {
     /// Names that have got a claim code in this batch, or lost it.
     claims: HashMap<UserName, bool>,
     accounts: HashMap<UserName, AccountRecord>,
+    stocks: Stocks,
     /// Entries that were asked for, as they are in the store.
     stored: HashMap<(u64, u64), Bytes>,
     erased: HashSet<(u64, u64)>,
@@ -130,6 +133,8 @@ pub struct Done {
     pub rooms: Vec<RoomRef>,
     /// People of this server who have come to a room.
     pub arrived: Vec<(UserName, RoomRef)>,
+    /// Devices that should bring more key packages.
+    pub low: LowStocks,
     pub cache: Learnt,
 }
 
@@ -165,6 +170,7 @@ impl<'a> Batch<'a> {
             shares: HashMap::new(),
             claims: HashMap::new(),
             accounts: HashMap::new(),
+            stocks: HashMap::new(),
             stored: HashMap::new(),
             erased: HashSet::new(),
             rows: HashMap::new(),
@@ -189,6 +195,7 @@ impl<'a> Batch<'a> {
                 states: Vec::new(),
                 rooms: Vec::new(),
                 arrived: Vec::new(),
+                low: BTreeMap::new(),
                 cache: Learnt { lasts: HashMap::new(), counters: cache.counters },
             },
         }
@@ -214,6 +221,7 @@ impl<'a> Batch<'a> {
         }
         let accounts = questions.accounts.into_iter().zip(answers.accounts);
         self.accounts.extend(accounts.filter_map(|(user, found)| Some((user, found?))));
+        self.stocks.extend(questions.stocks.into_keys().zip(answers.stocks));
         let entries = questions.entries.into_iter().zip(answers.entries);
         self.stored.extend(entries.filter_map(|(place, found)| Some((place, found?))));
     }
@@ -239,6 +247,14 @@ impl<'a> Batch<'a> {
             }
             Job::PutBook { user, device, version, book, reply } => {
                 let result = self.put_book(user, &device, version, book);
+                self.answer(reply, result);
+            }
+            Job::PutKeyPackages { owner, offered, reply } => {
+                let result = self.put_key_packages(owner, offered);
+                self.answer(reply, result);
+            }
+            Job::ClaimKeyPackages { user, devices, reply } => {
+                let result = self.claim_key_packages(&user, devices);
                 self.answer(reply, result);
             }
             Job::Close { user, reply } => {

@@ -9,9 +9,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tidings_proto::{Code, DeviceKey, LogName, Refusal, ServerName, UserName};
 
-/// Somebody is asked by as many as so many strangers at a time: one alone does not close the way to the others.
+/// Somebody is asked by as many as so many strangers at a time, for key packages too: one alone does not close the way to the others.
 const STRANGERS: u32 = 10;
-/// A peer brings as much as so many devices at a time.
+/// A peer brings as much as so many devices at a time, and claims as much as so many people of one.
 const DEVICES: u32 = 100;
 /// Approaches of which one half was paid for. Beyond that all are forgotten, and the other halves cost once more.
 const HALVES: usize = 10_000;
@@ -45,6 +45,10 @@ pub struct Limiter {
     peers: Rate<ServerName>,
     strangers: Rate<(UserName, UserName)>,
     inboxes: Rate<UserName>,
+    /// Who claims key packages, and whose; then whose, and through which peer.
+    claims: Rate<(UserName, UserName)>,
+    claimed: Rate<UserName>,
+    claiming: Rate<ServerName>,
     /// By whom, whom, where; and the way that is paid for.
     halves: Mutex<HashSet<(UserName, UserName, LogName, Way)>>,
 }
@@ -53,6 +57,7 @@ impl Limiter {
     pub fn new(limits: &Limits) -> Limiter {
         let again = Duration::from_secs(limits.invitation_seconds.max(1).into());
         let message = Duration::from_secs(1) / limits.messages_per_second.max(1);
+        let (claims, claim) = (limits.key_package_burst, Duration::from_secs(60) / limits.key_packages_per_minute.max(1));
         Limiter {
             rooms: limits.rooms_per_user as usize,
             asked: limits.asked_rooms_per_user as usize,
@@ -61,6 +66,9 @@ impl Limiter {
             peers: Rate::new(limits.message_burst.saturating_mul(DEVICES), message / DEVICES),
             strangers: Rate::new(limits.invitation_burst, again),
             inboxes: Rate::new(limits.invitation_burst.saturating_mul(STRANGERS), again / STRANGERS),
+            claims: Rate::new(claims, claim),
+            claimed: Rate::new(claims.saturating_mul(STRANGERS), claim / STRANGERS),
+            claiming: Rate::new(claims.saturating_mul(DEVICES), claim / DEVICES),
             halves: Mutex::default(),
         }
     }
@@ -97,6 +105,27 @@ impl Limiter {
         }
         halves.insert(half(if way == Way::Pointer { Way::Room } else { Way::Pointer }));
         Ok(())
+    }
+
+    /// Somebody claims key packages of `user`.
+    pub fn claims(&self, by: &UserName, user: &UserName, now: Instant) -> Result<(), Refusal> {
+        self.claims.take((by.clone(), user.clone()), now).map_err(|seconds| too_fast("claims of this person's key packages", seconds))
+    }
+
+    /// The same where `user` is of this server, whom many may claim of at once; and a peer can say that many do.
+    pub fn claims_here(&self, by: &UserName, user: &UserName, peer: Option<&ServerName>, now: Instant) -> Result<(), Refusal> {
+        self.claims(by, user, now)?;
+        let give_back = || self.claims.give_back(&(by.clone(), user.clone()));
+        self.claimed.take(user.clone(), now).map_err(|seconds| {
+            give_back();
+            too_fast("claims of this person's key packages", seconds)
+        })?;
+        let Some(peer) = peer else { return Ok(()) };
+        self.claiming.take(peer.clone(), now).map_err(|seconds| {
+            give_back();
+            self.claimed.give_back(user);
+            too_fast(&format!("claims of key packages from {peer}"), seconds)
+        })
     }
 
     /// So many rooms count towards a quota already, and there may be one more.
@@ -219,6 +248,36 @@ mod tests {
         ask(HALVES, Way::Room);
         assert_eq!(limiter.halves.lock().unwrap().len(), 1);
         ask(0, Way::Pointer);
+    }
+
+    #[test]
+    fn key_packages_are_claimed_so_often_by_one_by_all_and_through_one_peer() {
+        let (start, peer, other) = (Instant::now(), "s2".parse().unwrap(), "s3".parse().unwrap());
+        let limiter = || Limiter::new(&Limits { key_package_burst: 2, ..Limits::default() });
+        let here = limiter();
+        let claim = |by: usize, whose: &str, now| refused(here.claims_here(&user(&by.to_string()), &user(whose), None, now));
+        for expected in [None, None, Some((Code::TooFast, Some(6)))] {
+            assert_eq!(claim(0, "bob", start), expected);
+        }
+        assert_eq!(claim(0, "carol", start), None, "of somebody else");
+        for by in 1..=18 {
+            assert_eq!(claim(by, "bob", start), None);
+        }
+        for _ in 1..=3 {
+            // What others have used up is not held against whoever comes then.
+            assert_eq!(claim(19, "bob", start), Some((Code::TooFast, Some(1))), "all together");
+        }
+        assert_eq!(claim(19, "bob", start + Duration::from_millis(600)), None);
+
+        // A peer can say that many claim.
+        let there = limiter();
+        let claim = |by: usize, peer| there.claims_here(&user(&by.to_string()), &user(&by.to_string()), peer, start);
+        for by in 1..=2 * DEVICES as usize {
+            claim(by, Some(&peer)).unwrap();
+        }
+        let full = claim(0, Some(&peer)).unwrap_err();
+        assert!(full.code == Code::TooFast && full.retry_after == Some(1) && full.text.contains("s2"), "{full:?}");
+        claim(0, None).and_then(|()| claim(0, Some(&other))).expect("another peer, and our own");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// New rooms that a slow listener may be behind before it is told to look at all of them.
+/// New rooms, or devices with few key packages, that a slow listener may be behind before it is told to look at all of them.
 const ROOMS_BEHIND: usize = 1024;
 /// Bytes of key history that are read at once.
 const READ_AT_ONCE: usize = 1024 * 1024;
@@ -54,6 +54,7 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, keeper: Keeper) -> R
         mailboxes: Arc::new(Mailboxes::default()),
         new_rooms: broadcast::channel(ROOMS_BEHIND).0,
         arrivals: broadcast::channel(ROOMS_BEHIND).0,
+        low: broadcast::channel(ROOMS_BEHIND).0,
         expired: Default::default(),
         jobs: Mutex::new(Some(jobs)),
         tasks: TaskTracker::new(),
@@ -70,6 +71,7 @@ pub async fn open(store: Arc<dyn Store>, bus: Arc<dyn Bus>, keeper: Keeper) -> R
         tail: logs.tail.clone(),
         new_rooms: logs.new_rooms.clone(),
         arrivals: logs.arrivals.clone(),
+        low: logs.low.clone(),
         cache,
         forgotten: 0,
     };

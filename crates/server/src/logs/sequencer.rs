@@ -3,19 +3,20 @@
 
 use super::batch::{Batch, Cache, Done, author_of};
 use super::mailbox::Mailboxes;
+use super::packages::{Left, Low};
 use super::replica::Checked;
 use super::rules::Admitted;
 use super::tail::Tail;
 use super::view::View;
 use super::{Arrival, NewAccount, Placed, Proof, Secrets, now};
 use crate::bus::Bus;
-use crate::store::{Change, NewCode, OutboxRow, Questions, Settled, Store, StoreError};
+use crate::store::{Change, KeyPackage, NewCode, OutboxRow, Owner, Questions, Settled, Store, StoreError};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidings_proto::chain::Tip;
 use tidings_proto::draft::Erase;
-use tidings_proto::frame::RoomRef;
+use tidings_proto::frame::{ClaimedKeyPackage, RoomRef};
 use tidings_proto::{DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, Refusal, ServerName, UserName, cbor, limits};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -45,6 +46,10 @@ pub enum Job {
     Rekey(Rekey),
     /// Another book in an account's vault, by one of the account's devices.
     PutBook { user: UserName, device: DeviceKey, version: u64, book: Bytes, reply: Reply<()> },
+    /// Key packages of a device, by the device itself.
+    PutKeyPackages { owner: Owner, offered: Vec<KeyPackage>, reply: Reply<Left> },
+    /// One key package of each of these devices.
+    ClaimKeyPackages { user: UserName, devices: Vec<DeviceKey>, reply: Reply<Vec<ClaimedKeyPackage>> },
     /// The end of an account.
     Close { user: UserName, reply: Reply<Placed> },
     /// Checked entries of a log that a peer orders.
@@ -132,6 +137,7 @@ pub struct Sequencer {
     pub tail: Arc<Tail>,
     pub new_rooms: broadcast::Sender<RoomRef>,
     pub arrivals: broadcast::Sender<Arrival>,
+    pub low: broadcast::Sender<Low>,
     pub cache: Cache,
     pub forgotten: u64,
 }
@@ -222,6 +228,9 @@ impl Sequencer {
         for (user, room) in done.arrived {
             let _ = self.arrivals.send(Arrival { user, room });
         }
+        for (Owner { user, device }, left) in done.low {
+            let _ = self.low.send(Low { user, device, left });
+        }
         if !woken.is_empty() {
             self.bus.wake(&woken);
         }
@@ -247,6 +256,16 @@ impl Sequencer {
                     questions.accounts.push(rekey.user.clone());
                 }
                 Job::PutBook { user, .. } => questions.accounts.push(user.clone()),
+                Job::PutKeyPackages { owner, offered, .. } => {
+                    let wanted = questions.stocks.entry(owner.clone()).or_default();
+                    wanted.offered.extend(offered.iter().map(|package| package.hash));
+                }
+                Job::ClaimKeyPackages { user, devices, .. } => {
+                    for device in devices {
+                        let owner = Owner { user: user.clone(), device: *device };
+                        questions.stocks.entry(owner).or_default().claims += 1;
+                    }
+                }
                 Job::AddCode { code: NewCode { hash, .. }, .. } | Job::RevokeCode { hash, .. } => questions.codes.push(*hash),
                 Job::Enqueue(Enqueue { peer, log, admitted: Admitted { draft, .. }, .. }) => {
                     questions.outgoing.push((log.clone(), draft.device, draft.n));
@@ -310,6 +329,8 @@ fn refuse_all(jobs: Vec<Job>, why: &Refusal) {
             | Job::Close { reply, .. } => refuse(reply, why),
             Job::Replicate(Replicate { reply, .. }) => refuse(reply, why),
             Job::Enqueue(Enqueue { reply, .. }) => refuse(reply, why),
+            Job::PutKeyPackages { reply, .. } => refuse(reply, why),
+            Job::ClaimKeyPackages { reply, .. } => refuse(reply, why),
             Job::PutBook { reply, .. }
             | Job::Stop { reply, .. }
             | Job::Forget { reply, .. }

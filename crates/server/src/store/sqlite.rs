@@ -5,6 +5,7 @@
 
 pub mod memory;
 mod outbox;
+mod packages;
 mod read;
 mod schema;
 mod write;

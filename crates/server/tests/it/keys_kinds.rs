@@ -37,6 +37,20 @@ fn account(who: &Person, code: &str) -> NewAccount {
     NewAccount { user: who.name.clone(), device: who.device(), password, recovery, vault: sealed(who.vault.0, &who.vault.1), admission }
 }
 
+/// Lets an account begin anew on other devices, or on these.
+pub async fn begin_anew(home: &Home, who: &Person, devices: &[ed25519_dalek::SigningKey]) -> Person {
+    let text = format!("{} begins anew", who.name);
+    reset_code(home, who, &text).await;
+    let device = devices.last().map_or_else(|| key("a new beginning"), Clone::clone);
+    let grant = home.logs.grant(&who.name, &crate::support::device(&device), &text).await.unwrap().unwrap();
+    let mut fresh = Person { devices: vec![device], ..anew(who, &grant) };
+    // Where the device has written a list before, this is its next.
+    let n = 1 + u64::from(!devices.is_empty());
+    let list = fresh.list_of(n, How { kind: Some(Kind::Reset), grant: Some(grant), ..How::default() });
+    home.logs.register(account(&fresh, &text), list.bytes().clone()).await.unwrap();
+    fresh
+}
+
 #[tokio::test]
 async fn a_list_alone_adds_devices_and_does_nothing_else() {
     let home = Home::new("s1").await;

@@ -1,6 +1,7 @@
 //! Tests of what lasts: the store's contract, and the logs above it, on real files and with real keys. And of what an operator writes.
 
 mod append;
+mod claims;
 mod company;
 mod erase;
 mod follow;
@@ -13,6 +14,7 @@ mod limits;
 mod old;
 mod operator;
 mod outbox;
+mod packages;
 mod pages;
 mod peers;
 mod pump;

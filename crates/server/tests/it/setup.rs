@@ -239,7 +239,7 @@ fn each_limit_is_taken_from_its_least_to_its_most() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 16);
+    assert_eq!(seen, 18);
 }
 
 #[test]

@@ -12,4 +12,5 @@ mod login;
 mod mesh;
 mod mistakes;
 mod operator;
+mod packages;
 mod strangers;

@@ -12,4 +12,5 @@ mod keys;
 mod mistakes;
 mod offline;
 mod operator;
+mod packages;
 mod ports;

@@ -191,6 +191,9 @@ impl Batch<'_> {
     fn place_keys(&mut self, draft: Encoded<Draft>, state: KeyState) -> Result<Placed, Refusal> {
         let log = LogName::Keys(self.view.me.clone());
         let number = self.find(&log).ok_or(Code::NotFound)?.number;
+        if let Some(before) = self.state(&draft.author) {
+            self.withdraw_key_packages(draft.kind, &before, &state);
+        }
         let placed = self.place(number, &log, draft);
         self.states.insert(state.list.user.clone(), Arc::new(state));
         Ok(placed)

@@ -1,7 +1,7 @@
 //! The readers' half: tables into what the trait speaks of.
 
 use super::schema::SEQ_BITS;
-use super::{failed, outbox};
+use super::{failed, outbox, packages};
 use crate::store::{AccountRecord, Answers, Author, Loaded, LogRow, Most, NewCode, Page, People, Questions, Range, StoreError, Stored};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -106,7 +106,8 @@ pub fn look_up(connection: &Connection, questions: &Questions) -> Result<Answers
     let shares = questions.shares.iter().map(|(peer, user)| outbox::share(connection, peer, user)).collect::<Result<_, _>>()?;
     let accounts = questions.accounts.iter().map(|user| account(connection, user)).collect::<Result<_, _>>()?;
     let entries = questions.entries.iter().map(|(log, seq)| entry(connection, *log, *seq)).collect::<Result<_, _>>()?;
-    Ok(Answers { lasts, placed, codes, outgoing, queues, shares, accounts, entries })
+    let stocks = questions.stocks.iter().map(|(owner, wanted)| packages::stock(connection, owner, wanted)).collect::<Result<_, _>>()?;
+    Ok(Answers { lasts, placed, codes, outgoing, queues, shares, accounts, entries, stocks })
 }
 
 fn last(connection: &Connection, log: u64, author: &Author) -> Result<u64, StoreError> {
@@ -133,7 +134,7 @@ fn entry(connection: &Connection, log: u64, seq: u64) -> Result<Option<Bytes>, S
     Ok(found.map_err(failed)?.map(Bytes::from))
 }
 
-fn author_id(connection: &Connection, author: &Author) -> Result<Option<i64>, StoreError> {
+pub fn author_id(connection: &Connection, author: &Author) -> Result<Option<i64>, StoreError> {
     let sql = "SELECT id FROM authors WHERE user = (SELECT id FROM users WHERE name = ?1) AND device = ?2";
     let mut query = connection.prepare_cached(sql).map_err(failed)?;
     query.query_row(params![author.user.to_string(), author.device.as_bytes()], |row| row.get(0)).optional().map_err(failed)

@@ -5,7 +5,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// The version of the tables. Files of 1 to 7 were written before the formats were frozen.
-pub const VERSION: i64 = 8;
+pub const VERSION: i64 = 9;
 
 /// An entry's rowid is its log's number and its sequence number in one, so a log's entries lie side by side.
 pub const SEQ_BITS: u32 = 36;
@@ -106,18 +106,36 @@ CREATE TABLE shares (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Makes the tables in an empty file; refuses a file of another version.
+/// New with version 9.
+const KEY_PACKAGES: &str = "
+-- A device's key packages; single-use ones are handed out in the order of their ids. What was handed out, replaced or withdrawn is
+-- forgotten but for its hash.
+CREATE TABLE key_packages (
+    id          INTEGER PRIMARY KEY,
+    owner       INTEGER NOT NULL REFERENCES authors (id),
+    hash        BLOB NOT NULL,
+    last_resort INTEGER NOT NULL,
+    package     BLOB
+) STRICT;
+CREATE UNIQUE INDEX key_packages_once ON key_packages (owner, hash);
+CREATE INDEX key_packages_left ON key_packages (owner, last_resort, id) WHERE package IS NOT NULL;
+";
+
+/// Makes the tables in an empty file, or those that are missing in an older one; refuses a file of a version that was never frozen, or
+/// of a newer program.
 pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(super::failed)?;
-    match found {
-        VERSION => Ok(()),
-        0 => {
-            let transaction = connection.transaction().map_err(super::failed)?;
-            transaction.execute_batch(TABLES).map_err(super::failed)?;
-            transaction.pragma_update(None, "user_version", VERSION).map_err(super::failed)?;
-            transaction.commit().map_err(super::failed)
-        }
-        ..VERSION => Err(StoreError::Older { found, known: VERSION }),
-        _ => Err(StoreError::Newer { found, known: VERSION }),
+    let missing: &[&str] = match found {
+        VERSION => return Ok(()),
+        0 => &[TABLES, KEY_PACKAGES],
+        8 => &[KEY_PACKAGES],
+        ..VERSION => return Err(StoreError::Older { found, known: VERSION }),
+        _ => return Err(StoreError::Newer { found, known: VERSION }),
+    };
+    let transaction = connection.transaction().map_err(super::failed)?;
+    for tables in missing {
+        transaction.execute_batch(tables).map_err(super::failed)?;
     }
+    transaction.pragma_update(None, "user_version", VERSION).map_err(super::failed)?;
+    transaction.commit().map_err(super::failed)
 }

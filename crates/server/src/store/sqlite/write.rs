@@ -1,7 +1,7 @@
 //! The writer's half: changes into tables.
 
 use super::schema::SEQ_BITS;
-use super::{failed, locked, outbox};
+use super::{failed, locked, outbox, packages};
 use crate::store::{AccountRecord, Author, Change, LogRow, NewCode, NewEntry, StoreError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -149,7 +149,11 @@ fn write_changes(connection: &Connection, authors: &mut Authors, changes: &[Chan
             Change::Close(user) => {
                 let user = user_id(connection, user)?;
                 one(connection.prepare_cached("DELETE FROM accounts WHERE user = ?1")?.execute([user])?)?;
+                packages::delete_of(connection, user)?;
             }
+            Change::KeyPackage { owner, package } => packages::put(connection, authors.row(connection, owner)?, package)?,
+            Change::HandOut { owner, hash } => one(packages::hand_out(connection, owner, hash)?)?,
+            Change::Withdraw(owner) => packages::withdraw(connection, owner)?,
             Change::Code(new) => code(connection, new)?,
             Change::UseCode(hash) => {
                 let update = "UPDATE codes SET uses = uses - 1 WHERE hash = ?1 AND uses > 0";

@@ -212,6 +212,9 @@ pub fn place(stage: Stage, frame: &Frame) -> Then {
         (Device, "BookPut") => refused(Code::Conflict),
         (LoggedIn | Device, "Chain") => Then::Answer(Outcome::Answered("ChainReply")),
         (LoggedIn, "Submit") => refused(Code::Forbidden),
+        (Device, "KeyPackagesPut") => Then::Answer(Outcome::Answered("KeyPackagesLeft")),
+        // Of no device, and between servers in nobody's name.
+        (Device | Peer, "KeyPackageClaim") => refused(Code::Malformed),
         (Device, "People") => Then::Answer(Outcome::Answered("PeopleReply")),
         (Device, "VaultGet") => Then::Answer(Outcome::Answered("Vault")),
         (Device, "Rooms") => Then::Answer(Outcome::Answered("RoomsReply")),
@@ -220,7 +223,7 @@ pub fn place(stage: Stage, frame: &Frame) -> Then {
         (Device | Peer, "Submit") => refused(Code::Malformed),
         (Device | Peer, "Ping") => Then::Answer(Outcome::Answered("Pong")),
         // Answers to what nobody asked.
-        (Peer, "Named" | "Ended" | "Accepted" | "Queued" | "Refused" | "Pong" | "Presence") => Then::Silence,
+        (Peer, "Named" | "Ended" | "Accepted" | "Queued" | "Refused" | "Pong" | "Presence" | "KeyPackages") => Then::Silence,
         (Peer, "Entries") => Then::EndOrSilence(Code::WrongState),
         _ => refused(Code::WrongState),
     }
