@@ -19,7 +19,7 @@ use crate::{ClientError, Endpoint};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tidings_proto::{Content, UserName};
+use tidings_proto::{Content, SuiteName, UserName};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -34,6 +34,7 @@ struct Inner {
     core: Arc<Core>,
     control: Arc<Control>,
     task: Mutex<Option<Task>>,
+    suite: Mutex<SuiteName>,
     _stop: DropGuard,
 }
 
@@ -62,8 +63,14 @@ impl Client {
             failure: watch::Sender::new(Failure::None),
         };
         let core = Arc::new(Core::new(store, Crypto::new(&account)?)?);
-        let inner =
-            Inner { profile: profile.to_owned(), core, control: Arc::new(control), task: Mutex::new(None), _stop: stop.drop_guard() };
+        let inner = Inner {
+            profile: profile.to_owned(),
+            core,
+            control: Arc::new(control),
+            task: Mutex::new(None),
+            suite: Mutex::new(write::SUITE),
+            _stop: stop.drop_guard(),
+        };
         Ok(Client { inner: Arc::new(inner) })
     }
 
@@ -116,6 +123,16 @@ impl Client {
         self.inner.core.link.borrow().clone()
     }
 
+    /// The suite of private conversations that are begun from now on. One that exists keeps its own; of two people's, that on MLS is used
+    /// once there is one.
+    pub fn begin_on(&self, suite: SuiteName) {
+        *self.inner.suite.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = suite;
+    }
+
+    fn suite(&self) -> SuiteName {
+        *self.inner.suite.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// Whose profile this is.
     pub fn me(&self) -> UserName {
         self.inner.core.me().clone()
@@ -162,8 +179,9 @@ impl Client {
         if let Target::Direct { user } = target {
             self.inner.core.people().refuse_changed([&self.me(), user])?;
         }
-        let (target, crypto, once) = (target.clone(), self.inner.core.crypto.clone(), once.map(str::to_owned));
-        let id = self.inner.core.stored(move |store| write::message(store, &crypto, &target, &content, once.as_deref())).await?;
+        let (target, crypto, suite, once) = (target.clone(), self.inner.core.crypto.clone(), self.suite(), once.map(str::to_owned));
+        let written = move |store: &Store| write::message(store, &crypto, suite, (&target, &content), once.as_deref());
+        let id = self.inner.core.stored(written).await?;
         self.wrote();
         Ok(MessageId(id))
     }

@@ -2,15 +2,19 @@
 //!
 //! Everything here computes and nothing else; callers run it by [`crate::platform::heavy`].
 
+pub mod mls;
+
 use crate::ClientError;
 use crate::platform::PrivateKeys;
 use crate::store::{Account, OutboxRow, Sealed};
 use bytes::Bytes;
+use mls::{CommitJob, StandingCommit};
 use rand_core::{OsRng, RngCore};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tidings_e2ee::history::{open_at_rest, seal_at_rest};
 use tidings_e2ee::invitation::{self, Note};
+use tidings_e2ee::mls::State;
 use tidings_e2ee::rsa::RsaKeys;
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{Changes, OpenContext, OpenError, Opened, SealContext, Suite};
@@ -43,8 +47,6 @@ struct Keyring {
 pub struct Readers {
     /// The room.
     pub room: RoomId,
-    /// How.
-    pub suite: SuiteName,
     /// The room's epoch.
     pub epoch: u64,
     /// Who is in it.
@@ -60,7 +62,7 @@ impl Readers {
     /// The members of a room, with their newest keys.
     pub fn of(genesis: &Genesis, members: &Members, keys: &Histories) -> Result<Readers, RosterError> {
         let (roster, keys) = Roster::to_seal(members, &|user| keys.get(user).cloned())?;
-        Ok(Readers { room: genesis.room(), suite: genesis.suite(), epoch: members.epoch(), roster, keys })
+        Ok(Readers { room: genesis.room(), epoch: members.epoch(), roster, keys })
     }
 }
 
@@ -80,6 +82,10 @@ pub struct SealJob {
 pub enum What {
     /// The row's content, sealed for these; and what was last seen of the room.
     Sealed(Box<Readers>, (u64, Hash)),
+    /// The same in a room on MLS: which, its epoch, and what was last seen of it.
+    Mls(RoomId, u64, (u64, Hash)),
+    /// The next keys of a room on MLS, and what comes with them.
+    Commit(Box<CommitJob>),
     /// This body, signed.
     Open {
         /// The room's epoch, for what changes its members.
@@ -117,6 +123,8 @@ pub enum Closed {
         /// Their key histories, as far as they are known.
         keys: Arc<Histories>,
     },
+    /// The next keys of a room on MLS, which stand.
+    Commit(Box<StandingCommit>),
     /// An invitation.
     Invitation {
         /// The keys of the user that the draft names.
@@ -132,6 +140,8 @@ pub enum Opening {
     Message(Box<Kept>),
     /// An invitation.
     Invited(Invited),
+    /// Other keys of a room on MLS.
+    Keys(mls::NewKeys),
     /// It needs a newer version of somebody's keys.
     NotYet(UserName),
     /// It is locked with a key of this account's that is not on this device.
@@ -210,8 +220,8 @@ impl Crypto {
         content.ok_or_else(|| ClientError::Store("a message that is kept here cannot be opened".into()))
     }
 
-    /// Makes a draft. The inner error is the message's own: it can never be sealed.
-    pub async fn seal(&self, job: SealJob) -> Result<Result<Sealed, String>, ClientError> {
+    /// Makes a draft. The inner error is the message's own: it can never be sealed. What it does to the state of MLS is in its changes.
+    pub async fn seal(&self, job: SealJob, state: &State<'_>) -> Result<Result<Sealed, String>, ClientError> {
         let row = job.row;
         let draft = |kind, epoch, body| Draft {
             device: self.device(),
@@ -228,9 +238,6 @@ impl Crypto {
             What::Sealed(readers, seen) => {
                 let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
                 let keyring = self.keyring();
-                if readers.suite != SuiteName::RsaJwe1 {
-                    return Ok(Err("rooms on this suite cannot be written in yet".into()));
-                }
                 let suite = RsaJwe1 { keys: &PrivateKeys, device: &self.device, decrypting: keyring.decrypting().await? };
                 let context = SealContext {
                     room: readers.room,
@@ -247,6 +254,20 @@ impl Crypto {
                     Err(error) => return Ok(Err(error.to_string())),
                 }
             }
+            What::Mls(room, epoch, seen) => {
+                let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
+                match self.seal_mls(state, (job.list, job.n), &room, seen, &content) {
+                    Ok((body, changes)) => (Encoded::new(draft(Kind::Sealed, Some(epoch), body)), changes),
+                    Err(error) => return Ok(Err(error.to_string())),
+                }
+            }
+            What::Commit(commit) => match self.commit(state, job.list, *commit) {
+                Ok((epoch, body, changes)) => {
+                    let draft = draft(Kind::Commit, Some(epoch), body);
+                    (draft.signed(&row.log, |bytes| self.device.sign(bytes)), changes)
+                }
+                Err(error) => return Ok(Err(error.to_string())),
+            },
             What::Open { epoch, body } => (signed(epoch, body.into()), Changes::default()),
             What::Invitation(room, note, key) => match invitation::seal(&note, &self.device, &key) {
                 Ok(sealed) => (signed(None, cbor::encode(&Invitation { room, sealed }).into()), Changes::default()),
@@ -257,14 +278,15 @@ impl Crypto {
     }
 
     /// Opens what is sealed in a draft, and seals it again for the local store.
-    pub async fn open(&self, job: &OpenJob) -> Result<Opening, ClientError> {
+    pub async fn open(&self, job: &OpenJob, state: &State<'_>) -> Result<Opening, ClientError> {
         let keyring = self.keyring();
         let decrypting = keyring.decrypting().await?;
         Ok(match &job.what {
+            Closed::Commit(commit) => self.follow(state, commit)?,
+            Closed::Message { author, genesis, members, .. } if genesis.suite() == SuiteName::Mls1 => {
+                self.open_mls(state, job, &genesis.room(), author, members)
+            }
             Closed::Message { author, genesis, members, keys } => {
-                if genesis.suite() != SuiteName::RsaJwe1 {
-                    return Ok(Opening::Failed("rooms on this suite cannot be read yet".into()));
-                }
                 let suite = RsaJwe1 { keys: &PrivateKeys, device: &self.device, decrypting };
                 let context =
                     OpenContext { room: genesis.room(), draft: &job.draft, author, members, keys: &|user| keys.get(user).cloned() };

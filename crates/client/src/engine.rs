@@ -8,7 +8,9 @@ mod judge;
 mod keys;
 mod late;
 mod needs;
+mod packages;
 mod removals;
+mod rooms;
 mod sending;
 mod sync;
 
@@ -21,12 +23,13 @@ use crate::store::{NewRoom, OutboxRow, Store};
 use crate::{ClientError, view};
 use followed::{Followed, RoomState, Vouched};
 use keys::Keys;
+use packages::Packages;
 use removals::Removals;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tidings_proto::frame::{self, Ended, Follow, LogRef, Ping, Pong, Ready, Refused, RoomsReply, Submit, Vault, VaultGet};
-use tidings_proto::{Code, Frame, LogName, ServerName, UserName};
+use tidings_proto::{Code, DeviceKey, Frame, LogName, ServerName, UserName};
 use tokio::sync::watch;
 
 /// Logs in one `Follow`: well below the frame's limit at the longest names there are.
@@ -96,6 +99,10 @@ enum Asked {
     CaughtUp,
     Alive,
     Vault,
+    /// What is left of this device's key packages; and the same behind new ones.
+    Left,
+    Published,
+    Claim(Vec<DeviceKey>),
 }
 
 /// The client's side of one link.
@@ -117,6 +124,10 @@ pub struct Engine {
     last_row: i64,
     /// Whom this device is about to put out of groups.
     removals: Removals,
+    /// Key packages, this device's and others'.
+    packages: Packages,
+    /// Rooms on MLS whose keys have to be made anew before something can be sealed there.
+    rekeys: BTreeSet<LogName>,
     /// Whose keys something waits for that could not be opened.
     late_for: BTreeSet<UserName>,
     /// What groups are called, as far as this link needs it.
@@ -143,12 +154,15 @@ impl Engine {
             unsealed: BTreeMap::new(),
             last_row: 0,
             removals: Removals::default(),
+            packages: Packages::default(),
+            rekeys: BTreeSet::new(),
             late_for: BTreeSet::new(),
             titles: HashMap::new(),
             people_known: false,
             caught_up: false,
         };
-        let (logs, rooms, late_for) = engine.core.stored(|store| Ok((store.logs()?, store.rooms()?, store.waited_for()?))).await?;
+        let read = |store: &Store| Ok((store.logs()?, store.rooms()?, store.epochs()?, store.waited_for()?));
+        let (logs, rooms, mut epochs, late_for) = engine.core.stored(read).await?;
         engine.late_for = late_for;
         for stored in logs {
             engine.logs.insert(stored.log.clone(), Followed::from(stored));
@@ -160,6 +174,7 @@ impl Engine {
             let mut room = RoomState::new(stored.genesis);
             room.members = stored.members.map(Arc::new).or(room.members);
             room.withdrawn = stored.withdrawn;
+            room.epoch = epochs.remove(&room.genesis.log());
             room.vouched = stored.invited_by.zip(stored.vouched).map(|(by, (seq, hash))| Vouched { by, seq, hash });
             partners.extend(room.people());
             let ended = room.has_ended_for(engine.me());
@@ -184,6 +199,7 @@ impl Engine {
         engine.out.push(frame::People { req }.into());
         let req = engine.ask(Asked::Vault);
         engine.out.push(VaultGet { req }.into());
+        engine.ask_left();
         engine.pump(now).await?;
         Ok(engine)
     }
@@ -210,7 +226,7 @@ impl Engine {
     /// When [`Engine::tick`] has something to do.
     pub fn wake_at(&self) -> Option<Instant> {
         let follow = self.follow_again.iter().map(|(at, _)| *at).min();
-        [self.outbox.wake_at(), self.keys.wake_at(), self.removals.wake_at(), follow].into_iter().flatten().min()
+        [self.outbox.wake_at(), self.keys.wake_at(), self.removals.wake_at(), self.packages.wake_at(), follow].into_iter().flatten().min()
     }
 
     /// Does what has become due.
@@ -219,6 +235,7 @@ impl Engine {
         self.follow_again = later;
         self.follow(due.into_iter().map(|(_, log): (Instant, LogName)| log).collect());
         self.ask_missing_again(now);
+        self.packages.tick(now);
         self.pump(now).await
     }
 
@@ -295,6 +312,14 @@ impl Engine {
                 if matches!(self.asked.remove(&req), Some(Asked::CaughtUp)) {
                     self.caught_up = true;
                 }
+                Ok(())
+            }
+            Frame::KeyPackagesLeft(left) => {
+                self.left(&left);
+                Ok(())
+            }
+            Frame::KeyPackages(reply) => {
+                self.claimed(reply, now);
                 Ok(())
             }
             Frame::Ping(Ping { req }) => {
@@ -447,6 +472,15 @@ impl Engine {
             (Some(Asked::Chain(user)), _) => self.no_chain(user, &why, now).await,
             (Some(Asked::Vault), _) => {
                 tracing::warn!(code = why.code.name(), "the vault cannot be had");
+                Ok(())
+            }
+            (Some(Asked::Claim(devices)), _) => {
+                self.not_claimed(devices, &why, now);
+                Ok(())
+            }
+            // A server of an older version has no place for key packages; whoever is on it is not added while away.
+            (Some(Asked::Left | Asked::Published), _) => {
+                tracing::warn!(code = why.code.name(), "key packages cannot be published");
                 Ok(())
             }
             (Some(_), _) => Err(ClientError::Refused(why)),

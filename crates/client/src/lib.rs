@@ -27,6 +27,6 @@ pub use error::ClientError;
 #[cfg(target_family = "wasm")]
 pub use platform::{forget_stored, prepare};
 pub use setup::{ClientSetup, Endpoint};
-pub use tidings_proto::{ServerKey, ServerName, UserName};
+pub use tidings_proto::{ServerKey, ServerName, SuiteName, UserName};
 pub use tidings_view as view;
 pub use zeroize::Zeroizing;

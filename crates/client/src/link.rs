@@ -8,7 +8,7 @@ use crate::{ClientError, Endpoint};
 use bytes::Bytes;
 use rand_core::{OsRng, RngCore};
 use std::time::Duration;
-use tidings_proto::frame::{Proof, Ready, RoomsReply};
+use tidings_proto::frame::{KeyPackagesLeft, Proof, Ready, RoomsReply};
 use tidings_proto::handshake::{Hello, Party, VERSIONS, proof_bytes, same_tls_session, transcript};
 use tidings_proto::{Code, DeviceKey, Frame, Hash, Nonce, ServerKey, ServerName, Signature, UserName, limits};
 use tidings_trust::ed25519::verify_server;
@@ -169,7 +169,9 @@ impl Link {
                 };
                 match read(&bytes, limits::CLIENT_FRAME)? {
                     // News that a listed device is told unasked.
-                    Frame::RoomsReply(RoomsReply { req: 0, .. }) | Frame::Presence(_) => {}
+                    Frame::RoomsReply(RoomsReply { req: 0, .. })
+                    | Frame::KeyPackagesLeft(KeyPackagesLeft { req: 0, .. })
+                    | Frame::Presence(_) => {}
                     answer => return Ok(answer),
                 }
             }

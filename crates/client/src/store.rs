@@ -6,6 +6,7 @@ mod late;
 mod lines;
 mod outbox;
 mod people;
+mod suites;
 mod sync;
 mod timeline;
 mod trust;
@@ -22,7 +23,6 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tidings_e2ee::ProfileKey;
-use tidings_e2ee::suite::Change;
 use tidings_proto::{Hash, LogName, ServerKey, UserName};
 use zeroize::Zeroizing;
 
@@ -311,19 +311,6 @@ fn get(db: &Connection, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ClientE
 
 fn get_text(db: &Connection, key: &str) -> Result<Option<String>, ClientError> {
     get(db, key)?.map(|value| String::from_utf8(value.to_vec()).map_err(corrupt)).transpose()
-}
-
-fn apply_changes(tx: &Transaction<'_>, changes: &[Change]) -> Result<(), ClientError> {
-    for change in changes {
-        match change {
-            Change::Put(key, value) => tx.execute(
-                "INSERT INTO suites (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-                params![key, value],
-            )?,
-            Change::Delete(key) => tx.execute("DELETE FROM suites WHERE key = ?1", params![key])?,
-        };
-    }
-    Ok(())
 }
 
 /// Something in the store is not what was put there.

@@ -177,7 +177,7 @@ pub fn unlock(user: &UserName, vault: &SealedVault, secret: Secret, export: &Exp
 }
 
 fn listed(device: &DeviceSecret) -> Device {
-    Device { key: device.public(), suites: vec![SuiteName::RsaJwe1] }
+    Device { key: device.public(), suites: vec![SuiteName::RsaJwe1, SuiteName::Mls1] }
 }
 
 /// Why a list may be the next one; the draft's kind says it.

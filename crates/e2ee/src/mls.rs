@@ -9,6 +9,7 @@
 mod provider;
 mod state;
 
+pub use openmls::prelude::KeyPackage;
 pub use state::{Profile, State, Unreadable};
 
 use crate::device::DeviceSecret;
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::tls_codec::{DeserializeBytes, Serialize};
 use openmls::prelude::{
-    Capabilities, ContentType, CredentialType, CredentialWithKey, Extension, ExtensionType, Extensions, GroupContext, GroupId, KeyPackage,
+    Capabilities, ContentType, CredentialType, CredentialWithKey, Extension, ExtensionType, Extensions, GroupContext, GroupId,
     LeafNodeIndex, LeafNodeParameters, Lifetime, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
     MlsMessageOut, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, ProcessedWelcome, ProposalType, ProtocolMessage,
     ProtocolVersion, RequiredCapabilitiesExtension, Sender, SenderRatchetConfiguration, StagedWelcome, UnknownExtension, Welcome,
@@ -129,7 +130,7 @@ impl Device<'_> {
     }
 
     /// Begins a room's group: with this device and the devices of these key packages. Its people are bound by `bound`
-    /// ([`tidings_trust::Members::bound`]). Pending until [`took`].
+    /// ([`tidings_trust::Members::bound`]). Pending until it stands ([`follow`]).
     pub fn begin(&self, state: &State<'_>, room: &RoomId, bound: &Hash, adds: &[KeyPackage]) -> Result<Made, MlsError> {
         forget(state, room)?;
         let provider = Provider { state };
@@ -151,7 +152,7 @@ impl Device<'_> {
         Ok(Made { commit: None, ..made })
     }
 
-    /// A commit: adds and removes devices, binds these people, and gives this device a new leaf. Pending until [`took`].
+    /// A commit: adds and removes devices, binds these people, and gives this device a new leaf. Pending until it stands ([`follow`]).
     pub fn commit(&self, state: &State<'_>, room: &RoomId, bound: &Hash, adds: &[KeyPackage], removes: &[u32]) -> Result<Made, MlsError> {
         let provider = Provider { state };
         let mut group = load(state, room)?.ok_or(MlsError::NotIn)?;
@@ -192,11 +193,13 @@ impl Device<'_> {
         let (commit, welcome, group_info) = bundle.into_contents();
         let group_info = group_info.ok_or(MlsError::Failed("no GroupInfo"))?;
         let welcome = welcome.map(|welcome| message(&MlsMessageOut::from_welcome(welcome, ProtocolVersion::Mls10))).transpose()?;
-        Ok(Made { commit: Some(message(&commit)?), group_info: message(&MlsMessageOut::from(group_info))?, welcome })
+        let group_info = message(&MlsMessageOut::from(group_info))?;
+        made_by_us(provider.state, group.group_id().as_slice(), &group_info);
+        Ok(Made { commit: Some(message(&commit)?), group_info, welcome })
     }
 
     /// Comes into a group on its own, or comes in anew (an external commit, RFC 9420 §12.4.3.2), by the newest GroupInfo, an MLSMessage, and the
-    /// tree there. Pending until [`took`].
+    /// tree there. Pending until it stands ([`follow`]).
     pub fn come_in(&self, state: &State<'_>, room: &RoomId, group_info: &[u8], tree: &Tree) -> Result<Made, MlsError> {
         forget(state, room)?;
         let provider = Provider { state };
@@ -221,7 +224,9 @@ impl Device<'_> {
         set_pending(state, room, Some(tree.epoch() + 1));
         let (commit, _, group_info) = bundle.into_contents();
         let group_info = group_info.ok_or(MlsError::Failed("no GroupInfo"))?;
-        Ok(Made { commit: Some(message(&commit)?), group_info: message(&MlsMessageOut::from(group_info))?, welcome: None })
+        let group_info = message(&MlsMessageOut::from(group_info))?;
+        made_by_us(state, &room.0, &group_info);
+        Ok(Made { commit: Some(message(&commit)?), group_info, welcome: None })
     }
 
     /// Seals a text for the group, an MLSMessage with a PrivateMessage. The key is used up in the state at once, whether it is sent or not.
@@ -236,8 +241,8 @@ impl Device<'_> {
     }
 }
 
-/// A commit of this device's stands in the log.
-pub fn took(state: &State<'_>, room: &RoomId) -> Result<Followed, MlsError> {
+/// A commit of this device's stands in the log: what was pending counts.
+fn took(state: &State<'_>, room: &RoomId) -> Result<Followed, MlsError> {
     let Some(mut group) = load(state, room)? else { return Ok(Followed::Lost) };
     group.merge_pending_commit(&Provider { state }).map_err(|_| MlsError::Failed("what was pending"))?;
     set_pending(state, room, None);
@@ -245,8 +250,13 @@ pub fn took(state: &State<'_>, room: &RoomId) -> Result<Followed, MlsError> {
     Ok(Followed::In)
 }
 
-/// A commit of somebody else's stands in the log; `tree` is that after it. What was pending here has come to nothing.
+/// A commit stands in the log; `tree` is that after it. What is pending here counts now if it is that one, and has come to nothing otherwise.
 pub fn follow(state: &State<'_>, room: &RoomId, made: &Made, tree: &Tree, me: &DeviceSecret) -> Result<Followed, MlsError> {
+    // Told by the GroupInfo, which no other commit has.
+    if state.get_own(&made_key(&room.0))?.is_some_and(|ours| ours == Hash::of(&made.group_info).as_bytes()) {
+        state.set_own(made_key(&room.0), None);
+        return took(state, room);
+    }
     match pending(state, room)? {
         // From before what is pending was made.
         Some(epoch) if tree.epoch() < epoch => return Ok(Followed::Out),
@@ -377,6 +387,14 @@ fn set_epoch(state: &State<'_>, room: &RoomId, epoch: Option<u64>) {
 
 fn pending_key(room: &RoomId) -> Vec<u8> {
     [b"mls/pending/".as_slice(), &room.0].concat()
+}
+
+fn made_by_us(state: &State<'_>, room: &[u8], group_info: &[u8]) {
+    state.set_own(made_key(room), Some(Hash::of(group_info).as_bytes().to_vec()));
+}
+
+fn made_key(room: &[u8]) -> Vec<u8> {
+    [b"mls/made/".as_slice(), room].concat()
 }
 
 fn info_key(room: &RoomId) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! What a command asks of an open profile. It can travel to another process, so it holds plain values only.
 
-use crate::cli::Wait;
+use crate::cli::{Suite, Wait};
 use crate::failure::Failure;
 use crate::look::Numbers;
 use crate::out::Out;
@@ -21,7 +21,7 @@ pub enum Ask {
     Rooms { wait: u32 },
     Members { room: String, wait: u32 },
     Room { change: Change, wait: Wait },
-    Send { to: String, text: String, wait: Wait },
+    Send { to: String, text: String, suite: Suite, wait: Wait },
     SendFile { to: String, file: file::Sent, text: String, wait: Wait },
     SaveFile { id: i64, folder: PathBuf },
     Erase { id: i64, wait: Wait },
@@ -58,7 +58,7 @@ pub async fn answer(client: &Client, ask: Ask, out: &mut Out) -> Result<u8, Fail
         Ask::Rooms { wait } => rooms::answer(client, wait, out).await,
         Ask::Members { room, wait } => room::members(client, &room, wait, out).await,
         Ask::Room { change, wait } => room::answer(client, change, wait, out).await,
-        Ask::Send { to, text, wait } => send::answer(client, &to, &text, wait, out).await,
+        Ask::Send { to, text, suite, wait } => send::answer(client, (&to, &text), suite, wait, out).await,
         Ask::SendFile { to, file, text, wait } => file::send(client, &to, file, &text, wait, out).await,
         Ask::SaveFile { id, folder } => file::save(client, id, &folder, out).await,
         Ask::Erase { id, wait } => erase::answer(client, id, wait, out).await,

@@ -1,7 +1,7 @@
 //! `tidings room`: groups are made, people come and go.
 
 use crate::ask::{self, Ask};
-use crate::cli::{Global, RoleName, RoomCommand, Wait};
+use crate::cli::{Global, RoleName, RoomCommand, Suite, Wait};
 use crate::failure::Failure;
 use crate::look::{self, Places};
 use crate::out::Out;
@@ -18,7 +18,7 @@ const TELL: Duration = Duration::from_secs(5);
 /// What is done to a group, and to which: by its title, or the beginning of its id.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum Change {
-    New { title: String },
+    New { title: String, suite: Suite },
     Invite { room: String, users: Vec<String>, role: RoleName },
     Join { room: String },
     Leave { room: String },
@@ -34,7 +34,7 @@ pub async fn run(global: &Global, command: RoomCommand) -> Result<u8, Failure> {
         RoomCommand::Members(arguments) => {
             return profile::perform(global, Ask::Members { room: arguments.room, wait: arguments.patience.wait }).await;
         }
-        RoomCommand::New(new) => (Change::New { title: new.title.join(" ") }, new.away),
+        RoomCommand::New(new) => (Change::New { title: new.title.join(" "), suite: new.sealing.suite }, new.away),
         RoomCommand::Invite(invite) => (Change::Invite { room: invite.room, users: names(invite.users), role: invite.role }, invite.away),
         RoomCommand::Join(join) => (Change::Join { room: join.room }, join.away),
         RoomCommand::Leave(leave) => (Change::Leave { room: leave.room }, leave.away),
@@ -57,7 +57,8 @@ pub async fn members(client: &Client, room: &str, wait: u32, out: &mut Out) -> R
 /// Does it, and says how far it came: for each person, where it is about several. The exit code is the first that is not 0.
 pub async fn answer(client: &Client, change: Change, wait: Wait, out: &mut Out) -> Result<u8, Failure> {
     let until = Until::new(wait);
-    if let Change::New { title } = &change {
+    if let Change::New { title, suite } = &change {
+        client.begin_on((*suite).into());
         let (room, id) = client.create_group(title).await?;
         let group = Group::named(client, room).await?;
         let done = format!("{} is there. Ask people in: tidings room invite {} bob@s2", group.name, look::short_id(&group.target));

@@ -1,7 +1,7 @@
 //! `tidings send`: a message, kept here first, then sent.
 
 use crate::ask::{self, Ask};
-use crate::cli::{Global, SendArguments, Wait};
+use crate::cli::{Global, SendArguments, Suite, Wait};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::profile;
@@ -19,7 +19,7 @@ pub async fn run(global: &Global, arguments: SendArguments) -> Result<u8, Failur
     if text.trim().is_empty() {
         return Err(Failure::usage("there is nothing to send"));
     }
-    profile::perform(global, Ask::Send { to: arguments.to, text, wait: arguments.away.wait }).await
+    profile::perform(global, Ask::Send { to: arguments.to, text, suite: arguments.sealing.suite, wait: arguments.away.wait }).await
 }
 
 fn from_stdin() -> Result<String, Failure> {
@@ -33,9 +33,10 @@ fn from_stdin() -> Result<String, Failure> {
 }
 
 /// Writes the message, waits until a server has it or the time is up, and says how far it came.
-pub async fn answer(client: &Client, to: &str, text: &str, wait: Wait, out: &mut Out) -> Result<u8, Failure> {
+pub async fn answer(client: &Client, (to, text): (&str, &str), suite: Suite, wait: Wait, out: &mut Out) -> Result<u8, Failure> {
     let until = Until::new(wait);
     let to = ask::target(client, to, until).await?;
+    client.begin_on(suite.into());
     let id = client.send(&to, text).await?;
     settle(client, Written { id, room: Some(&to), user: None, done: "sent".into() }, until, out).await
 }

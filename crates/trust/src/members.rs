@@ -31,7 +31,7 @@ pub struct Members {
     most: u64,
     /// Rooms on MLS: their keys.
     #[n(4)]
-    mls: Option<Mls>,
+    mls: Option<Box<Mls>>,
 }
 
 /// One person's part in a room.
@@ -173,7 +173,7 @@ impl Members {
     pub fn direct(direct: &Direct) -> Members {
         let person = Person { identity: None, role: Role::Member, standing: Standing::In, stays: vec![Stay { from: 1, until: None }] };
         let people = direct.people.iter().map(|user| (user.clone(), person.clone())).collect();
-        let mls = Mls::of(direct.suite, || Genesis::Direct(direct.clone()).room());
+        let mls = Mls::of(direct.suite, || Genesis::Direct(direct.clone()).room()).map(Box::new);
         Members { epoch: 0, last: Hash::ZERO, people, most: 2, mls }
     }
 
@@ -193,7 +193,7 @@ impl Members {
             SuiteName::RsaJwe1 => limits::RSA_MEMBERS,
             SuiteName::Mls1 => limits::MLS_DEVICES,
         };
-        let mls = Mls::of(group.suite, || Genesis::Group(group.clone()).room());
+        let mls = Mls::of(group.suite, || Genesis::Group(group.clone()).room()).map(Box::new);
         Ok(Members { epoch: 0, last: draft.hash(), people: BTreeMap::from([(group.creator.clone(), owner)]), most: most as u64, mls })
     }
 

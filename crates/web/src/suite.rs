@@ -24,6 +24,12 @@ pub fn words(suite: Option<&str>) -> Words {
             does: "Every message is locked to each member’s key. No server can read it.",
             does_not: "Whoever gets a member’s key later can read the stored messages. It does not protect against quantum computers.",
         },
+        Some("mls-1") => Words {
+            name: "Encrypted, MLS",
+            does: "Every message has a key of its own, which is deleted once it is used: whoever gets a member’s keys later cannot read what was \
+                   written before. No server can read it.",
+            does_not: "It does not protect against quantum computers.",
+        },
         Some(_) => Words {
             name: "Encrypted",
             does: "No server can read this.",

@@ -16,8 +16,8 @@ impl Client {
     }
 
     pub(super) async fn make_group(&self, title: &str, once: Option<&str>) -> Result<(Target, MessageId), ClientError> {
-        let (title, crypto, once) = (titled(title)?, self.inner.core.crypto.clone(), once.map(str::to_owned));
-        let (group, row) = self.inner.core.stored(move |store| write::group(store, &crypto, &title, once.as_deref())).await?;
+        let (title, crypto, suite, once) = (titled(title)?, self.inner.core.crypto.clone(), self.suite(), once.map(str::to_owned));
+        let (group, row) = self.inner.core.stored(move |store| write::group(store, &crypto, suite, &title, once.as_deref())).await?;
         self.wrote();
         Ok((group, MessageId(row)))
     }

@@ -8,9 +8,10 @@ use crate::people::People;
 use crate::store::{Store, StoredMessage, StoredRoom};
 use crate::view::ask::RoomLine;
 use crate::view::{Event, File, Member, Message, MessageId, Part, Picture, Room, Status, Target};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tidings_proto::membership::{BODY_LIMIT, Invite, Remove, SetRole};
-use tidings_proto::{Content, Genesis, Kind, LogName, UserName, cbor, content};
+use tidings_proto::{Content, Genesis, Kind, LogName, SuiteName, UserName, cbor, content};
 use tidings_trust::Members;
 use tidings_trust::members::Standing;
 
@@ -124,11 +125,21 @@ pub(crate) fn rooms(store: &Store, crypto: &Crypto) -> Result<Vec<Room>, ClientE
         stopped: stopped(&|log| matches!(log, LogName::Public(_))),
     };
     let mut rooms = vec![public];
-    for stored in store.rooms()? {
+    let stored = store.rooms()?;
+    // Two people may have a room on each suite, which are one conversation: on MLS from then on.
+    let on_mls: HashSet<Target> = stored
+        .iter()
+        .filter(|room| room.genesis.suite() == SuiteName::Mls1)
+        .filter_map(|room| Some(Target::from(room.genesis.as_direct()?.other(me))))
+        .collect();
+    for stored in stored {
         let target = match &stored.genesis {
             Genesis::Direct(direct) => Target::from(direct.other(me)),
             Genesis::Group(_) => Target::Group { id: stored.genesis.room() },
         };
+        if stored.genesis.suite() != SuiteName::Mls1 && on_mls.contains(&target) {
+            continue;
+        }
         let log = stored.genesis.log();
         rooms.push(Room { messages: count(&target), stopped: stopped(&|of| *of == log), ..room(crypto, target, stored) });
     }

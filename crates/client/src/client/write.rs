@@ -20,22 +20,42 @@ pub(crate) fn at_rest(crypto: &Crypto, log: &LogName, content: &Content) -> (Vec
     (crypto.at_rest(log, tag, content), tag)
 }
 
-/// The log to which this user's messages in a conversation go.
+/// The suite of new private conversations, unless another is asked for.
+pub(crate) const SUITE: SuiteName = SuiteName::RsaJwe1;
+
+/// The log by whose name what is kept here of a conversation is sealed.
 pub(crate) fn log_of(crypto: &Crypto, target: &Target) -> LogName {
     match target {
         Target::Public => LogName::Public(crypto.me.server().clone()),
-        Target::Direct { user } => direct(crypto, user).log(),
+        Target::Direct { user } => direct(crypto, user, SuiteName::RsaJwe1).log(),
         Target::Group { id } => LogName::Room(*id),
     }
 }
 
-fn direct(crypto: &Crypto, user: &UserName) -> Genesis {
-    Genesis::direct(SuiteName::RsaJwe1, &crypto.me, user)
+fn direct(crypto: &Crypto, user: &UserName, suite: SuiteName) -> Genesis {
+    Genesis::direct(suite, &crypto.me, user)
+}
+
+/// The room of two people in which is written: that on MLS once there is one, and never the other again.
+fn room_of_two(store: &Store, crypto: &Crypto, user: &UserName, suite: SuiteName) -> Result<Genesis, ClientError> {
+    let mls = direct(crypto, user, SuiteName::Mls1);
+    Ok(if suite == SuiteName::Mls1 || store.has_room(&mls.log())? { mls } else { direct(crypto, user, suite) })
 }
 
 /// A message in any conversation; under this name only once. Returns its row.
-pub(crate) fn message(store: &Store, crypto: &Crypto, target: &Target, content: &Content, once: Option<&str>) -> Result<i64, ClientError> {
-    let (me, at, log) = (&crypto.me, now(), log_of(crypto, target));
+pub(crate) fn message(
+    store: &Store,
+    crypto: &Crypto,
+    suite: SuiteName,
+    (target, content): (&Target, &Content),
+    once: Option<&str>,
+) -> Result<i64, ClientError> {
+    let other = match target {
+        Target::Direct { user } => Some((room_of_two(store, crypto, user, suite)?, user)),
+        Target::Public | Target::Group { .. } => None,
+    };
+    let log = other.as_ref().map_or_else(|| log_of(crypto, target), |(genesis, _)| genesis.log());
+    let (me, at) = (&crypto.me, now());
     if let Target::Public = target {
         let content = cbor::encode(content);
         return store.written(&Written {
@@ -51,7 +71,6 @@ pub(crate) fn message(store: &Store, crypto: &Crypto, target: &Target, content: 
         });
     }
     let (content, tag) = at_rest(crypto, &log, content);
-    let other = if let Target::Direct { user } = target { Some((direct(crypto, user), user)) } else { None };
     let inbox = other.as_ref().map(|(_, user)| LogName::Inbox((*user).clone()));
     let room = other.as_ref().map(|(genesis, user)| {
         let notice = cbor::encode(&RoomRef { hub: genesis.hub().clone(), genesis: genesis.clone() });
@@ -61,21 +80,27 @@ pub(crate) fn message(store: &Store, crypto: &Crypto, target: &Target, content: 
 }
 
 /// A group, and what it is called; under this name only once. Returns the group and the row of its beginning.
-pub(crate) fn group(store: &Store, crypto: &Crypto, title: &Content, once: Option<&str>) -> Result<(Target, i64), ClientError> {
+pub(crate) fn group(
+    store: &Store,
+    crypto: &Crypto,
+    suite: SuiteName,
+    title: &Content,
+    once: Option<&str>,
+) -> Result<(Target, i64), ClientError> {
     let mut nonce = Nonce([0; 32]);
     OsRng.fill_bytes(&mut nonce.0);
-    group_with(nonce, store, crypto, title, once)
+    group_with((suite, nonce), store, crypto, title, once)
 }
 
 /// A group whose name is made of this.
 pub(crate) fn group_with(
-    nonce: Nonce,
+    (suite, nonce): (SuiteName, Nonce),
     store: &Store,
     crypto: &Crypto,
     title: &Content,
     once: Option<&str>,
 ) -> Result<(Target, i64), ClientError> {
-    let genesis = Genesis::group(SuiteName::RsaJwe1, &crypto.me, nonce);
+    let genesis = Genesis::group(suite, &crypto.me, nonce);
     let (target, log, me, at) = (Target::Group { id: genesis.room() }, genesis.log(), &crypto.me, now());
     let body = genesis.encode();
     let room = Some((&genesis, None));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
-use tidings_proto::frame::{Accepted, ChainReply, Item, PeopleReply, Pong, Proof, Ready, Refused, RoomsReply};
+use tidings_proto::frame::{Accepted, ChainReply, Item, KeyPackagesLeft, PeopleReply, Pong, Proof, Ready, Refused, RoomsReply};
 use tidings_proto::handshake::{Hello, Party, proof_bytes, transcript};
 use tidings_proto::{Code, DeviceKey, Entry, Frame, Hash, Nonce, Payload, Refusal, ServerKey, Signature, limits};
 use tokio::net::{TcpListener, TcpStream};
@@ -143,6 +143,10 @@ async fn serve(tcp: TcpStream, signing: &SigningKey, manners: &Manners, first: &
         match frame {
             Frame::Follow(_) => {}
             Frame::Rooms(rooms) => send(&mut socket, RoomsReply { req: rooms.req, rooms: Vec::new(), more: false }).await?,
+            Frame::KeyPackagesPut(put) => {
+                let left = KeyPackagesLeft { req: put.req, single_use: limits::KEY_PACKAGES as u32, last_resort: true };
+                send(&mut socket, left).await?;
+            }
             Frame::People(people) => send(&mut socket, PeopleReply { req: people.req, people: Vec::new(), more: false }).await?,
             Frame::Chain(chain) => {
                 let items = vec![Item { entry: first.clone(), got: None }];

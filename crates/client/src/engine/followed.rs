@@ -48,6 +48,8 @@ pub struct RoomState {
     pub withdrawn: bool,
     /// What whoever asked in has said of it.
     pub vouched: Option<Vouched>,
+    /// Rooms on MLS: the epoch whose keys this device has.
+    pub epoch: Option<u64>,
 }
 
 /// An entry and the chain's hash there, as somebody has seen it.
@@ -77,7 +79,7 @@ impl RoomState {
     /// A room of which nothing is here yet.
     pub fn new(genesis: Genesis) -> RoomState {
         let members = genesis.as_direct().map(|direct| Arc::new(Members::direct(direct)));
-        RoomState { genesis, members, withdrawn: false, vouched: None }
+        RoomState { genesis, members, withdrawn: false, vouched: None, epoch: None }
     }
 
     /// The conversation that it is.
@@ -205,6 +207,9 @@ impl Followed {
         if let (Some(room), Some(members)) = (&mut self.room, &batch.members) {
             room.members = Some(Arc::new(members.clone()));
             self.changing = false;
+        }
+        if let (Some(room), Some(epoch)) = (&mut self.room, batch.epoch) {
+            room.epoch = epoch;
         }
     }
 }

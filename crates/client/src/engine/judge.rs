@@ -3,15 +3,18 @@
 //! Pure: entries of one log in their order go in; nothing is opened, and nothing kept.
 
 use super::followed::RoomState;
+use crate::crypto::mls::StandingCommit;
 use crate::crypto::{Closed, Histories, Opening};
 use crate::people::People;
 use crate::store::{Author, Erased, Heard};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tidings_e2ee::mls::Made;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::membership::{Invitation, Invite};
-use tidings_proto::{Content, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, Role, UserName, cbor, limits};
+use tidings_proto::membership::{Commit, Invitation, Invite};
+use tidings_proto::{Content, DeviceKey, Draft, Encoded, Entry, Genesis, Hash, Kind, LogName, Payload, Role, UserName, cbor, limits};
 use tidings_trust::drafts::{DraftError, check_in_order, check_past};
 use tidings_trust::members::MembersError;
 use tidings_trust::{KeyState, Members};
@@ -48,6 +51,7 @@ pub(super) enum Found {
 #[derive(Clone)]
 pub(super) struct Judge {
     me: UserName,
+    device: DeviceKey,
     log: LogName,
     room: Option<RoomState>,
     /// Whether the last entry has changed the members.
@@ -60,13 +64,13 @@ pub(super) struct Judge {
 
 impl Judge {
     /// Begins after what is here already of `log`.
-    pub fn new(me: &UserName, log: &LogName, room: Option<RoomState>, counted: &HashMap<Author, Heard>) -> Judge {
+    pub fn new((me, device): (&UserName, DeviceKey), log: &LogName, room: Option<RoomState>, counted: &HashMap<Author, Heard>) -> Judge {
         let mut highest: HashMap<UserName, u64> = HashMap::new();
         for ((user, _), heard) in counted {
             let list = highest.entry(user.clone()).or_default();
             *list = heard.list.max(*list);
         }
-        Judge { me: me.clone(), log: log.clone(), room, changed: false, keys: None, highest: Arc::new(highest) }
+        Judge { me: me.clone(), device, log: log.clone(), room, changed: false, keys: None, highest: Arc::new(highest) }
     }
 
     /// Entry order bounds what a device may still write once its author has named a list without it.
@@ -115,7 +119,9 @@ impl Judge {
         };
         // Also one's own drafts change the members, and are nothing if they may not be here.
         let stands = matches!(found, Found::Opens(_) | Found::Text(_, _) | Found::Event | Found::Erases(_));
-        if is_own && stands { Found::Own } else { found }
+        // Other keys are taken when they stand, also one's own.
+        let is_keys = matches!(found, Found::Opens(Some(Closed::Commit(_))));
+        if is_own && stands && !is_keys { Found::Own } else { found }
     }
 
     /// Whether what stands at `seq` was written while this user was in.
@@ -191,6 +197,7 @@ impl Judge {
             (LogName::Inbox(_), Kind::Invitation) => self.invitation(draft, author),
             (LogName::Inbox(_), _) => Found::Silent,
             (LogName::Room(_), Kind::Sealed) => self.sealed(people, seq, author),
+            (LogName::Room(_), Kind::Commit) => self.commit(people, seq, draft, &author),
             (LogName::Room(_), kind) if kind.is_membership() => self.membership(people, seq, draft, &author),
             (_, Kind::Later(_)) => Found::Unreadable("it was written by a newer version of this program".into()),
             (_, kind) => Found::Unreadable(format!("a {kind:?} has no place here")),
@@ -212,11 +219,25 @@ impl Judge {
         }
     }
 
+    /// The next keys of a room on MLS.
+    fn commit(&mut self, people: &People, seq: u64, draft: &Encoded<Draft>, author: &KeyState) -> Found {
+        let found = self.membership(people, seq, draft, author);
+        let (Found::Event, Ok(commit)) = (&found, cbor::decode::<Commit>(&draft.body, limits::DRAFT)) else { return found };
+        let room = self.room.as_ref().map(|room| room.genesis.room());
+        let (Some(room), Some(tree)) = (room, self.members().and_then(Members::tree)) else { return self.wrong_beginning() };
+        let made = Made { commit: commit.commit, group_info: commit.group_info, welcome: commit.welcome };
+        Found::Opens(Some(Closed::Commit(Box::new(StandingCommit { room, made, tree: tree.clone() }))))
+    }
+
     fn sealed(&mut self, people: &People, seq: u64, author: Arc<KeyState>) -> Found {
         let Some(room) = &self.room else { return self.wrong_beginning() };
         let Some(members) = room.members.clone() else { return self.wrong_beginning() };
         if !self.is_mine(seq) {
             // It could not be opened, and is nothing of this user's.
+            return Found::Silent;
+        }
+        // What was written before this device came in is for the others of this user's.
+        if members.tree().is_some_and(|tree| tree.leaves().iter().all(|leaf| leaf.device != self.device)) {
             return Found::Silent;
         }
         let keys = self
@@ -257,8 +278,26 @@ impl Judge {
 
     /// Whom an invitation asks into which group.
     pub fn invites(&self, draft: &Draft) -> Option<(Genesis, UserName)> {
-        let invite: Invite = (draft.kind == Kind::Invite).then(|| cbor::decode(&draft.body, limits::DRAFT).ok())??;
+        let Event { kind, body } = Event::of(draft)?;
+        let invite: Invite = (kind == Kind::Invite).then(|| cbor::decode(&body, limits::DRAFT).ok())??;
         Some((self.room.as_ref()?.genesis.clone(), invite.user))
+    }
+}
+
+/// What people are shown of a membership entry.
+pub(super) struct Event {
+    pub kind: Kind,
+    pub body: Bytes,
+}
+
+impl Event {
+    /// Of a commit what it changes, if it changes anything but keys.
+    pub fn of(draft: &Draft) -> Option<Event> {
+        if draft.kind != Kind::Commit {
+            return Some(Event { kind: draft.kind, body: draft.body.clone() });
+        }
+        let commit: Commit = cbor::decode(&draft.body, limits::DRAFT).ok()?;
+        commit.change.map(|change| Event { kind: change.kind, body: change.body })
     }
 }
 

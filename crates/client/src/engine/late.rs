@@ -8,6 +8,7 @@ use crate::mention::names;
 use crate::platform;
 use crate::store::{Judged, StoredLate};
 use std::sync::Arc;
+use tidings_e2ee::mls::State;
 use tidings_proto::UserName;
 use tidings_trust::drafts::{DraftError, check_in_order};
 
@@ -61,8 +62,12 @@ impl Engine {
         };
         let what = Closed::Message { author, genesis: room.genesis.clone(), members: Arc::new(late.members.clone()), keys: Arc::new(keys) };
         let job = OpenJob { log: log.clone(), seq: *seq, draft: draft.clone(), what };
-        let crypto = self.core.crypto.clone();
-        let opened = platform::heavy(move || async move { crypto.open(&job).await }).await??;
+        let (crypto, store) = (self.core.crypto.clone(), self.core.store.clone());
+        let opened = platform::heavy(move || async move {
+            let read = |key: &[u8]| store.suite_state(key);
+            crypto.open(&job, &State::new(&read)).await
+        });
+        let opened = opened.await??;
         Ok(match opened {
             Opening::Message(kept) if self.another_story(log, *seq, kept.opened.seen, &[]).await? => Judged::Failed(ANOTHER_STORY.into()),
             Opening::Message(kept) => Judged::Opened {
@@ -78,7 +83,7 @@ impl Engine {
                 Judged::Waits(self.me().clone(), 0)
             }
             Opening::Failed(why) => Judged::Failed(why),
-            Opening::Invited(_) => Judged::Failed("an invitation has no place here".into()),
+            Opening::Invited(_) | Opening::Keys(_) => Judged::Failed("it has no place here".into()),
         })
     }
 }

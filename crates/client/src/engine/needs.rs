@@ -4,13 +4,14 @@
 use super::Engine;
 use crate::ClientError;
 use crate::crypto::{Histories, Readers, What};
+use crate::platform::Instant;
 use crate::store::OutboxRow;
 use crate::view::KEY_CHANGED;
 use std::sync::Arc;
 use tidings_e2ee::invitation::Note;
 use tidings_proto::frame::RoomRef;
-use tidings_proto::membership::{BODY_LIMIT, Invite, Join, Leave, Remove, SetRole};
-use tidings_proto::{Code, Genesis, Hash, Kind, LogName, UserName, cbor};
+use tidings_proto::membership::{BODY_LIMIT, Change, Invite, Join, Leave, Remove, SetRole};
+use tidings_proto::{Code, Genesis, Hash, Kind, LogName, SuiteName, UserName, cbor};
 use tidings_trust::members::Standing;
 use tidings_trust::roster::RosterError;
 use tidings_trust::{Members, Roster};
@@ -24,11 +25,13 @@ pub(super) enum Hindrance {
 }
 
 /// A room as it stands.
-struct Room {
-    genesis: Genesis,
-    members: Arc<Members>,
+pub(super) struct Room {
+    pub genesis: Genesis,
+    pub members: Arc<Members>,
+    /// Rooms on MLS: the epoch whose keys this device has.
+    pub epoch: Option<u64>,
     /// What was last seen of it.
-    tip: (u64, Hash),
+    pub tip: (u64, Hash),
 }
 
 impl From<ClientError> for Hindrance {
@@ -44,7 +47,7 @@ impl From<ClientError> for Hindrance {
 
 impl Engine {
     /// The version of this user's device list, and what the row becomes.
-    pub(super) fn ready(&mut self, row: &OutboxRow) -> Result<(u64, What), Hindrance> {
+    pub(super) fn ready(&mut self, row: &OutboxRow, now: Instant) -> Result<(u64, What), Hindrance> {
         let me = self.me().clone();
         let mine = self.core.people().state(&me);
         let Some(mine) = mine.filter(|mine| mine.device(&self.core.crypto.device()).is_some()) else {
@@ -55,19 +58,19 @@ impl Engine {
             return Err(Hindrance::Later);
         };
         let what = match row.kind {
-            Kind::Sealed => self.message(row)?,
+            Kind::Sealed => self.message(row, now)?,
             Kind::Invitation => self.invitation(row)?,
-            kind if kind.is_membership() => self.change(row)?,
+            kind if kind.is_membership() => self.change(row, now)?,
             _ => What::Open { epoch: None, body: row.body.clone() },
         };
         Ok((mine.list.version, what))
     }
 
-    fn message(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
+    fn message(&mut self, row: &OutboxRow, now: Instant) -> Result<What, Hindrance> {
         if let Some(why) = self.waits_in_vain(&row.log) {
             return Err(Hindrance::Never(why, KEY_CHANGED));
         }
-        let Room { genesis, members, tip } = self.room_of(row)?;
+        let Room { genesis, members, tip, .. } = self.room_of(row)?;
         let me = self.me().clone();
         match members.person(&me).map(|person| person.standing) {
             Some(Standing::In) => {}
@@ -80,6 +83,9 @@ impl Engine {
             Genesis::Group(_) => self.core.people().refuse_another_history(&users)?,
         }
         let keys = self.newest_keys(&users)?;
+        if genesis.suite() == SuiteName::Mls1 {
+            return self.mls_message(&row.log, &genesis, &members, tip, now);
+        }
         match Readers::of(&genesis, &members, &keys) {
             Ok(readers) => Ok(What::Sealed(Box::new(readers), tip)),
             Err(RosterError::NotYet(_)) => Err(Hindrance::Later),
@@ -90,6 +96,27 @@ impl Engine {
             }
             Err(error) => Err(Hindrance::Never(error.to_string(), Code::Conflict.name())),
         }
+    }
+
+    /// A message in a room on MLS, once its keys are those of who is in.
+    fn mls_message(
+        &mut self,
+        log: &LogName,
+        genesis: &Genesis,
+        members: &Members,
+        tip: (u64, Hash),
+        now: Instant,
+    ) -> Result<What, Hindrance> {
+        if let Some(lost) = members.lost(|user| self.core.people().state(user)).next() {
+            self.removals.look_at(lost.clone());
+            return Err(Hindrance::Later);
+        }
+        let Some(room) = self.logs.get(log).and_then(|followed| followed.room.as_ref()) else { return Err(Hindrance::Later) };
+        let has_keys = self.has_keys(room);
+        if !has_keys || self.lacks_devices(room, now) {
+            self.want_keys(log, now);
+        }
+        if has_keys { Ok(What::Mls(genesis.room(), members.epoch(), tip)) } else { Err(Hindrance::Later) }
     }
 
     /// The room that a row is for, its members, and its tip. Later while it is about to change by this device.
@@ -104,11 +131,11 @@ impl Engine {
         let room = followed.room.as_ref().ok_or(Hindrance::Later)?;
         let members = room.members.clone().ok_or(Hindrance::Later)?;
         let tip = followed.tip();
-        Ok(Room { genesis: room.genesis.clone(), members, tip: (tip.seq, tip.hash) })
+        Ok(Room { genesis: room.genesis.clone(), members, epoch: room.epoch, tip: (tip.seq, tip.hash) })
     }
 
     /// Everybody's keys, of whom the server has told the same story on this link as before.
-    fn newest_keys(&mut self, users: &[UserName]) -> Result<Histories, Hindrance> {
+    pub(super) fn newest_keys(&mut self, users: &[UserName]) -> Result<Histories, Hindrance> {
         let mut keys = Histories::new();
         let mut waits = false;
         for user in users {
@@ -138,8 +165,13 @@ impl Engine {
     }
 
     /// A change of a group's members, made of what the row wants and of how the group stands.
-    fn change(&mut self, row: &OutboxRow) -> Result<What, Hindrance> {
-        let members = self.room_of(row)?.members;
+    fn change(&mut self, row: &OutboxRow, now: Instant) -> Result<What, Hindrance> {
+        let room = self.room_of(row)?;
+        if row.kind == Kind::Commit {
+            // Somebody else may have made the keys meanwhile.
+            return self.commit(&room, None, now).map(|commit| What::Commit(Box::new(commit)));
+        }
+        let members = room.members.clone();
         let prev = members.last();
         let body = match row.kind {
             Kind::Invite => {
@@ -161,7 +193,21 @@ impl Engine {
             }
             _ => cbor::encode(&SetRole { prev, ..read(&row.body)? }),
         };
+        if room.genesis.suite() == SuiteName::Mls1 && row.kind != Kind::Leave {
+            return self.mls_change(row, &room, body, now);
+        }
         Ok(What::Open { epoch: Some(members.epoch()), body })
+    }
+
+    /// A change of a group on MLS, which comes with other keys. Where this device has not got the present ones they come first.
+    fn mls_change(&mut self, row: &OutboxRow, room: &Room, body: Vec<u8>, now: Instant) -> Result<What, Hindrance> {
+        let has_keys = room.members.tree().is_some_and(|tree| room.epoch == Some(tree.epoch()));
+        if row.kind != Kind::Join && !has_keys {
+            self.want_keys(&row.log, now);
+            return Err(Hindrance::Later);
+        }
+        let change = Change { kind: row.kind, body: body.into() };
+        self.commit(room, Some(change), now).map(|commit| What::Commit(Box::new(commit)))
     }
 
     /// An invitation to a group in which the owner of the inbox is asked in.

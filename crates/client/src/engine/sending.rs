@@ -10,6 +10,7 @@ use crate::platform;
 use crate::platform::Instant;
 use crate::store::{OutboxRow, Sealed};
 use std::collections::{BTreeMap, HashSet};
+use tidings_e2ee::mls::State;
 use tidings_proto::frame::RoomRef;
 use tidings_proto::{Code, Genesis, Kind, LogName, Refusal, UserName, cbor, limits};
 
@@ -31,9 +32,15 @@ impl Engine {
             }
         }
         self.put_out_lost(now).await?;
-        self.load_new_rows(now).await?;
-        // A message that cannot be sealed fails alone; what it has held back is taken up in another round.
-        while !self.seal(now).await? {}
+        self.publish().await?;
+        loop {
+            self.load_new_rows(now).await?;
+            // A message that cannot be sealed fails alone; what it has held back is taken up in another round.
+            while !self.seal(now).await? {}
+            if !self.rekey().await? {
+                break;
+            }
+        }
         let mut req = self.next_req;
         let submits = self.outbox.submits(now, || {
             let this = req;
@@ -47,8 +54,13 @@ impl Engine {
 
     async fn load_new_rows(&mut self, now: Instant) -> Result<(), ClientError> {
         let after = self.last_row;
-        for row in self.core.stored(move |store| store.outbox(after)).await? {
+        for mut row in self.core.stored(move |store| store.outbox(after)).await? {
             self.last_row = self.last_row.max(row.id);
+            if row.kind == Kind::Commit {
+                // It may be the first that a hub hears of a direct room.
+                let room = self.logs.get(&row.log).and_then(|followed| followed.room.as_ref());
+                row.genesis = room.map(|room| room.genesis.clone()).filter(|genesis| genesis.as_direct().is_some());
+            }
             self.load_room(&row, now);
             if let (Kind::Notice, Ok(room)) = (row.kind, cbor::decode::<RoomRef>(&row.body, limits::DRAFT)) {
                 self.outbox.go_behind(&room.genesis.log(), &row.log);
@@ -90,15 +102,16 @@ impl Engine {
         let rows: Vec<i64> = self.unsealed.keys().copied().collect();
         for id in rows {
             let Some(row) = self.unsealed.get(&id).cloned() else { continue };
-            // A message waits for the one before it, but not for somebody to be put out first.
-            if jobs.len() >= 4 * WINDOW || (blocked.contains(&row.log) && row.kind != Kind::Remove) {
+            // A message waits for the one before it, but not for somebody to be put out first, nor for the keys that it needs.
+            let goes_first = matches!(row.kind, Kind::Remove | Kind::Commit);
+            if jobs.len() >= 4 * WINDOW || (blocked.contains(&row.log) && !goes_first) {
                 continue;
             }
             if !self.outbox.may_seal(&row.log) {
                 blocked.insert(row.log);
                 continue;
             }
-            match self.ready(&row) {
+            match self.ready(&row, now) {
                 Err(Hindrance::Later) => {
                     blocked.insert(row.log);
                 }
@@ -131,6 +144,10 @@ impl Engine {
             if row.kind == Kind::Remove {
                 self.removals.refused(&row.log, now);
             }
+            if row.kind == Kind::Commit {
+                self.no_rekey(&row, reason, code, now).await?;
+                continue;
+            }
             self.core.stored(move |store| store.failed(row.id, &reason, Some(code))).await?;
         }
         if jobs.is_empty() { Ok(true) } else { self.seal_now(jobs).await }
@@ -144,13 +161,15 @@ impl Engine {
             jobs.iter().map(|job| (job.row.id, (job.row.kind, job.row.genesis.clone()))).collect();
         let store = self.core.store.clone();
         let made = platform::heavy(move || async move {
+            let read = |key: &[u8]| store.suite_state(key);
+            let state = State::new(&read);
             let (mut made, mut skipped, mut failed): (Vec<Sealed>, HashSet<LogName>, Vec<(i64, String)>) = Default::default();
             for job in jobs {
                 let (row, log) = (job.row.id, job.row.log.clone());
                 if skipped.contains(&log) {
                     continue;
                 }
-                match crypto.seal(job).await? {
+                match crypto.seal(job, &state).await? {
                     Ok(sealed) => made.push(sealed),
                     Err(why) => {
                         skipped.insert(log);
@@ -187,6 +206,9 @@ impl Engine {
         }
         if kind == Kind::Remove {
             self.removals.refused(&log, now);
+        }
+        if kind == Kind::Commit {
+            self.packages.refused(&log, now);
         }
         let (reason, code) = (why.text.clone(), why.code.name());
         self.core.stored(move |store| store.failed(row, &reason, Some(code))).await?;

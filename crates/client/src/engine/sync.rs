@@ -5,14 +5,16 @@
 
 use super::Engine;
 use super::followed::Followed;
-use super::judge::{ANOTHER_STORY, Found, Judge, lacks};
+use super::judge::{ANOTHER_STORY, Event, Found, Judge, lacks};
 use crate::ClientError;
+use crate::crypto::mls::NewKeys;
 use crate::crypto::{Invited, Kept, OpenJob, Opening};
 use crate::mention::names;
 use crate::platform;
 use crate::store::{Author, Batch, Heard, Late, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
 use std::collections::HashMap;
+use tidings_e2ee::mls::State;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::frame::{Entries, Item};
 use tidings_proto::{Content, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, UserName};
@@ -27,6 +29,9 @@ pub(super) struct Placed {
 
 /// Drafts of this profile's by hash, and the titles in them as they are kept.
 type OwnDrafts = HashMap<Hash, Option<(Vec<u8>, u64)>>;
+
+/// What is said where this device has lost a room's keys: once for each commit that it could not take.
+const LOST: &str = "this device has lost the keys of this conversation here, and comes in anew; what is written until then it cannot read";
 
 /// What a log waits for, and its entries with it.
 enum Wait {
@@ -181,7 +186,7 @@ impl Engine {
         let own = self.own_drafts(log, &placed).await?;
         let Some(followed) = self.logs.get(log) else { return Err(ClientError::OurBug("a log that is not followed".into())) };
         let counted = followed.counted.clone().unwrap_or_default();
-        let mut judge = Judge::new(self.me(), log, followed.room.clone(), &counted);
+        let mut judge = Judge::new((self.me(), self.core.crypto.device()), log, followed.room.clone(), &counted);
         let mut found: Vec<(Found, Judge)> = {
             let people = self.core.people();
             placed.iter().map(|placed| (judge.next(&people, &placed.entry, &|hash| own.contains_key(hash)), judge.clone())).collect()
@@ -279,11 +284,14 @@ impl Engine {
         if jobs.is_empty() {
             return Ok(HashMap::new());
         }
-        let crypto = self.core.crypto.clone();
+        let (crypto, store) = (self.core.crypto.clone(), self.core.store.clone());
         let opened = platform::heavy(move || async move {
+            let read = |key: &[u8]| store.suite_state(key);
+            // Each goes on from what those before it have done, and says what it has done itself.
+            let state = State::new(&read);
             let mut opened = HashMap::new();
             for (seq, job) in jobs {
-                opened.insert(seq, crypto.open(&job).await?);
+                opened.insert(seq, crypto.open(&job, &state).await?);
             }
             Ok(opened)
         });
@@ -331,6 +339,7 @@ impl Record {
             counted: Vec::new(),
             stubs: followed.stubs,
             members: None,
+            epoch: None,
             title: None,
             erased: Vec::new(),
             outbox: Vec::new(),
@@ -377,6 +386,10 @@ impl Record {
                 });
                 return None;
             }
+            (Found::Opened(Opening::Keys(keys)), Some(draft)) => {
+                self.keys(placed, draft, keys, judge, own);
+                return None;
+            }
             (Found::Pointer(genesis), _) => {
                 self.batch.rooms.push(NewRoom::from(genesis));
                 return None;
@@ -418,6 +431,23 @@ impl Record {
             self.verified(placed, draft, NewRow { mentions, ..row });
         }
         None
+    }
+
+    /// Other keys of a room on MLS, and what has changed of its members with them.
+    fn keys(&mut self, placed: &Placed, draft: &Encoded<Draft>, keys: NewKeys, judge: &Judge, own: &OwnDrafts) {
+        self.batch.changes.extend(keys.changes.0);
+        self.batch.epoch = Some(keys.epoch);
+        if keys.lost {
+            self.unreadable(placed, LOST.into());
+        }
+        match Event::of(draft) {
+            _ if own.contains_key(&draft.hash()) => self.own(placed, draft, judge, own),
+            Some(Event { kind, body }) => {
+                let row = self.row(placed, Some(&draft.author), kind, Ok((body.to_vec(), None)));
+                self.verified(placed, draft, row);
+            }
+            None => self.count(draft),
+        }
     }
 
     /// What is verified is shown, if it is also new and in order.

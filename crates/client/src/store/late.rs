@@ -1,7 +1,7 @@
 //! Messages that could not be opened for want of somebody's keys: kept beside their rows until these come.
 
 use super::timeline::StoredStatus;
-use super::{Store, apply_changes, corrupt, log_of};
+use super::{Store, corrupt, log_of};
 use crate::ClientError;
 use bytes::Bytes;
 use rusqlite::{Transaction, params};
@@ -100,6 +100,7 @@ impl Store {
     /// Messages were judged again: each row stays where it is, and says what has become of it.
     /// Gives the groups that have another title by it.
     pub fn judged_again(&self, judged: &[(StoredLate, Judged)]) -> Result<Vec<Titled>, ClientError> {
+        let secrets = self.secrets()?;
         self.write(|tx| {
             let mut titled = Vec::new();
             for (late, judged) in judged {
@@ -118,7 +119,7 @@ impl Store {
                         if *is_title && is_newest_title(tx, &late.log, late.seq, content)? {
                             titled.push((late.log.clone(), content.clone(), late.seq));
                         }
-                        apply_changes(tx, changes)?;
+                        secrets.apply(tx, changes)?;
                     }
                 }
             }

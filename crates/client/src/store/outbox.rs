@@ -1,7 +1,7 @@
 //! What has not been answered yet: sealed once, sent as often as it takes, always the same bytes.
 
 use super::timeline::{StoredStatus, kind_number, kind_of};
-use super::{Store, apply_changes, corrupt, log_of};
+use super::{Secrets, Store, corrupt, log_of};
 use crate::ClientError;
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -104,7 +104,8 @@ impl Store {
 
     /// Drafts are made: bytes, numbers and the suite's changes, or none of them. Each number must be the next of its log.
     pub fn sealed(&self, made: &[Sealed]) -> Result<(), ClientError> {
-        self.write(|tx| made.iter().try_for_each(|made| seal_one(tx, made)))
+        let secrets = self.secrets()?;
+        self.write(|tx| made.iter().try_for_each(|made| seal_one(tx, &secrets, made)))
     }
 
     /// Durable on the home server; the hub is not reached.
@@ -211,7 +212,7 @@ impl Store {
     }
 }
 
-fn seal_one(tx: &Transaction<'_>, made: &Sealed) -> Result<(), ClientError> {
+fn seal_one(tx: &Transaction<'_>, secrets: &Secrets, made: &Sealed) -> Result<(), ClientError> {
     let (row, draft) = (made.row, &made.draft);
     let last = own_count(tx, &made.log)?;
     if draft.n != last + 1 {
@@ -229,7 +230,7 @@ fn seal_one(tx: &Transaction<'_>, made: &Sealed) -> Result<(), ClientError> {
         "UPDATE messages SET device = ?2, n = ?3, draft = ?4 WHERE id = (SELECT message FROM outbox WHERE id = ?1)",
         params![row, draft.device.as_bytes(), draft.n as i64, draft.hash().as_bytes()],
     )?;
-    apply_changes(tx, &made.changes)
+    secrets.apply(tx, &made.changes)
 }
 
 fn set_own_count(tx: &Transaction<'_>, log: &LogName, n: u64) -> Result<(), ClientError> {

@@ -2,7 +2,7 @@
 
 use super::late::{self, Late};
 use super::timeline::{StoredStatus, kind_number};
-use super::{Store, apply_changes, corrupt, hash_of, log_of};
+use super::{Store, corrupt, hash_of, log_of};
 use crate::ClientError;
 use crate::platform::now;
 use crate::view::Target;
@@ -146,8 +146,10 @@ pub struct Batch {
     pub counted: Vec<(Author, Heard)>,
     /// How many of the log's entries were stubs by now.
     pub stubs: u64,
-    /// Groups: who is in it now, if that has changed.
+    /// Who is in it now and by which keys, if that has changed.
     pub members: Option<Members>,
+    /// Rooms on MLS: the epoch whose keys this device has now, if that has changed; none where it has none any more.
+    pub epoch: Option<Option<u64>>,
     /// Groups: what it is called now, if that has changed.
     pub title: Option<(Vec<u8>, u64)>,
     /// Places that were erased.
@@ -208,6 +210,12 @@ impl Store {
         })
     }
 
+    /// Whether a room is known.
+    pub fn has_room(&self, room: &LogName) -> Result<bool, ClientError> {
+        let exists = "SELECT EXISTS (SELECT 1 FROM rooms WHERE log = ?1)";
+        self.read(|db| Ok(db.query_row(exists, [room.to_string()], |row| row.get(0))?))
+    }
+
     /// An invitation came to nothing.
     pub fn withdrawn(&self, room: &LogName) -> Result<(), ClientError> {
         self.write(|tx| {
@@ -248,6 +256,7 @@ impl Store {
 
     /// Entries have arrived.
     pub fn arrived(&self, batch: &Batch) -> Result<(), ClientError> {
+        let secrets = self.secrets()?;
         self.write(|tx| {
             let log = batch.log.to_string();
             tx.execute(
@@ -314,7 +323,7 @@ impl Store {
                 tx.execute("INSERT INTO hashes (log, seq, hash) VALUES (?1, ?2, ?3)", params![log, *seq as i64, hash.as_bytes()])?;
             }
             learn_rooms(tx, &batch.rooms)?;
-            apply_changes(tx, &batch.changes)
+            secrets.apply(tx, &batch.changes)
         })
     }
 }

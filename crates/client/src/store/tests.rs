@@ -8,6 +8,7 @@ use crate::view::ask::Anchor;
 use crate::view::{Status, Target};
 use bytes::Bytes;
 use tempfile::TempDir;
+use tidings_e2ee::suite::Change;
 use tidings_proto::chain::Tip;
 use tidings_proto::{DeviceKey, Draft, Encoded, Genesis, Kind, ServerName, SuiteName};
 
@@ -91,6 +92,7 @@ fn batch(log: LogName, seq: u64) -> Batch {
         counted: Vec::new(),
         stubs: 0,
         members: None,
+        epoch: None,
         title: None,
         erased: Vec::new(),
         outbox: Vec::new(),
@@ -502,11 +504,15 @@ fn sealed_secrets_are_not_in_the_file_and_open_with_their_key_alone() {
     store.ask_words(Some(words)).unwrap();
     store.set_secrets(&[0xc3; 48], false).unwrap();
     assert_eq!(store.account().unwrap().unwrap().secrets.as_slice(), [0xc3; 48]);
+    let suite = Change::Put(b"mls/secrets/x".to_vec(), vec![0xb5; 40]);
+    store.suite_changed(&[suite, Change::Put(b"gone".to_vec(), vec![1]), Change::Delete(b"gone".to_vec())]).unwrap();
+    assert_eq!((store.suite(b"mls/secrets/x").unwrap(), store.suite(b"gone").unwrap()), (Some(vec![0xb5; 40]), None));
     let image = store.image().unwrap();
-    for plain in [&[0xd7; 32][..], &[0xe9; 48], &[0xc3; 48], words.as_bytes()] {
+    for plain in [&[0xd7; 32][..], &[0xe9; 48], &[0xc3; 48], &[0xb5; 40], words.as_bytes()] {
         assert!(!image.windows(plain.len()).any(|window| window == plain));
     }
     with(&store, &ProfileKey::generate());
     assert!(matches!(store.account(), Err(ClientError::SealedAway)));
     assert!(matches!(store.words(), Err(ClientError::SealedAway)));
+    assert!(matches!(store.suite(b"mls/secrets/x"), Err(ClientError::SealedAway)));
 }

@@ -11,10 +11,6 @@ use tidings_proto::{Content, Draft, Encoded, Hash, Kind, RoomId, cbor, limits};
 use tidings_trust::{KeyState, Members};
 use zeroize::Zeroizing;
 
-/// What people are told of it.
-pub const WORDS: &str = "MLS. Every message has a key of its own, which is deleted once it is used: whoever later gets a member's keys cannot \
-                         read what was written before, and a room becomes safe again by itself. No protection against quantum computers yet.";
-
 /// In the open, and authenticated: which of its device's messages it is (RFC 9420 §6.3, `authenticated_data`).
 #[derive(Encode, Decode, PartialEq, Eq)]
 #[cbor(map)]

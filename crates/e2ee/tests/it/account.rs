@@ -109,7 +109,7 @@ fn what_an_account_submits_is_taken_by_everybody() {
     assert_eq!((&account.list.user, account.list.version, account.list.prev), (&alice(), 1, None));
     assert_eq!((&account.list.identity, &account.list.encryption), (&signing(A).1, &signing(B).1));
     assert_eq!(account.list.vault, VaultRef { version: 1, hash: Hash::of(&account.vault.keys) });
-    assert_eq!(state.device(&device(1).public()).unwrap().suites, [SuiteName::RsaJwe1]);
+    assert_eq!(state.device(&device(1).public()).unwrap().suites, [SuiteName::RsaJwe1, SuiteName::Mls1]);
 }
 
 /// The one test that waits for primes.

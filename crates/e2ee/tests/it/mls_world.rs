@@ -229,7 +229,6 @@ impl Device {
             self.seen += 1;
             let is_own = self.own.contains(&draft.hash());
             match (draft.kind, tree) {
-                (Kind::Commit, Some(_)) if is_own => followed = self.with(|state, _| mls::took(state, &room)).unwrap(),
                 (Kind::Commit, Some(tree)) => {
                     let Commit { commit, group_info, welcome, .. } = cbor::decode(&draft.body, 1 << 20).unwrap();
                     let (made, secret) = (Made { commit, group_info, welcome }, self.secret.clone());

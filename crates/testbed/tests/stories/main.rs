@@ -11,6 +11,7 @@ mod keys;
 mod login;
 mod mesh;
 mod mistakes;
+mod mls;
 mod operator;
 mod packages;
 mod strangers;

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::str::FromStr;
-use tidings_client::{UserName, view};
+use tidings_client::{SuiteName, UserName, view};
 
 /// How long a command that reads waits for the server, for what is new.
 #[derive(Debug, Args)]
@@ -93,6 +93,8 @@ pub struct RoomNewArguments {
     /// What the group is called; no server can read it
     #[arg(required = true)]
     pub title: Vec<String>,
+    #[command(flatten)]
+    pub sealing: Sealing,
     #[command(flatten)]
     pub away: Away,
 }
@@ -183,6 +185,34 @@ impl From<RoleName> for view::Role {
     }
 }
 
+/// [`SuiteName`] as it is typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum Suite {
+    /// Classic RSA: every message is locked to each member's key
+    #[value(name = "rsa-jwe-1")]
+    RsaJwe1,
+    /// MLS: every message has a key of its own, deleted once it is used; on trial
+    #[value(name = "mls-1")]
+    Mls1,
+}
+
+impl From<Suite> for SuiteName {
+    fn from(suite: Suite) -> SuiteName {
+        match suite {
+            Suite::RsaJwe1 => SuiteName::RsaJwe1,
+            Suite::Mls1 => SuiteName::Mls1,
+        }
+    }
+}
+
+/// How a new private conversation is sealed.
+#[derive(Debug, Args)]
+pub struct Sealing {
+    /// How a conversation that begins with this is sealed; one that exists keeps its own
+    #[arg(long, value_name = "SUITE", default_value = "rsa-jwe-1")]
+    pub suite: Suite,
+}
+
 #[derive(Debug, Args)]
 pub struct SendArguments {
     /// `public`, a person (bob@s2), or a group: its title, or the beginning of its id
@@ -190,6 +220,8 @@ pub struct SendArguments {
     /// The text; `-` reads it from standard input, where other people on this machine cannot see it
     #[arg(required = true)]
     pub text: Vec<String>,
+    #[command(flatten)]
+    pub sealing: Sealing,
     #[command(flatten)]
     pub away: Away,
 }

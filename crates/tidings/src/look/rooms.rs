@@ -53,6 +53,7 @@ fn part(part: &Part) -> Cell {
 fn badge(suite: &str) -> Cell {
     match suite {
         "rsa-jwe-1" => ("Classic RSA".into(), ""),
+        "mls-1" => ("MLS".into(), ""),
         other => (other.to_owned(), ""),
     }
 }

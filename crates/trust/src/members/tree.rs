@@ -74,7 +74,7 @@ impl Members {
             next.last = draft.hash();
         }
         next.epoch = committed.tree.epoch();
-        next.mls = Some(Mls { room: mls.room, tree: Some(committed.tree), in_line: false });
+        next.mls = Some(Box::new(Mls { room: mls.room, tree: Some(committed.tree), in_line: false }));
         next.settle_line();
         Ok(next)
     }

@@ -18,9 +18,10 @@ use std::sync::Arc;
 use std::time::Instant;
 use tempfile::TempDir;
 use tidings_proto::frame::{
-    Accepted, Chain, ChainReply, Follow, LogRef, Online, PeopleReply, PersonState, Ping, Pong, Presence, Ready, Refused, RoomsReply,
-    Submit, Vault, VaultGet,
+    Accepted, Chain, ChainReply, Follow, KeyPackagesLeft, LogRef, Online, PeopleReply, PersonState, Ping, Pong, Presence, Ready, Refused,
+    RoomsReply, Submit, Vault, VaultGet,
 };
+use tidings_proto::limits::KEY_PACKAGES;
 use tidings_proto::{Code, Content, Entry, Frame, Genesis, LogName, Refusal, SuiteName, UserName};
 use tidings_trust::Fingerprint;
 
@@ -150,6 +151,9 @@ impl Bench {
                         Some(vault) => Vault { req, vault: vault.clone() }.into(),
                         None => Refused { req, why: Code::NotFound.into(), log: None }.into(),
                     }),
+                    Frame::KeyPackagesPut(put) => {
+                        frames.push(KeyPackagesLeft { req: put.req, single_use: KEY_PACKAGES as u32, last_resort: true }.into());
+                    }
                     Frame::Ping(Ping { req }) => frames.push(Pong { req }.into()),
                     Frame::Submit(submit) => self.submits.push(submit),
                     other => panic!("{other:?} was not expected"),
@@ -225,7 +229,7 @@ impl Bench {
 
     /// Alice writes, and the engine does not hear of it yet.
     pub fn writes_offline(&self, target: &Target, text: &str) -> i64 {
-        write::message(&self.core.store, &self.core.crypto, target, &Content::text(text).unwrap(), None).unwrap()
+        write::message(&self.core.store, &self.core.crypto, write::SUITE, (target, &Content::text(text).unwrap()), None).unwrap()
     }
 
     /// The engine hears that something was written.

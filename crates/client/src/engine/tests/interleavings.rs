@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use tempfile::TempDir;
+use tidings_e2ee::mls::State;
 use tidings_proto::{Content, Draft, Encoded, Entry, Frame, Genesis, Payload, Role};
 use tidings_trust::Members;
 
@@ -68,7 +69,7 @@ impl Reader {
     /// Which of these entries it opens. It forgets everything but the members after entry `crash`.
     async fn opens(&self, genesis: &Genesis, entries: &[Entry], crash: u64) -> BTreeSet<u64> {
         let (me, log) = (&self.person.user, genesis.log());
-        let begin = |room: RoomState| Judge::new(me, &log, Some(room), &HashMap::new());
+        let begin = |room: RoomState| Judge::new((me, self.person.device.public()), &log, Some(room), &HashMap::new());
         let (mut judge, mut opened) = (begin(RoomState::new(genesis.clone())), BTreeSet::new());
         for entry in entries {
             if let Found::Opens(Some(what)) = judge.next(&self.people, entry, &|_| false)
@@ -87,7 +88,7 @@ impl Reader {
     async fn opens_one(&self, genesis: &Genesis, entry: &Entry, what: Closed) -> bool {
         let draft = entry.draft().unwrap().clone();
         let job = OpenJob { log: genesis.log(), seq: entry.seq, draft, what };
-        matches!(self.crypto.open(&job).await.unwrap(), Opening::Message(_))
+        matches!(self.crypto.open(&job, &State::new(&|_| Ok(None))).await.unwrap(), Opening::Message(_))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::logs::rules::Admitted;
 use crate::logs::sequencer::Enqueue;
 use crate::store::{Change, OutboxRow, OutboxState};
 use tidings_proto::frame::RoomRef;
-use tidings_proto::{Code, Draft, Genesis, Kind, LogName, Refusal, ServerName, UserName};
+use tidings_proto::{Code, Draft, Genesis, Kind, LogName, Refusal, ServerName, SuiteName, UserName};
 
 /// The epoch of every message in a direct room.
 const ONLY_EPOCH: u64 = 0;
@@ -89,7 +89,8 @@ impl Batch<'_> {
         if people.person(&draft.author).is_none() {
             return Err(Refusal::new(Code::Forbidden, "only a room's members may write to it"));
         }
-        if room.genesis.as_direct().is_some() && draft.epoch.is_some_and(|epoch| epoch != ONLY_EPOCH) {
+        let has_one_epoch = room.genesis.as_direct().is_some_and(|direct| direct.suite == SuiteName::RsaJwe1);
+        if has_one_epoch && draft.epoch.is_some_and(|epoch| epoch != ONLY_EPOCH) {
             return Err(Code::Stale.into());
         }
         match &known {

@@ -5,6 +5,7 @@ use crate::client::write;
 use crate::crypto::{Closed, Crypto, Invited, OpenJob, Opening};
 use crate::view::{Role, Target};
 use std::sync::Arc;
+use tidings_e2ee::mls::State;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::{RoomRef, RoomsReply};
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
@@ -18,7 +19,7 @@ pub fn target(genesis: &Genesis) -> Target {
 impl Bench {
     /// Alice makes a group; it is durable here, and not sent yet.
     pub fn makes_offline(&self, title: &str) -> Genesis {
-        let (group, _) = write::group(&self.core.store, &self.core.crypto, &Content::title(title).unwrap(), None).unwrap();
+        let (group, _) = write::group(&self.core.store, &self.core.crypto, write::SUITE, &Content::title(title).unwrap(), None).unwrap();
         self.core
             .store
             .rooms()
@@ -101,7 +102,9 @@ impl Bench {
 
     /// Alice gives a group another title.
     pub async fn calls(&mut self, genesis: &Genesis, title: &str) -> i64 {
-        let row = write::message(&self.core.store, &self.core.crypto, &target(genesis), &Content::title(title).unwrap(), None).unwrap();
+        let row =
+            write::message(&self.core.store, &self.core.crypto, write::SUITE, (&target(genesis), &Content::title(title).unwrap()), None)
+                .unwrap();
         self.goes_on().await;
         row
     }
@@ -137,7 +140,7 @@ pub async fn invitation(hub: &super::Hub, to: &Person) -> Option<Invited> {
     let draft = hub.drafts(&log).into_iter().rfind(|draft| draft.kind == Kind::Invitation)?;
     let what =
         Closed::Invitation { author: hub.keys[&draft.author].clone(), invitation: cbor::decode(&draft.body, limits::DRAFT).unwrap() };
-    match Crypto::new(&to.account).unwrap().open(&OpenJob { log, seq: 1, draft, what }).await.unwrap() {
+    match Crypto::new(&to.account).unwrap().open(&OpenJob { log, seq: 1, draft, what }, &State::new(&|_| Ok(None))).await.unwrap() {
         Opening::Invited(invited) => Some(invited),
         _ => None,
     }
@@ -149,7 +152,7 @@ pub async fn reads(hub: &super::Hub, genesis: &Genesis, person: &Person) -> Opti
     let (author, members) = (hub.keys[&draft.author].clone(), Arc::new(hub.members(genesis)));
     let what = Closed::Message { author, genesis: genesis.clone(), members, keys: Arc::new(hub.keys.clone()) };
     let crypto = Crypto::new(&person.account).unwrap();
-    match crypto.open(&OpenJob { log: genesis.log(), seq: 1, draft, what }).await.unwrap() {
+    match crypto.open(&OpenJob { log: genesis.log(), seq: 1, draft, what }, &State::new(&|_| Ok(None))).await.unwrap() {
         Opening::Message(kept) => Some(kept.opened.content.text),
         _ => None,
     }

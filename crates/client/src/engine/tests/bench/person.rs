@@ -6,6 +6,7 @@ use crate::crypto::{Crypto, Histories, Readers, SealJob, What};
 use crate::store::{Account, OutboxRow, Stage};
 use bytes::Bytes;
 use std::sync::Arc;
+use tidings_e2ee::mls::State;
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 use tidings_e2ee::{AccountSecrets, DeviceSecret, account};
 use tidings_proto::draft::Gone;
@@ -225,7 +226,7 @@ impl Person {
         let body = cbor::encode(&content);
         let row = OutboxRow { id: 0, log: genesis.log(), kind: Kind::Sealed, genesis: None, body, tag: None, sealed: None };
         let job = SealJob { row, n, list: self.state.list.version, what: What::Sealed(Box::new(readers), seen) };
-        Crypto::new(&self.account).unwrap().seal(job).await.unwrap().unwrap().draft
+        Crypto::new(&self.account).unwrap().seal(job, &State::new(&|_| Ok(None))).await.unwrap().unwrap().draft
     }
 }
 

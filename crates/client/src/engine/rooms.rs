@@ -1,0 +1,133 @@
+//! Rooms on MLS: what keeps something from being sealed there, and the commit that mends it.
+//!
+//! A commit is made of how the room stands in the moment in which it is sealed: it brings the tree in line with who is in, whatever else it is
+//! for. What was sealed and refused is made anew, of how the room stands then.
+
+use super::Engine;
+use super::followed::RoomState;
+use super::needs::{Hindrance, Room};
+use crate::ClientError;
+use crate::crypto::mls::{Add, CommitJob, Way};
+use crate::platform::Instant;
+use crate::store::OutboxRow;
+use std::sync::Arc;
+use tidings_proto::membership::Change;
+use tidings_proto::{Code, Kind, LogName, SuiteName, UserName};
+use tidings_trust::{KeyState, Members};
+
+impl Engine {
+    /// Whether this device can seal in a room on MLS now: the tree is the members', and no device is in it that was taken off since.
+    pub(super) fn has_keys(&self, room: &RoomState) -> bool {
+        let Some(members) = room.members.as_deref() else { return false };
+        let Some(tree) = members.tree() else { return false };
+        let people = self.core.people();
+        let is_listed = |user: &UserName, device| people.state(user).is_some_and(|keys| keys.device(device).is_some());
+        members.is_in_line() && room.epoch == Some(tree.epoch()) && tree.leaves().iter().all(|leaf| is_listed(&leaf.user, &leaf.device))
+    }
+
+    /// Other keys are wanted for a room, unless they are on their way.
+    pub(super) fn want_keys(&mut self, log: &LogName, now: Instant) {
+        let is_under_way = self.unsealed.values().any(|row| row.log == *log && row.kind == Kind::Commit);
+        if !is_under_way && self.packages.may_commit(log, now) {
+            self.rekeys.insert(log.clone());
+        }
+    }
+
+    /// Commits that are wanted go into the outbox, one for each room. Whether there were any.
+    pub(super) async fn rekey(&mut self) -> Result<bool, ClientError> {
+        let wanted = std::mem::take(&mut self.rekeys);
+        let any = !wanted.is_empty();
+        for log in wanted {
+            self.core.stored(move |store| store.to_send(&log, Kind::Commit, b"")).await?;
+        }
+        Ok(any)
+    }
+
+    /// A commit cannot be made. Where there are no keys without it, what waits for them fails with the same reason; elsewhere it is tried again.
+    pub(super) async fn no_rekey(&mut self, row: &OutboxRow, why: String, code: &'static str, now: Instant) -> Result<(), ClientError> {
+        self.packages.refused(&row.log, now);
+        let (id, log) = (row.id, row.log.clone());
+        let room = self.logs.get(&log).and_then(|followed| followed.room.as_ref());
+        let has_begun = room.and_then(|room| room.members.as_deref()).is_some_and(|members| members.tree().is_some());
+        // Of what was sent already the answer is awaited.
+        let may_fail = !has_begun && self.outbox.load(&log) == 0;
+        if may_fail {
+            self.unsealed.retain(|_, row| row.log != log);
+        }
+        let commit = move |store: &crate::store::Store| {
+            store.failed(id, &why, Some(code))?;
+            if may_fail { store.failed_all(&log, &why, Some(code)) } else { Ok(()) }
+        };
+        self.core.stored(commit).await
+    }
+
+    /// A commit for a room, with a change of its members or without.
+    pub(super) fn commit(&mut self, room: &Room, change: Option<Change>, now: Instant) -> Result<CommitJob, Hindrance> {
+        let Room { genesis, members, .. } = room;
+        let me = self.me().clone();
+        let joins = change.as_ref().is_some_and(|change| change.kind == Kind::Join);
+        let job = |way, change| CommitJob { room: genesis.room(), epoch: members.epoch(), prev: members.last(), change, way };
+        let Some(tree) = members.tree() else {
+            if joins {
+                return Err(Hindrance::Later);
+            }
+            let (bound, people) = self.planned(members, None)?;
+            let adds = self.wait_for_adds(&people, members, now)?;
+            let others = people.iter().filter(|keys| keys.list.user != me);
+            if let Some(without) = others.map(|keys| &keys.list.user).find(|user| !adds.iter().any(|add| add.keys.list.user == **user)) {
+                return Err(Hindrance::Never(no_keys(without), Code::NotFound.name()));
+            }
+            self.used(&adds);
+            // What else is wanted comes with the next one.
+            return Ok(job(Way::Begin { bound, adds }, None));
+        };
+        if joins || room.epoch != Some(tree.epoch()) {
+            let tree = tree.clone();
+            return Ok(job(Way::ComeIn { tree }, change.filter(|_| joins)));
+        }
+        let (bound, people) = self.planned(members, change.as_ref())?;
+        let adds = self.wait_for_adds(&people, members, now)?;
+        self.used(&adds);
+        let stays = |user: &UserName, device| people.iter().any(|keys| keys.list.user == *user && keys.device(device).is_some());
+        let removes = tree.leaves().iter().filter(|leaf| !stays(&leaf.user, &leaf.device)).map(|leaf| leaf.index).collect();
+        Ok(job(Way::Go { bound, adds, removes }, change))
+    }
+
+    /// What the keys after a change have to bind, and the keys of those who are in then.
+    fn planned(&mut self, members: &Members, change: Option<&Change>) -> Result<(tidings_proto::Hash, Vec<Arc<KeyState>>), Hindrance> {
+        let me = self.me().clone();
+        let planned = {
+            let people = self.core.people();
+            members.planned(change, &me, |user| people.state(user))
+        };
+        let planned = planned.map_err(|error| Hindrance::Never(error.to_string(), Code::Forbidden.name()))?;
+        let users: Vec<UserName> = planned.members().map(|(user, _)| user.clone()).collect();
+        let keys = self.newest_keys(&users)?;
+        Ok((planned.bound(), users.iter().filter_map(|user| keys.get(user).cloned()).collect()))
+    }
+
+    fn wait_for_adds(&mut self, people: &[Arc<KeyState>], members: &Members, now: Instant) -> Result<Vec<Add>, Hindrance> {
+        let found = self.adds(people, members.tree(), now);
+        // Nobody waits for a device that may be added later, unless there is nobody else to talk to.
+        if found.waits || (found.unheard && members.tree().is_none()) {
+            return Err(Hindrance::Later);
+        }
+        Ok(found.adds)
+    }
+
+    /// Devices of members that are not in a room's tree and may be had: somebody has a new one, or had no key packages.
+    pub(super) fn lacks_devices(&self, room: &RoomState, now: Instant) -> bool {
+        let Some(members) = room.members.as_deref().filter(|_| room.genesis.suite() == SuiteName::Mls1) else { return false };
+        let states: Vec<Arc<KeyState>> = {
+            let people = self.core.people();
+            members.members().filter_map(|(user, _)| people.state(user)).collect()
+        };
+        states.iter().any(|keys| self.missing(keys, members.tree()).iter().any(|device| self.may_be_had(device, now)))
+    }
+}
+
+fn no_keys(user: &UserName) -> String {
+    format!(
+        "no device of {user}'s has keys for MLS yet: it has to be linked once with a newer version of this program; or write on the suite rsa-jwe-1"
+    )
+}
