@@ -256,8 +256,12 @@ impl Engine {
         for frame in frames {
             // Answers to a pipeline come in rows: one commit for a row of them.
             if let Frame::Accepted(answer) = &frame {
-                self.follow_late(self.outbox.log_of(answer.req).cloned());
-                accepted.extend(self.outbox.accepted(answer.req).map(|row| (row, answer.seq)));
+                let log = self.outbox.log_of(answer.req).cloned();
+                // A room has one log, so its order is known already; the public chat's is the home server's to say.
+                let room = log.as_ref().and_then(|log| self.logs.get(log)?.room.as_ref());
+                let place = room.map(|room| room.place(answer.seq));
+                self.follow_late(log);
+                accepted.extend(self.outbox.accepted(answer.req).map(|row| (row, answer.seq, place)));
                 continue;
             }
             self.commit_accepted(&mut accepted).await?;
@@ -267,7 +271,7 @@ impl Engine {
         self.pump(now).await
     }
 
-    async fn commit_accepted(&mut self, accepted: &mut Vec<(i64, u64)>) -> Result<(), ClientError> {
+    async fn commit_accepted(&mut self, accepted: &mut Vec<(i64, u64, Option<u64>)>) -> Result<(), ClientError> {
         let rows = std::mem::take(accepted);
         if rows.is_empty() {
             return Ok(());

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::Entries;
-use tidings_proto::{Genesis, Hash, LogName, UserName};
+use tidings_proto::{Genesis, Hash, LogName, SuiteName, UserName};
 use tidings_trust::Members;
 use tidings_trust::members::Standing;
 
@@ -88,6 +88,12 @@ impl RoomState {
             Genesis::Direct(direct) => Target::from(direct.other(me)),
             group => Target::Group { id: group.room() },
         }
+    }
+
+    /// What orders an entry in its conversation. Two people may have a room on each suite, which are one conversation: it has gone over to MLS.
+    pub fn place(&self, seq: u64) -> u64 {
+        let is_later = self.genesis.as_direct().is_some_and(|direct| direct.suite == SuiteName::Mls1);
+        if is_later { seq.saturating_add(1 << 48) } else { seq }
     }
 
     /// Everybody who is in it or asked in.

@@ -102,7 +102,7 @@ impl Engine {
 
     async fn take(&mut self, log: LogName, entries: Entries) -> Result<(), ClientError> {
         let Some(followed) = self.logs.get(&log) else { return Ok(()) };
-        let (placed, broken) = place(&log, followed.tip(), entries.prev, &entries.items);
+        let (placed, broken) = place(&log, followed, entries.prev, &entries.items);
         if let Some((user, version)) = self.lacking(&placed) {
             return self.wait(&log, Wait::Keys(user, version), entries);
         }
@@ -541,7 +541,8 @@ impl Record {
 
 /// The new entries, each with its place in the chain verified, as far as they go on from `tip`; and why they go no further.
 /// What is here already is dropped, but where `prev` says what it follows, its hashes must lead to ours.
-fn place(log: &LogName, tip: Tip, prev: Option<Hash>, items: &[Item]) -> (Vec<Placed>, Option<String>) {
+fn place(log: &LogName, followed: &Followed, prev: Option<Hash>, items: &[Item]) -> (Vec<Placed>, Option<String>) {
+    let tip = followed.tip();
     let broken = |why: &str| Some(format!("its server does not continue it as it began: {why}"));
     let mut placed = Vec::new();
     let mut before: Option<Tip> = None;
@@ -563,7 +564,8 @@ fn place(log: &LogName, tip: Tip, prev: Option<Hash>, items: &[Item]) -> (Vec<Pl
         before = Some(next);
         if next.seq > tip.seq {
             // A place that the store cannot count is no place; the end of the conversation is.
-            let place = item.got.unwrap_or(entry.seq).min(i64::MAX as u64 - 1);
+            let seq = followed.room.as_ref().map_or(entry.seq, |room| room.place(entry.seq));
+            let place = item.got.unwrap_or(seq).min(i64::MAX as u64 - 1);
             placed.push(Placed { entry, hash: next.hash, place });
         }
     }

@@ -119,19 +119,20 @@ impl Store {
         })
     }
 
-    /// Durable in their logs: row and place.
-    pub fn accepted(&self, rows: &[(i64, u64)]) -> Result<(), ClientError> {
+    /// Durable in their logs: row, sequence number, and what orders it in its conversation where that is known.
+    pub fn accepted(&self, rows: &[(i64, u64, Option<u64>)]) -> Result<(), ClientError> {
         self.write(|tx| {
-            for (row, seq) in rows {
+            for (row, seq, place) in rows {
                 tx.execute(
                     "UPDATE messages SET status = ?2, seq = ?3 WHERE id = (SELECT message FROM outbox WHERE id = ?1)",
                     params![row, StoredStatus::Sent as i64, *seq as i64],
                 )?;
-                // A room has one log, so its order is known already; the public chat's is the home server's to say.
-                tx.execute(
-                    "UPDATE messages SET place = ?2 WHERE id = (SELECT message FROM outbox WHERE id = ?1 AND log LIKE 'room:%')",
-                    params![row, *seq as i64],
-                )?;
+                if let Some(place) = place {
+                    tx.execute(
+                        "UPDATE messages SET place = ?2 WHERE id = (SELECT message FROM outbox WHERE id = ?1)",
+                        params![row, *place as i64],
+                    )?;
+                }
                 tx.execute("DELETE FROM outbox WHERE id = ?1", [row])?;
             }
             Ok(())

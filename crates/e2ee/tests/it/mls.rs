@@ -2,7 +2,7 @@
 
 use crate::mls_world::*;
 use crate::samples::*;
-use tidings_e2ee::mls::{Followed, MlsError};
+use tidings_e2ee::mls::{Followed, Made, MlsError};
 use tidings_proto::{Kind, Role};
 use tidings_trust::members::MembersError;
 
@@ -223,4 +223,54 @@ fn roles_are_bound_by_the_keys() {
     let open = Does::Remove(BOB.user().clone()).change(&hub);
     let draft = alice.draft(&hub, Kind::Remove, open.body);
     assert!(matches!(hub.take(&draft), Err(MembersError::MayNot(_))));
+}
+
+#[test]
+fn keys_are_sent_by_the_device_that_has_made_them() {
+    let (mut hub, mut alice, mut bob) = direct();
+    bob.reads(&hub);
+    hub.learn(ALICE.with_devices(&ALICE.state, &[1, 2]));
+    let mut phone = Device::on(ALICE.user(), device(2), 2);
+    phone.comes_in(&mut hub, false).unwrap();
+    for one in [&mut phone, &mut alice, &mut bob] {
+        one.reads(&hub);
+    }
+    let (room, bound) = (hub.room(), hub.members.bound());
+    let made = phone.with(|state, me| me.commit(state, &room, &bound, &[], &[])).unwrap();
+    let in_her_own_name = alice.commit_draft(&hub, made.clone(), None);
+    assert!(matches!(hub.take(&in_her_own_name), Err(MembersError::MayNot(_))));
+    let in_bobs = bob.commit_draft(&hub, made.clone(), None);
+    assert!(matches!(hub.take(&in_bobs), Err(MembersError::MayNot(_))));
+    let by_it = phone.commit_draft(&hub, made, None);
+    hub.take(&by_it).unwrap();
+}
+
+#[test]
+fn who_comes_in_on_its_own_changes_nothing_else() {
+    let (mut hub, _, mut bob) = group();
+    bob.reads(&hub);
+    hub.learn(ALICE.with_devices(&ALICE.state, &[1, 2]));
+    let mut phone = Device::on(ALICE.user(), device(2), 2);
+    let (room, info, tree) = (hub.room(), newest_group_info(&hub), hub.members.tree().unwrap().clone());
+    let made = phone.with(|state, me| me.come_in(state, &room, &info, &tree)).unwrap();
+    let change = Does::SetRole(BOB.user().clone(), Role::Admin).change(&hub);
+    let with_a_change = phone.commit_draft(&hub, made.clone(), Some(change));
+    assert!(matches!(hub.take(&with_a_change), Err(MembersError::MayNot(_))));
+    let alone = phone.commit_draft(&hub, made, None);
+    hub.take(&alone).unwrap();
+}
+
+#[test]
+fn a_group_info_tells_of_its_own_epoch_and_is_its_authors() {
+    let (mut hub, mut alice, mut bob) = direct();
+    bob.reads(&hub);
+    let (room, bound, old) = (hub.room(), hub.members.bound(), newest_group_info(&hub));
+    let made = alice.with(|state, me| me.commit(state, &room, &bound, &[], &[])).unwrap();
+    let others = bob.with(|state, me| me.commit(state, &room, &bound, &[], &[])).unwrap().group_info;
+    for group_info in [old, others, made.welcome.clone().unwrap_or_default(), b"".as_slice().into()] {
+        let draft = alice.commit_draft(&hub, Made { group_info, ..made.clone() }, None);
+        assert!(matches!(hub.take(&draft), Err(MembersError::Keys(_))));
+    }
+    let draft = alice.commit_draft(&hub, made, None);
+    hub.take(&draft).unwrap();
 }

@@ -29,6 +29,33 @@ fn a_conversation_by_commands() {
     home.run("alice", &["send", "nobody@s1", "hi"]).expect(5);
 }
 
+#[test]
+fn conversations_on_mls_by_commands() {
+    let home = Home::open();
+    for user in ["alice", "bob"] {
+        home.register(user);
+        // The first link of a device publishes its key packages.
+        home.run(user, &["people"]).expect(0);
+    }
+    let on_mls = ["--suite", "mls-1"];
+    home.run("alice", &[&["send", "bob@s1", "sealed by MLS"][..], &on_mls].concat()).expect(0);
+    home.run("bob", &["read", "alice@s1"]).expect(0);
+    // Once there is one on MLS the other is not written in again, whatever is said.
+    home.run("bob", &["send", "alice@s1", "so is this", "--suite", "rsa-jwe-1"]).expect(0);
+    for (user, other) in [("alice", "bob@s1"), ("bob", "alice@s1")] {
+        assert_eq!(texts(&home.run(user, &["read", other, "--json"]).expect(0).objects()), ["sealed by MLS", "so is this"]);
+        let rooms = home.run(user, &["rooms", "--json"]).expect(0).objects();
+        let suites: Vec<&Value> = rooms.iter().filter(|room| room["title"] == other).map(|room| &room["suite"]).collect();
+        assert_eq!(suites, ["mls-1"], "one conversation, however many rooms it has");
+    }
+    home.run("alice", &[&["room", "new", "Mountains"][..], &on_mls].concat()).expect(0);
+    home.run("alice", &["room", "invite", "Mountains", "bob@s1"]).expect(0);
+    home.run("bob", &["room", "join", "Mountains"]).expect(0);
+    home.run("bob", &["send", "Mountains", "here I am"]).expect(0);
+    assert_eq!(texts(&home.run("alice", &["read", "Mountains", "--json"]).expect(0).objects()), ["here I am"]);
+    home.run("alice", &["send", "bob@s1", "hi", "--suite", "another"]).expect(2);
+}
+
 /// No text that somebody else wrote steers a terminal, on a terminal or in a pipe.
 #[test]
 fn remote_text_reaches_the_screen_inert() {
