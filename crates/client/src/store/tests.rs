@@ -363,7 +363,7 @@ fn from_pending_over_waiting_to_sent() {
     assert_eq!(status(&store, id), Status::Waiting);
     let store = crash(store, &folder);
     assert_eq!(store.outbox(0).unwrap().len(), 1, "what waits is submitted again on the next link");
-    store.accepted(&[(row.id, 12)]).unwrap();
+    store.accepted(&[(row.id, 12, Some(12))]).unwrap();
     assert_eq!(status(&store, id), Status::Sent { seq: 12 });
     assert!(store.outbox(0).unwrap().is_empty());
     store.waiting(row.id).unwrap();
