@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tidings_proto::frame::{self, Ended, Follow, LogRef, Ping, Pong, Ready, Refused, RoomsReply, Submit, Vault, VaultGet};
-use tidings_proto::{Code, DeviceKey, Frame, LogName, ServerName, UserName};
+use tidings_proto::{Code, DeviceKey, Frame, LogName, ServerName, SuiteName, UserName};
 use tokio::sync::watch;
 
 /// Logs in one `Follow`: well below the frame's limit at the longest names there are.
@@ -128,6 +128,8 @@ pub struct Engine {
     packages: Packages,
     /// Rooms on MLS whose keys have to be made anew before something can be sealed there.
     rekeys: BTreeSet<LogName>,
+    /// Rooms on MLS of which something has come: to be looked at whether this device has their keys.
+    moved: BTreeSet<LogName>,
     /// Whose keys something waits for that could not be opened.
     late_for: BTreeSet<UserName>,
     /// What groups are called, as far as this link needs it.
@@ -156,6 +158,7 @@ impl Engine {
             removals: Removals::default(),
             packages: Packages::default(),
             rekeys: BTreeSet::new(),
+            moved: BTreeSet::new(),
             late_for: BTreeSet::new(),
             titles: HashMap::new(),
             people_known: false,
@@ -178,7 +181,9 @@ impl Engine {
             room.vouched = stored.invited_by.zip(stored.vouched).map(|(by, (seq, hash))| Vouched { by, seq, hash });
             partners.extend(room.people());
             let ended = room.has_ended_for(engine.me());
+            let is_on_mls = room.genesis.suite() == SuiteName::Mls1;
             let log = engine.add_room(room);
+            engine.moved.extend(is_on_mls.then(|| log.clone()));
             if let Some((title, tag)) = stored.title {
                 engine.titled(&log, &title, tag);
             }

@@ -33,14 +33,29 @@ impl Engine {
         }
     }
 
-    /// Commits that are wanted go into the outbox, one for each room. Whether there were any.
+    /// Commits that are wanted go into the outbox, one for each room. Whether there is one more now.
     pub(super) async fn rekey(&mut self) -> Result<bool, ClientError> {
-        let wanted = std::mem::take(&mut self.rekeys);
-        let any = !wanted.is_empty();
-        for log in wanted {
-            self.core.stored(move |store| store.to_send(&log, Kind::Commit, b"")).await?;
+        let mut more = false;
+        for log in std::mem::take(&mut self.rekeys) {
+            more |= self.core.stored(move |store| store.to_send(&log, Kind::Commit, b"")).await?;
         }
-        Ok(any)
+        Ok(more)
+    }
+
+    /// A device that is not in the tree of a room that it should be in, or has lost its keys, comes in on its own: once all is here that may
+    /// bring it in.
+    pub(super) fn come_in(&mut self, now: Instant) {
+        if !self.caught_up {
+            return;
+        }
+        for log in std::mem::take(&mut self.moved) {
+            let Some(followed) = self.logs.get(&log).filter(|followed| followed.is_flowing() && !followed.changing) else { continue };
+            let Some(room) = &followed.room else { continue };
+            let Some(members) = room.members.as_deref().filter(|members| members.has(self.me())) else { continue };
+            if members.tree().is_some_and(|tree| room.epoch != Some(tree.epoch())) {
+                self.want_keys(&log, now);
+            }
+        }
     }
 
     /// A commit cannot be made. Where there are no keys without it, what waits for them fails with the same reason; elsewhere it is tried again.

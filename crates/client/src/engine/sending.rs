@@ -33,6 +33,7 @@ impl Engine {
         }
         self.put_out_lost(now).await?;
         self.publish().await?;
+        self.come_in(now);
         loop {
             self.load_new_rows(now).await?;
             // A message that cannot be sealed fails alone; what it has held back is taken up in another round.
@@ -60,6 +61,10 @@ impl Engine {
                 // It may be the first that a hub hears of a direct room.
                 let room = self.logs.get(&row.log).and_then(|followed| followed.room.as_ref());
                 row.genesis = room.map(|room| room.genesis.clone()).filter(|genesis| genesis.as_direct().is_some());
+                // Made by the process before: nothing else is, until it is known to be in or out.
+                if let Some(followed) = self.logs.get_mut(&row.log).filter(|_| row.sealed.is_some()) {
+                    followed.changing = true;
+                }
             }
             self.load_room(&row, now);
             if let (Kind::Notice, Ok(room)) = (row.kind, cbor::decode::<RoomRef>(&row.body, limits::DRAFT)) {

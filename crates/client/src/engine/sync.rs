@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use tidings_e2ee::mls::State;
 use tidings_proto::chain::{self, Tip};
 use tidings_proto::frame::{Entries, Item};
-use tidings_proto::{Content, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, UserName};
+use tidings_proto::{Content, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, SuiteName, UserName};
 use tidings_trust::members::Standing;
 
 /// A new entry whose place in the chain is verified.
@@ -130,6 +130,9 @@ impl Engine {
         }
         if batch.members.is_some() {
             self.settle_removals(&log);
+        }
+        if self.logs.get(&log).and_then(|followed| followed.room.as_ref()).is_some_and(|room| room.genesis.suite() == SuiteName::Mls1) {
+            self.moved.insert(log.clone());
         }
         new_people.retain(|user| self.core.people().version(user) == 0);
         self.ask_newest(new_people);

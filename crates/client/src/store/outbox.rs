@@ -85,15 +85,15 @@ impl Store {
         })
     }
 
-    /// Something to be sent that nobody has written: on screen once it is in its log, and only once in here.
-    pub fn to_send(&self, log: &LogName, kind: Kind, body: &[u8]) -> Result<(), ClientError> {
+    /// Something to be sent that nobody has written: on screen once it is in its log, and only once in here. Whether it was not here yet.
+    pub fn to_send(&self, log: &LogName, kind: Kind, body: &[u8]) -> Result<bool, ClientError> {
         self.write(|tx| {
-            tx.execute(
+            let new = tx.execute(
                 "INSERT INTO outbox (log, kind, body) SELECT ?1, ?2, ?3
                  WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE log = ?1 AND kind = ?2 AND body = ?3)",
                 params![log.to_string(), kind_number(kind), body],
             )?;
-            Ok(())
+            Ok(new > 0)
         })
     }
 

@@ -102,3 +102,44 @@ async fn a_second_device_reads_what_is_written_from_then_on() {
     bob.until("hears the phone", async || bob.hears(&to_alice).await.contains(&heard)).await;
     alice.until("hears the phone", async || alice.hears(&to_bob).await.contains(&heard)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_wait_for_a_hub_that_is_down_outlive_the_program_that_made_them() {
+    let mut world = World::two_servers().await;
+    let [alice, bob] = two(&world).await;
+    let group = alice.makes_group("Mountains").await;
+    alice.invites(&group, &bob.name).await;
+    bob.joins(&group).await;
+    let first = bob.writes(&group, "before").await;
+    bob.is_sent(first).await;
+    let phone = bob.another_device(world.address("s2"), world.profile("phone")).await;
+    phone.until("has the group", async || phone.room(&group).await.is_some()).await;
+    world.stop("s1").await;
+    let one = bob.writes(&group, "one").await;
+    bob.status_is(&group, one, &Status::Waiting).await;
+    let bob = bob.reopen().await;
+    let two = bob.writes(&group, "two").await;
+    world.start("s1").await;
+    for id in [one, two] {
+        bob.is_sent(id).await;
+    }
+    alice.hears_exactly(&group, &[("bob@s2", "before"), ("bob@s2", "one"), ("bob@s2", "two")]).await;
+    let three = alice.writes(&group, "three").await;
+    alice.is_sent(three).await;
+    let heard = ("alice@s1".to_string(), "three".to_string());
+    phone.until("hears the rest", async || phone.hears(&group).await.contains(&heard)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_who_begin_at_once_end_up_in_one_conversation() {
+    let world = World::two_servers().await;
+    let [alice, bob] = two(&world).await;
+    let (hers, his) = tokio::join!(alice.says(&bob.name, "I begin"), bob.says(&alice.name, "No, I do"));
+    alice.is_sent(hers).await;
+    bob.is_sent(his).await;
+    for (person, target) in [(&alice, Target::from(&bob.name)), (&bob, Target::from(&alice.name))] {
+        person.until("has both", async || person.hears(&target).await.len() == 2).await;
+        let unreadable = person.messages(&target).await.into_iter().filter(|it| matches!(it.status, Status::Unreadable { .. }));
+        assert_eq!(unreadable.count(), 0, "{}", person.name);
+    }
+}
