@@ -129,7 +129,8 @@ impl Client {
         *self.inner.suite.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = suite;
     }
 
-    fn suite(&self) -> SuiteName {
+    /// What [`Client::begin_on`] was told last.
+    pub fn begins_on(&self) -> SuiteName {
         *self.inner.suite.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
@@ -179,7 +180,7 @@ impl Client {
         if let Target::Direct { user } = target {
             self.inner.core.people().refuse_changed([&self.me(), user])?;
         }
-        let (target, crypto, suite, once) = (target.clone(), self.inner.core.crypto.clone(), self.suite(), once.map(str::to_owned));
+        let (target, crypto, suite, once) = (target.clone(), self.inner.core.crypto.clone(), self.begins_on(), once.map(str::to_owned));
         let written = move |store: &Store| write::message(store, &crypto, suite, (&target, &content), once.as_deref());
         let id = self.inner.core.stored(written).await?;
         self.wrote();

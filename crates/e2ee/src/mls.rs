@@ -24,7 +24,7 @@ use openmls::prelude::{
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
-use provider::{Crypto, Provider};
+use provider::{CRYPTO, Provider};
 use tidings_proto::{Hash, RoomId, UserName};
 use tidings_trust::mls::{CIPHERSUITE, Leaf, ROSTER, Tree, credential};
 
@@ -186,7 +186,7 @@ impl Device<'_> {
             .map_err(failed)?
             .create_group_info(true)
             .use_ratchet_tree_extension(with_tree)
-            .build(&provider::Random, &Crypto, self, |_| true)
+            .build(&provider::Random, &CRYPTO, self, |_| true)
             .map_err(|_| MlsError::Unusable("a key package does not fit the group"))?
             .stage_commit(provider)
             .map_err(|_| MlsError::Failed("a commit"))?;
@@ -217,7 +217,7 @@ impl Device<'_> {
             .map_err(|_| unusable)?
             .create_group_info(true)
             .use_ratchet_tree_extension(false)
-            .build(&provider::Random, &Crypto, self, |_| true)
+            .build(&provider::Random, &CRYPTO, self, |_| true)
             .map_err(|_| unusable)?
             .finalize(&provider)
             .map_err(|_| unusable)?;

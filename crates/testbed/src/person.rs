@@ -72,13 +72,17 @@ impl Person {
     pub async fn reopen(self) -> Person {
         let Person { name, client, wire, recovery, profile, key } = self;
         client.close().await;
-        Person::open(name, wire, key, profile, recovery).await
+        let again = Person::open(name, wire, key, profile, recovery).await;
+        again.client.begin_on(client.begins_on());
+        again
     }
 
     /// Another device of the same person.
     pub async fn another_device(&self, server: SocketAddr, profile: PathBuf) -> Person {
         let with = LoginSecret::Password(Zeroizing::new(PASSWORD.into()));
-        Person::log_in(&self.name, server, self.key, profile, with).await.expect("a second device")
+        let other = Person::log_in(&self.name, server, self.key, profile, with).await.expect("a second device");
+        other.client.begin_on(self.client.begins_on());
+        other
     }
 
     /// Writes to somebody.

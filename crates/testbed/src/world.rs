@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tidings_proto::{ServerKey, ServerName, UserName};
+use tidings_proto::{ServerKey, ServerName, SuiteName, UserName};
 use tidings_server::bus::deaf::DeafBus;
 use tidings_server::bus::local::LocalBus;
 use tidings_server::identity::Identity;
@@ -26,6 +26,8 @@ pub struct World {
     sites: BTreeMap<ServerName, Site>,
     /// From whom to whom servers dial.
     wires: BTreeMap<(ServerName, ServerName), Wire>,
+    /// What its people's private conversations begin on.
+    suite: SuiteName,
 }
 
 struct Site {
@@ -63,6 +65,11 @@ impl World {
         World::of(&["s1", "s2"], false).await
     }
 
+    /// The same, whose people's private conversations begin on this suite.
+    pub async fn two_servers_on(suite: SuiteName) -> World {
+        World { suite, ..World::two_servers().await }
+    }
+
     /// These servers, each of which knows all others.
     pub async fn of(names: &[&str], deaf: bool) -> World {
         World::configured(names, deaf, |_| {}).await
@@ -96,7 +103,7 @@ impl World {
             change(&mut config);
             sites.insert(name, Site { config, key, life: None });
         }
-        let mut world = World { folder, how, sites, wires: BTreeMap::new() };
+        let mut world = World { folder, how, sites, wires: BTreeMap::new(), suite: SuiteName::RsaJwe1 };
         let names: Vec<ServerName> = world.sites.keys().cloned().collect();
         for from in &names {
             for to in names.iter().filter(|to| *to != from) {
@@ -280,7 +287,9 @@ impl World {
     pub async fn person(&self, user: &str) -> Person {
         let user: UserName = user.parse().expect("a user name");
         let server = user.server().to_string();
-        Person::register(user, self.address(&server), self.key(&server), self.profile(&unique())).await
+        let person = Person::register(user, self.address(&server), self.key(&server), self.profile(&unique())).await;
+        person.client.begin_on(self.suite);
+        person
     }
 }
 

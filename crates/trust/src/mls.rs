@@ -92,7 +92,7 @@ impl Tree {
         let nodes = info.extensions().ratchet_tree().ok_or(TreeError::Malformed("there is no tree in it"))?.ratchet_tree().clone();
         let kept = Kept::default();
         // Verifies the tree, each leaf, and the signature of one of them over all of it.
-        let begun = PublicGroup::from_external(&Verifier, &kept, nodes, info.clone(), ProposalStore::new());
+        let begun = PublicGroup::from_external(&Verifier::PUBLIC, &kept, nodes, info.clone(), ProposalStore::new());
         let (group, _) = begun.map_err(|error| TreeError::Invalid(begins_wrong(&error)))?;
         let tree = Tree::of(&group, kept)?;
         let by = tree.signer(&info).ok_or(TreeError::Invalid("nobody in it has signed it"))?;
@@ -107,7 +107,7 @@ impl Tree {
         if !matches!(message, ProtocolMessage::PublicMessage(_)) {
             return Err(TreeError::Malformed("a commit is a PublicMessage"));
         }
-        let processed = group.process_message(&Verifier, message).map_err(|_| TreeError::Invalid("the commit does not hold"))?;
+        let processed = group.process_message(&Verifier::PUBLIC, message).map_err(|_| TreeError::Invalid("the commit does not hold"))?;
         let sender = processed.sender().clone();
         let ProcessedMessageContent::StagedCommitMessage(staged) = processed.into_content() else {
             return Err(TreeError::Malformed("not a commit"));
@@ -137,7 +137,7 @@ impl Tree {
         }
         let key = OpenMlsSignaturePublicKey::new(by.device.as_bytes().to_vec().into(), CIPHERSUITE.into());
         let key = key.map_err(|_| TreeError::Malformed("a key"))?;
-        let verified: Result<GroupInfo, _> = info.verify(&Verifier, &key);
+        let verified: Result<GroupInfo, _> = info.verify(&Verifier::PUBLIC, &key);
         verified.map(|_| ()).map_err(|_| TreeError::Invalid("its GroupInfo is not signed by its author"))
     }
 
@@ -158,7 +158,7 @@ impl Tree {
     fn signer(&self, info: &VerifiableGroupInfo) -> Option<Leaf> {
         let signed_by = |leaf: &&Leaf| {
             let key = OpenMlsSignaturePublicKey::new(leaf.device.as_bytes().to_vec().into(), CIPHERSUITE.into()).ok()?;
-            let verified: Result<GroupInfo, _> = info.clone().verify(&Verifier, &key);
+            let verified: Result<GroupInfo, _> = info.clone().verify(&Verifier::PUBLIC, &key);
             verified.ok()
         };
         self.leaves.iter().find(|leaf| signed_by(leaf).is_some()).cloned()

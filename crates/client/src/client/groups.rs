@@ -16,7 +16,7 @@ impl Client {
     }
 
     pub(super) async fn make_group(&self, title: &str, once: Option<&str>) -> Result<(Target, MessageId), ClientError> {
-        let (title, crypto, suite, once) = (titled(title)?, self.inner.core.crypto.clone(), self.suite(), once.map(str::to_owned));
+        let (title, crypto, suite, once) = (titled(title)?, self.inner.core.crypto.clone(), self.begins_on(), once.map(str::to_owned));
         let (group, row) = self.inner.core.stored(move |store| write::group(store, &crypto, suite, &title, once.as_deref())).await?;
         self.wrote();
         Ok((group, MessageId(row)))

@@ -12,7 +12,7 @@ use crate::platform::Instant;
 use crate::store::OutboxRow;
 use std::sync::Arc;
 use tidings_proto::membership::Change;
-use tidings_proto::{Code, Kind, LogName, SuiteName, UserName};
+use tidings_proto::{Code, Genesis, Hash, Kind, LogName, SuiteName, UserName};
 use tidings_trust::{KeyState, Members};
 
 impl Engine {
@@ -86,7 +86,7 @@ impl Engine {
             if joins {
                 return Err(Hindrance::Later);
             }
-            let (bound, people) = self.planned(members, None)?;
+            let (bound, people) = self.planned(genesis, members, None)?;
             let adds = self.wait_for_adds(&people, members, now)?;
             let others = people.iter().filter(|keys| keys.list.user != me);
             if let Some(without) = others.map(|keys| &keys.list.user).find(|user| !adds.iter().any(|add| add.keys.list.user == **user)) {
@@ -100,7 +100,7 @@ impl Engine {
             let tree = tree.clone();
             return Ok(job(Way::ComeIn { tree }, change.filter(|_| joins)));
         }
-        let (bound, people) = self.planned(members, change.as_ref())?;
+        let (bound, people) = self.planned(genesis, members, change.as_ref())?;
         let adds = self.wait_for_adds(&people, members, now)?;
         self.used(&adds);
         let stays = |user: &UserName, device| people.iter().any(|keys| keys.list.user == *user && keys.device(device).is_some());
@@ -109,14 +109,23 @@ impl Engine {
     }
 
     /// What the keys after a change have to bind, and the keys of those who are in then.
-    fn planned(&mut self, members: &Members, change: Option<&Change>) -> Result<(tidings_proto::Hash, Vec<Arc<KeyState>>), Hindrance> {
+    fn planned(&mut self, genesis: &Genesis, members: &Members, change: Option<&Change>) -> Result<(Hash, Vec<Arc<KeyState>>), Hindrance> {
         let me = self.me().clone();
         let planned = {
             let people = self.core.people();
             members.planned(change, &me, |user| people.state(user))
         };
         let planned = planned.map_err(|error| Hindrance::Never(error.to_string(), Code::Forbidden.name()))?;
-        let users: Vec<UserName> = planned.members().map(|(user, _)| user.clone()).collect();
+        let lost: Vec<UserName> = {
+            let people = self.core.people();
+            planned.lost(|user| people.state(user)).cloned().collect()
+        };
+        // Of whoever is not the person that came in any more no device stays, and none comes.
+        let users: Vec<UserName> = planned.members().map(|(user, _)| user.clone()).filter(|user| !lost.contains(user)).collect();
+        match genesis {
+            Genesis::Direct(_) => self.core.people().refuse_changed(&users)?,
+            Genesis::Group(_) => self.core.people().refuse_another_history(&users)?,
+        }
         let keys = self.newest_keys(&users)?;
         Ok((planned.bound(), users.iter().filter_map(|user| keys.get(user).cloned()).collect()))
     }

@@ -30,7 +30,7 @@ pub struct Provider<'a> {
 }
 
 impl<'a> OpenMlsProvider for Provider<'a> {
-    type CryptoProvider = Crypto;
+    type CryptoProvider = Verifier;
     type RandProvider = Random;
     type StorageProvider = State<'a>;
 
@@ -38,8 +38,8 @@ impl<'a> OpenMlsProvider for Provider<'a> {
         self.state
     }
 
-    fn crypto(&self) -> &Crypto {
-        &Crypto
+    fn crypto(&self) -> &Verifier {
+        &CRYPTO
     }
 
     fn rand(&self) -> &Random {
@@ -69,8 +69,11 @@ impl OpenMlsRand for Random {
     }
 }
 
+/// What verifies, with all that takes secrets.
+pub static CRYPTO: Verifier = Verifier::with(&Crypto);
+
 /// X25519, HKDF-SHA256, AES-128-GCM and Ed25519, and nothing else.
-pub struct Crypto;
+struct Crypto;
 
 type Encapped = <X25519HkdfSha256 as Kem>::EncappedKey;
 type Sender = hpke::aead::AeadCtxS<AesGcm128, HkdfSha256, X25519HkdfSha256>;
@@ -114,19 +117,19 @@ fn receive(config: &HpkeConfig, encapped: &[u8], secret: &[u8], info: &[u8]) -> 
 
 impl OpenMlsCrypto for Crypto {
     fn supports(&self, ciphersuite: Ciphersuite) -> Result<(), CryptoError> {
-        Verifier.supports(ciphersuite)
+        Verifier::PUBLIC.supports(ciphersuite)
     }
 
     fn supported_ciphersuites(&self) -> Vec<Ciphersuite> {
-        Verifier.supported_ciphersuites()
+        Verifier::PUBLIC.supported_ciphersuites()
     }
 
     fn hash(&self, hash: HashType, data: &[u8]) -> Result<Vec<u8>, CryptoError> {
-        Verifier.hash(hash, data)
+        Verifier::PUBLIC.hash(hash, data)
     }
 
     fn verify_signature(&self, scheme: SignatureScheme, data: &[u8], key: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
-        Verifier.verify_signature(scheme, data, key, signature)
+        Verifier::PUBLIC.verify_signature(scheme, data, key, signature)
     }
 
     fn hkdf_extract(&self, hash: HashType, salt: &[u8], material: &[u8]) -> Result<SecretVLBytes, CryptoError> {

@@ -1,7 +1,7 @@
 //! Groups over two servers: who is in reads, who is not does not, whatever a server gives away.
 
-use tidings_client::ClientError;
 use tidings_client::view::{Event, Part, Role, Status, Target};
+use tidings_client::{ClientError, SuiteName};
 use tidings_testbed::person::Person;
 use tidings_testbed::world::World;
 
@@ -17,9 +17,8 @@ async fn four(world: &World) -> [Person; 4] {
     people
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn three_people_on_two_servers_talk_in_a_group() {
-    let world = World::two_servers().await;
+async fn three_people_on_two_servers_talk_in_a_group(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, dave] = four(&world).await;
     let group = alice.makes_group("Mountains").await;
     alice.writes(&group, "nobody here yet").await;
@@ -52,9 +51,8 @@ async fn three_people_on_two_servers_talk_in_a_group() {
     assert!(dave.room(&group).await.is_none(), "who was not asked knows nothing of it");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_is_removed_reads_nothing_that_follows() {
-    let world = World::two_servers().await;
+async fn who_is_removed_reads_nothing_that_follows(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, _] = four(&world).await;
     let group = alice.makes_group("Plans").await;
     for person in [&bob, &carol] {
@@ -88,9 +86,8 @@ async fn who_is_removed_reads_nothing_that_follows() {
     carol.hears_exactly(&group, &[("alice@s1", "carol may read this"), ("alice@s1", "welcome back")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_written_while_the_hub_is_down_arrives_once_and_in_order() {
-    let mut world = World::two_servers().await;
+async fn what_is_written_while_the_hub_is_down_arrives_once_and_in_order(suite: SuiteName) {
+    let mut world = World::two_servers_on(suite).await;
     let [alice, bob, carol, _] = four(&world).await;
     let group = alice.makes_group("Storm").await;
     for person in [&bob, &carol] {
@@ -116,9 +113,8 @@ async fn what_is_written_while_the_hub_is_down_arrives_once_and_in_order() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn roles_say_who_may_do_what() {
-    let world = World::two_servers().await;
+async fn roles_say_who_may_do_what(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, dave] = four(&world).await;
     let group = alice.makes_group("Roles").await;
     for person in [&bob, &carol] {
@@ -148,9 +144,8 @@ async fn roles_say_who_may_do_what() {
     assert_ne!(alice.room(&group).await.unwrap().title, "Bob's roles", "who has left hears nothing more");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_invitation_can_be_declined_and_taken_back() {
-    let world = World::two_servers().await;
+async fn an_invitation_can_be_declined_and_taken_back(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, _] = four(&world).await;
     let group = alice.makes_group("Maybe").await;
     alice.invites(&group, &bob.name).await;
@@ -172,9 +167,8 @@ async fn an_invitation_can_be_declined_and_taken_back() {
     carol.until("is not asked in any more", async || carol.room(&group).await.is_none_or(|room| room.part == Part::Gone)).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_erased_is_gone_for_everybody() {
-    let world = World::two_servers().await;
+async fn what_is_erased_is_gone_for_everybody(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, _] = four(&world).await;
     let group = alice.makes_group("Regrets").await;
     for person in [&bob, &carol] {
@@ -224,9 +218,8 @@ async fn what_is_erased_is_gone_for_everybody() {
     bob.hears_exactly(&Target::Public, &[]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_small_file_arrives_byte_for_byte() {
-    let world = World::two_servers().await;
+async fn a_small_file_arrives_byte_for_byte(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, _] = four(&world).await;
     let group = alice.makes_group("Maps").await;
     for person in [&bob, &carol] {
@@ -269,9 +262,8 @@ async fn a_second_device_has_the_group_too_and_reads_on() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_admins_at_once_and_one_order_for_all() {
-    let world = World::two_servers().await;
+async fn two_admins_at_once_and_one_order_for_all(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, dave] = four(&world).await;
     let group = alice.makes_group("Race").await;
     alice.invites(&group, &bob.name).await;
@@ -296,4 +288,15 @@ async fn two_admins_at_once_and_one_order_for_all() {
         seen_by_both.map(|message| (message.place, message.event, message.text)).collect()
     };
     assert_eq!(order(alice.messages(&group).await), order(bob.messages(&group).await));
+}
+
+crate::on_both_suites! {
+    three_people_on_two_servers_talk_in_a_group,
+    who_is_removed_reads_nothing_that_follows,
+    what_is_written_while_the_hub_is_down_arrives_once_and_in_order,
+    roles_say_who_may_do_what,
+    an_invitation_can_be_declined_and_taken_back,
+    what_is_erased_is_gone_for_everybody,
+    a_small_file_arrives_byte_for_byte,
+    two_admins_at_once_and_one_order_for_all,
 }

@@ -2,7 +2,7 @@
 
 use tidings_client::view::Part;
 use tidings_client::view::{Target, Trust};
-use tidings_client::{ClientError, Endpoint, LoginSecret, Recover, Zeroizing, recover};
+use tidings_client::{ClientError, Endpoint, LoginSecret, Recover, SuiteName, Zeroizing, recover};
 use tidings_client::{Register, register};
 use tidings_server::operator::{Answer, Ask, ask};
 use tidings_testbed::person::{PASSWORD, Person};
@@ -25,9 +25,8 @@ async fn talk(from: &Person, to: &Person, text: &str) {
     to.sees(&Target::from(&from.name), &from.name, text).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_that_is_taken_off_is_out_at_once_and_reads_nothing_more() {
-    let world = World::two_servers().await;
+async fn a_device_that_is_taken_off_is_out_at_once_and_reads_nothing_more(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let (alice, bob) = two(&world).await;
     let stolen = alice.another_device(world.address("s1"), world.profile("stolen")).await;
     talk(&bob, &alice, "before").await;
@@ -64,7 +63,11 @@ async fn a_device_that_is_taken_off_is_out_at_once_and_reads_nothing_more() {
     };
     assert!(matches!(by_code(&old_words, "old-code").await, Err(ClientError::LoginFailed)));
     let back = by_code(new_words.words(), "new-code").await.unwrap();
-    back.hears_exactly(&Target::from(&bob.name), &[("bob@s2", "before"), ("bob@s2", "after"), ("alice@s1", "still me")]).await;
+    // On MLS no device reads what was written before it was there: that takes a copy of the history, which does not exist yet.
+    if suite == SuiteName::RsaJwe1 {
+        back.hears_exactly(&Target::from(&bob.name), &[("bob@s2", "before"), ("bob@s2", "after"), ("alice@s1", "still me")]).await;
+    }
+    talk(&bob, &back, "welcome back").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -93,9 +96,8 @@ async fn another_own_device_waits_for_the_password_after_the_keys_were_changed()
     assert!(!laptop.client.is_locked());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rotated_identity_goes_on_and_has_to_be_compared_anew() {
-    let world = World::two_servers().await;
+async fn a_rotated_identity_goes_on_and_has_to_be_compared_anew(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let (alice, bob) = two(&world).await;
     talk(&alice, &bob, "under the first key").await;
     let (mine, theirs) = (alice.client.compare(&bob.name).await.unwrap(), bob.client.compare(&alice.name).await.unwrap());
@@ -171,9 +173,8 @@ async fn begins_anew(world: &World, lost: Person, profile: &str) -> Person {
     Person::on(lost.name.clone(), world.address("s1"), world.key("s1"), folder).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_account_that_begins_anew_is_written_to_only_after_somebody_has_accepted_it() {
-    let world = World::two_servers().await;
+async fn an_account_that_begins_anew_is_written_to_only_after_somebody_has_accepted_it(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let (alice, bob) = two(&world).await;
     let carol = world.person("carol@s2").await;
     alice.knows(&carol).await;
@@ -189,6 +190,7 @@ async fn an_account_that_begins_anew_is_written_to_only_after_somebody_has_accep
     bob.finds(&alice.name, "another person, perhaps", |person| person.trust == Trust::Changed).await;
     let refused = bob.client.send(&Target::from(&alice.name), "is it you?").await;
     assert!(matches!(&refused, Err(error @ ClientError::KeyChanged { .. }) if error.exit_code() == 8), "{refused:?}");
+    assert_eq!(bob.room(&Target::from(&alice.name)).await.unwrap().suite.as_deref(), Some(suite.as_str()));
     assert!(bob.client.notices(0).await.unwrap().iter().any(|notice| notice.user == alice.name));
     // In groups the name is put out, by whoever notices, and the others go on.
     bob.sees_members(&group, &[&bob.name, &carol.name]).await;
@@ -212,9 +214,8 @@ async fn an_account_that_begins_anew_is_written_to_only_after_somebody_has_accep
     assert!(matches!(alice.room(&group).await.unwrap().part, Part::In));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_closed_account_is_over_for_everybody() {
-    let world = World::two_servers().await;
+async fn a_closed_account_is_over_for_everybody(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let (alice, bob) = two(&world).await;
     talk(&alice, &bob, "before").await;
     let group = bob.makes_group("Friends").await;
@@ -243,4 +244,11 @@ async fn a_closed_account_is_over_for_everybody() {
         device_name: None,
     };
     assert!(matches!(register(request).await, Err(ClientError::Refused(_))), "and nobody gets the name");
+}
+
+crate::on_both_suites! {
+    a_device_that_is_taken_off_is_out_at_once_and_reads_nothing_more,
+    a_rotated_identity_goes_on_and_has_to_be_compared_anew,
+    an_account_that_begins_anew_is_written_to_only_after_somebody_has_accepted_it,
+    a_closed_account_is_over_for_everybody,
 }

@@ -89,7 +89,7 @@ impl Leaf {
 pub fn key_package(bytes: &[u8], device: &DeviceKey, keys: &KeyState) -> Result<KeyPackage, LeafError> {
     let message = MlsMessageIn::tls_deserialize_exact_bytes(bytes).map_err(|_| LeafError::Malformed)?;
     let MlsMessageBodyIn::KeyPackage(package) = message.extract() else { return Err(LeafError::Malformed) };
-    let package = package.validate(&Verifier, ProtocolVersion::Mls10).map_err(|_| LeafError::BadSignature)?;
+    let package = package.validate(&Verifier::PUBLIC, ProtocolVersion::Mls10).map_err(|_| LeafError::BadSignature)?;
     let node = package.leaf_node();
     let leaf = Leaf::read(0, node.credential().clone(), node.signature_key().as_slice())?;
     if package.ciphersuite() != CIPHERSUITE || leaf.device != *device {
