@@ -55,6 +55,8 @@ fn bindings(module: &Path) -> anyhow::Result<Vec<Source>> {
         .out_name(&stem)
         .web(true)?
         .typescript(false)
+        // The names of functions, a fifth of what is loaded; a panic says its file and line without them.
+        .remove_name_section(true)
         // What loads a module says where it is, since its name has a hash in it.
         .omit_default_module_path(true)
         .generate(made.path())?;
