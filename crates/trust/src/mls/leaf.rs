@@ -76,7 +76,7 @@ impl Leaf {
     }
 
     /// Whether it is the device of its user's that it says: named by the list that it names. What later lists say is no matter of the
-    /// place of a commit in its log; who seals looks at the newest ([`crate::Members::is_in_line`] and `e2ee`).
+    /// place of a commit in its log; who seals looks at the newest (`has_keys` in the client's engine).
     pub fn check(&self, keys: Option<&KeyState>) -> Result<(), LeafError> {
         let keys = keys.filter(|keys| keys.list.version >= self.list).ok_or_else(|| LeafError::NotYet(self.user.clone()))?;
         let is_theirs = keys.list.user == self.user && keys.named_in(&self.device, self.list);
