@@ -18,15 +18,15 @@ use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::tls_codec::{DeserializeBytes, Serialize};
 use openmls::prelude::{
     Capabilities, ContentType, CredentialType, CredentialWithKey, Extension, ExtensionType, Extensions, GroupContext, GroupId,
-    LeafNodeIndex, LeafNodeParameters, Lifetime, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
-    MlsMessageOut, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, ProcessedWelcome, ProposalType, ProtocolMessage,
-    ProtocolVersion, RequiredCapabilitiesExtension, Sender, SenderRatchetConfiguration, StagedWelcome, UnknownExtension, Welcome,
+    LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
+    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, ProcessedWelcome, ProposalType, ProtocolMessage, ProtocolVersion,
+    RequiredCapabilitiesExtension, Sender, SenderRatchetConfiguration, StagedWelcome, UnknownExtension, Welcome,
 };
 use openmls_traits::signatures::{Signer, SignerError};
 use openmls_traits::types::SignatureScheme;
 use provider::{CRYPTO, Provider};
 use tidings_proto::{Hash, RoomId, UserName};
-use tidings_trust::mls::{CIPHERSUITE, Leaf, ROSTER, Tree, credential};
+use tidings_trust::mls::{CIPHERSUITE, Leaf, ROSTER, Tree, credential, for_ever};
 
 /// How many epochs before the present one can still be opened: what was sealed around a commit arrives after it.
 const PAST_EPOCHS: usize = 2;
@@ -439,11 +439,6 @@ fn join_config() -> MlsGroupJoinConfig {
         .padding_size(PADDING)
         .sender_ratchet_configuration(SenderRatchetConfiguration::new(RATCHET.0, RATCHET.1))
         .build()
-}
-
-/// The device list decides until when a device counts, and no clock (design: no expiry dates).
-fn for_ever() -> Lifetime {
-    Lifetime::init(0, u64::MAX)
 }
 
 fn message(message: &MlsMessageOut) -> Result<Bytes, MlsError> {

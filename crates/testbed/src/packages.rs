@@ -1,11 +1,14 @@
-//! Devices that bring and claim key packages, on links without a client behind them. To servers these are bytes, and here too.
+//! Devices that bring and claim key packages, on links without a client behind them. Nobody comes into a group by these: their secrets are dropped.
 
+use crate::PATIENCE;
 use crate::hostile::Member;
 use crate::raw::RawLink;
 use crate::world::World;
 use bytes::Bytes;
+use std::time::Duration;
 use tidings_e2ee::DeviceSecret;
-use tidings_proto::frame::{ClaimedKeyPackage, KeyPackageClaim, KeyPackages, KeyPackagesLeft, KeyPackagesPut, Refused};
+use tidings_e2ee::mls::{self, State};
+use tidings_proto::frame::{Chain, ChainReply, ClaimedKeyPackage, KeyPackageClaim, KeyPackages, KeyPackagesLeft, KeyPackagesPut, Refused};
 use tidings_proto::{DeviceKey, Frame, Refusal, UserName};
 use tidings_server::link::wire::LinkError;
 
@@ -31,6 +34,34 @@ impl Device {
     /// Its key.
     pub fn key(&self) -> DeviceKey {
         self.secret.public()
+    }
+
+    /// So many key packages of this device's, each another one.
+    pub fn makes(&self, count: usize, last_resort: bool) -> Vec<Bytes> {
+        let device = mls::Device { secret: &self.secret, user: &self.user, list: 1 };
+        device.key_packages(&State::new(&|_| Ok(None)), count, last_resort).expect("key packages")
+    }
+
+    /// The one of last resort.
+    pub fn last_resort(&self) -> Option<Bytes> {
+        self.makes(1, true).pop()
+    }
+
+    /// Waits until this device's server has heard of somebody's keys.
+    pub async fn hears_of(&mut self, user: &UserName) {
+        let hearing = async {
+            loop {
+                self.req += 1;
+                self.link.send(Chain { req: self.req, user: user.clone(), after: 0 }).await;
+                if let Frame::ChainReply(ChainReply { items, .. }) = self.answer().await.expect("an answer") {
+                    if !items.is_empty() {
+                        return;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, hearing).await.unwrap_or_else(|_| panic!("{user}'s keys do not come"));
     }
 
     /// Connects anew.
@@ -75,6 +106,7 @@ impl Device {
                 Frame::KeyPackagesLeft(left @ KeyPackagesLeft { req: 0, .. }) => self.told.push(left),
                 frame @ (Frame::KeyPackagesLeft(KeyPackagesLeft { req, .. })
                 | Frame::KeyPackages(KeyPackages { req, .. })
+                | Frame::ChainReply(ChainReply { req, .. })
                 | Frame::Refused(Refused { req, .. }))
                     if req == self.req =>
                 {

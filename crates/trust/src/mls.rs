@@ -8,7 +8,7 @@ mod leaf;
 mod verifier;
 
 pub use kept::Codec;
-pub use leaf::{Leaf, LeafError, credential, key_package};
+pub use leaf::{Leaf, LeafError, credential, for_ever, key_package};
 pub use verifier::Verifier;
 
 use crate::mls::kept::Kept;
@@ -17,8 +17,9 @@ use minicbor::{Decode, Encode};
 use openmls::messages::group_info::{GroupInfo, VerifiableGroupInfo};
 use openmls::prelude::tls_codec::DeserializeBytes;
 use openmls::prelude::{
-    Ciphersuite, CreationFromExternalError, GroupId, MlsMessageBodyIn, MlsMessageIn, OpenMlsSignaturePublicKey, ProcessedMessageContent,
-    Proposal, ProposalOrRefType, ProposalStore, ProtocolMessage, PublicGroup, RatchetTreeIn, Sender, StagedCommit, Verifiable,
+    Ciphersuite, CreationFromExternalError, GroupId, LeafNodeIndex, MlsMessageBodyIn, MlsMessageIn, OpenMlsSignaturePublicKey,
+    ProcessedMessageContent, Proposal, ProposalOrRefType, ProposalStore, ProtocolMessage, PublicGroup, RatchetTreeIn, Sender, StagedCommit,
+    Verifiable,
 };
 use tidings_proto::{Hash, RoomId};
 
@@ -144,6 +145,9 @@ impl Tree {
     fn of(group: &PublicGroup, kept: Kept) -> Result<Tree, TreeError> {
         let leaves = group.members().map(Leaf::of).collect::<Result<Vec<Leaf>, LeafError>>();
         let leaves = leaves.map_err(|_| TreeError::Malformed("a device in it cannot be told"))?;
+        if !leaves.iter().all(|leaf| group.leaf(LeafNodeIndex::new(leaf.index)).is_some_and(leaf::lasts)) {
+            return Err(TreeError::Forbidden("a device whose place has an end"));
+        }
         let roster = group.group_context().extensions().unknown(ROSTER);
         let roster = roster.and_then(|extension| Hash::from_slice(&extension.0)).ok_or(TreeError::Malformed("it binds no people"))?;
         Ok(Tree { epoch: group.group_context().epoch().as_u64(), leaves, roster, group: kept.into_bytes() })

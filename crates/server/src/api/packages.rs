@@ -37,7 +37,8 @@ pub async fn claim(host: &Host, caller: &Caller, claim: KeyPackageClaim) -> Resu
         let unknown = || Refusal::new(Code::UnknownPeer, format!("{} does not know {server}", host.name));
         let peer = host.peers.get(&server).ok_or_else(unknown)?;
         host.logs.passes_claim_on(&caller.user, &user, &devices)?;
-        federation::claim(&peer, caller.user.clone(), user, devices).await?
+        let keys = host.logs.directory().state(&user).ok_or(Code::NotFound)?;
+        federation::claim(&peer, caller.user.clone(), &keys, devices).await?
     };
     Ok(KeyPackages { req, packages }.into())
 }

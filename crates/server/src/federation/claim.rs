@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidings_proto::frame::{ClaimedKeyPackage, KeyPackageClaim, KeyPackages, Refused};
 use tidings_proto::{Code, DeviceKey, Frame, Refusal, ServerName, UserName, limits};
+use tidings_trust::KeyState;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -118,14 +119,15 @@ pub(super) async fn can_go_out(queue: &Queue, under_way: &UnderWay) {
     under_way.has_room().await;
 }
 
-/// Claims key packages of `user`, who is of this peer, for `by`, who is of this server.
-pub async fn claim(peer: &Arc<PeerState>, by: UserName, user: UserName, devices: Vec<DeviceKey>) -> Answer {
+/// Claims key packages of a user of this peer's, whose keys these are, for `by`, who is of this server. What the peer hands out that is none
+/// is left out, as if it had none of that device: it keeps its own people's devices out, and nobody else.
+pub async fn claim(peer: &Arc<PeerState>, by: UserName, keys: &KeyState, devices: Vec<DeviceKey>) -> Answer {
     if !peer.is_up() {
         return Err(unreachable());
     }
     let (answer, answered) = oneshot::channel();
     let until = Instant::now() + WITHIN;
-    peer.claims.put(Claim { user, devices: devices.clone(), by, until, answer })?;
+    peer.claims.put(Claim { user: keys.list.user.clone(), devices: devices.clone(), by, until, answer })?;
     let mut newest = peer.newest.subscribe();
     let packages = tokio::select! {
         biased;
@@ -135,13 +137,16 @@ pub async fn claim(peer: &Arc<PeerState>, by: UserName, user: UserName, devices:
     };
     let was_asked = |(at, claimed): (usize, &ClaimedKeyPackage)| {
         let is_first = packages[..at].iter().all(|before| before.device != claimed.device);
-        is_first && devices.contains(&claimed.device) && is_key_package(&claimed.package).is_ok()
+        is_first && devices.contains(&claimed.device)
     };
-    if packages.iter().enumerate().all(was_asked) {
-        Ok(packages)
-    } else {
-        Err(Refusal::new(Code::Unreachable, "the other server has answered something else than was asked").retry_after(AGAIN))
+    if !packages.iter().enumerate().all(was_asked) {
+        return Err(Refusal::new(Code::Unreachable, "the other server has answered something else than was asked").retry_after(AGAIN));
     }
+    let holds = |claimed: &ClaimedKeyPackage| {
+        let held = is_key_package(&claimed.package, claimed.last_resort, &claimed.device, keys);
+        held.inspect_err(|why| tracing::warn!(peer = %keys.list.user.server(), %why, "a peer hands out what is no key package")).is_ok()
+    };
+    Ok(packages.into_iter().filter(holds).collect())
 }
 
 fn unreachable() -> Refusal {

@@ -1,5 +1,5 @@
-//! Key packages (RFC 9420 §10; RFC 9750 §5): a device brings them, others claim them. Here they are bytes: what a package says is for whoever claims
-//! it to verify.
+//! Key packages (RFC 9420 §10; RFC 9750 §5): a device brings them, others claim them. Each is verified where it comes in, so that what is kept can be
+//! used; whoever claims verifies it again, for this server's word is not what they rest on.
 
 use super::sequencer::Job;
 use super::view::View;
@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 use tidings_proto::frame::ClaimedKeyPackage;
 use tidings_proto::{Code, DecodeError, DeviceKey, Refusal, UserName, limits};
+use tidings_trust::KeyState;
+use tidings_trust::mls::key_package;
 use tokio::sync::broadcast;
 
 /// What a device has left.
@@ -38,14 +40,20 @@ pub struct Low {
     pub left: Left,
 }
 
-/// Whether these bytes may be a key package. Every one passes here where it comes in: from the device whose it is, and from a peer that
-/// has handed it out.
-pub fn is_key_package(package: &[u8]) -> Result<(), Refusal> {
-    if package.is_empty() {
-        return Err(Refusal::new(Code::Malformed, "a key package without a byte"));
-    }
+/// Whether these bytes are a key package of a device by its user's newest list, and of this kind. Every one passes here where it comes in: from
+/// the device whose it is, and from a peer that has handed it out.
+pub fn is_key_package(package: &[u8], last_resort: bool, device: &DeviceKey, keys: &KeyState) -> Result<(), Refusal> {
     let (size, limit) = (package.len(), limits::KEY_PACKAGE);
-    if size > limit { Err(DecodeError::TooLarge { size, limit }.into()) } else { Ok(()) }
+    if size > limit {
+        return Err(DecodeError::TooLarge { size, limit }.into());
+    }
+    let wrong = |why: &dyn std::fmt::Display| Refusal::new(Code::Malformed, format!("this is no key package of the device's: {why}"));
+    let read = key_package(package, device, keys).map_err(|error| wrong(&error))?;
+    match (read.last_resort(), last_resort) {
+        (true, false) => Err(wrong(&"it is of last resort, and was brought to be used once")),
+        (false, true) => Err(wrong(&"it is to be used once, and was brought as the one of last resort")),
+        _ => Ok(()),
+    }
 }
 
 /// Whether a claim names devices as it should: some, not too many, and each once.
@@ -89,8 +97,10 @@ impl Logs {
         if packages.len() > limits::KEY_PACKAGES {
             return Err(too_many());
         }
-        packages.iter().chain(&last_resort).try_for_each(|package| is_key_package(package))?;
         self.view.limiter.writes(user, device, Instant::now())?;
+        let keys = self.view.directory.state(user).filter(|keys| keys.device(device).is_some()).ok_or(Code::Revoked)?;
+        packages.iter().try_for_each(|package| is_key_package(package, false, device, &keys))?;
+        last_resort.iter().try_for_each(|package| is_key_package(package, true, device, &keys))?;
         let single_use = packages.into_iter().map(|package| KeyPackage::new(package, false));
         let offered = single_use.chain(last_resort.map(|package| KeyPackage::new(package, true))).collect();
         self.ask(|reply| Job::PutKeyPackages { owner, offered, reply }).await

@@ -1,31 +1,48 @@
 //! Key packages of another server's users: asked for on the link that asks, answered or not, and in any case in time.
 
 use crate::hub::{Link, host};
-use crate::support::{Home, SOON, server, user};
+use crate::made::Made;
+use crate::support::{Home, Person, SOON, device, key, keys, server, user};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{ClaimedKeyPackage, KeyPackageClaim, KeyPackages, Pong, Refused};
 use tidings_proto::{Code, DeviceKey, Frame, Refusal, limits};
 use tidings_server::federation;
 use tidings_server::host::Host;
+use tidings_trust::KeyState;
 use tokio::task::JoinHandle;
 
 type Claimed = Result<Vec<ClaimedKeyPackage>, Refusal>;
 
+/// Somebody of s0 with as many devices as there may be, and what everybody knows of them.
+static BOB: LazyLock<(Person, KeyState)> = LazyLock::new(|| {
+    let devices = (1..=limits::DEVICES).map(|which| key(&format!("bob's {which}"))).collect();
+    let mut bob = Person { devices, ..Person::new("bob@s0") };
+    let first = bob.next_list(1);
+    let state = KeyState::apply(None, &keys("s0"), 1, &first, None).unwrap();
+    (bob, state)
+});
+
 fn devices(count: usize) -> Vec<DeviceKey> {
-    (1..=count).map(|which| DeviceKey([which as u8; 32])).collect()
+    BOB.0.devices[..count].iter().map(device).collect()
 }
 
-fn package(device: u8, size: usize) -> ClaimedKeyPackage {
-    ClaimedKeyPackage { device: DeviceKey([device; 32]), package: vec![7; size].into(), last_resort: false }
+/// A key package of bob's device number `which`, from 1 on.
+fn made(which: usize) -> Made {
+    Made::by(&BOB.0.name, &BOB.0.devices[which - 1], 1)
+}
+
+/// The same as a peer hands it out.
+fn package(which: usize, package: Bytes) -> ClaimedKeyPackage {
+    ClaimedKeyPackage { device: device(&BOB.0.devices[which - 1]), package, last_resort: false }
 }
 
 /// Somebody of s1 claims key packages of somebody of s0.
 fn claim(host: &Arc<Host>, count: usize) -> JoinHandle<Claimed> {
     let peer = host.peers.get(&server("s0")).unwrap();
-    tokio::spawn(async move { federation::claim(&peer, user("alice@s1"), user("bob@s0"), devices(count)).await })
+    tokio::spawn(async move { federation::claim(&peer, user("alice@s1"), &BOB.1, devices(count)).await })
 }
 
 async fn asked(link: &mut Link) -> KeyPackageClaim {
@@ -62,20 +79,27 @@ async fn a_claim_is_answered_by_the_peer_and_by_what_was_asked_for() {
     assert!(begun.elapsed() < Duration::from_secs(5), "at once");
 
     let mut link = Link::to(&host, &hub).await;
-    let good = vec![package(2, limits::KEY_PACKAGE), package(1, 1)];
+    let (first, second) = (package(1, made(1).bytes()), package(2, made(2).sized(limits::KEY_PACKAGE)));
+    let last = ClaimedKeyPackage { last_resort: true, ..package(1, made(1).last_resort().bytes()) };
+    let good = vec![second.clone(), first.clone()];
     for (answer, expected) in [
         (good.clone(), Ok(good.clone())),
+        (vec![last.clone()], Ok(vec![last.clone()])),
         (Vec::new(), Ok(Vec::new())),
-        (vec![package(9, 1)], Err(Code::Unreachable)),
-        (vec![package(1, 1), package(1, 2)], Err(Code::Unreachable)),
-        (vec![package(1, 0)], Err(Code::Unreachable)),
-        (vec![package(1, limits::KEY_PACKAGE + 1)], Err(Code::Unreachable)),
+        (vec![package(3, made(3).bytes())], Err(Code::Unreachable)),
+        (vec![first.clone(), package(1, made(1).last_resort().bytes())], Err(Code::Unreachable)),
+        // What is no key package of its device is left out, and what comes with it is not.
+        (vec![package(1, Bytes::new()), second.clone()], Ok(vec![second.clone()])),
+        (vec![package(1, made(1).sized(limits::KEY_PACKAGE + 1)), second.clone()], Ok(vec![second.clone()])),
+        (vec![package(1, made(2).bytes()), second.clone()], Ok(vec![second.clone()])),
+        (vec![first.clone(), package(2, "key package".into())], Ok(vec![first.clone()])),
+        (vec![ClaimedKeyPackage { last_resort: false, ..last }], Ok(Vec::new())),
     ] {
         let claimed = claim(&host, 2);
         let frame = asked(&mut link).await;
         let expected_frame = KeyPackageClaim { req: frame.req, user: user("bob@s0"), devices: devices(2), by: Some(user("alice@s1")) };
         assert_eq!(frame, expected_frame);
-        link.say(KeyPackages { req: frame.req + 1000, packages: vec![package(1, 1)] }).await; // to what nobody asked
+        link.say(KeyPackages { req: frame.req + 1000, packages: vec![first.clone()] }).await; // to what nobody asked
         link.say(KeyPackages { req: frame.req, packages: answer.clone() }).await;
         link.say(KeyPackages { req: frame.req, packages: Vec::new() }).await; // a second answer
         assert_eq!(claimed.await.unwrap().map_err(|why| why.code), expected, "{answer:?}");
@@ -130,10 +154,10 @@ async fn a_peer_that_answers_no_claim_keeps_nobody_waiting_for_ever() {
         asked_of(&mut link, limits::DEVICES).await;
     }
     let fifth = claim(&host, 1);
-    link.say(KeyPackages { req: first.req, packages: vec![package(1, 1)] }).await;
+    link.say(KeyPackages { req: first.req, packages: vec![package(1, made(1).bytes())] }).await;
     let last = asked_of(&mut link, 1).await;
-    link.say(KeyPackages { req: last.req, packages: vec![package(1, 1)] }).await;
-    assert_eq!(fifth.await.unwrap(), Ok(vec![package(1, 1)]));
+    link.say(KeyPackages { req: last.req, packages: vec![package(1, made(1).bytes())] }).await;
+    assert_eq!(fifth.await.unwrap(), Ok(vec![package(1, made(1).bytes())]));
     let mut answered = 0;
     while answered == 0 {
         going.retain(|claimed| !claimed.is_finished());
@@ -149,7 +173,7 @@ async fn a_peer_that_answers_no_claim_keeps_nobody_waiting_for_ever() {
 async fn what_a_peer_claims_is_answered_on_whichever_link_it_asks() {
     let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
     let alice = home.person("alice").await;
-    let packages = (0..limits::KEY_PACKAGES).map(|which| Bytes::from(vec![which as u8; limits::KEY_PACKAGE])).collect();
+    let packages = (0..limits::KEY_PACKAGES).map(|which| Made::of(&alice, which).sized(limits::KEY_PACKAGE)).collect();
     home.logs.put_key_packages(&alice.name, &alice.device(), packages, None).await.unwrap();
     let host = host(&home, &home.logs, &hub);
     let mut link = Link::to(&host, &hub).await;

@@ -11,6 +11,7 @@ mod handshake;
 mod hub;
 mod keys_kinds;
 mod limits;
+mod made;
 mod old;
 mod operator;
 mod outbox;

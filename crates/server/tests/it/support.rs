@@ -157,7 +157,11 @@ impl Person {
             prev: self.prev,
             identity: modulus(self.identity),
             encryption: some_modulus(self.encryption),
-            devices: self.devices.iter().map(|key| Device { key: device(key), suites: vec![SuiteName::RsaJwe1] }).collect(),
+            devices: self
+                .devices
+                .iter()
+                .map(|key| Device { key: device(key), suites: vec![SuiteName::RsaJwe1, SuiteName::Mls1] })
+                .collect(),
             vault: VaultRef { version: self.vault.0, hash: Hash::of(&self.vault.1) },
         };
         let list: Bytes = cbor::encode(&list).into();

@@ -11,10 +11,6 @@ use tidings_testbed::packages::Device;
 use tidings_testbed::raw::RawLink;
 use tidings_testbed::world::World;
 
-fn packages(which: impl IntoIterator<Item = usize>) -> Vec<Bytes> {
-    which.into_iter().map(|which| Bytes::from(format!("key package {which}"))).collect()
-}
-
 /// Claims until nothing of single use is left, as fast as answers come.
 async fn claims_all(by: &mut Device, whose: &Device) -> Vec<Bytes> {
     let mut claimed = Vec::new();
@@ -32,7 +28,8 @@ async fn whoever_claims_at_the_same_moment_on_two_servers_gets_another_key_packa
     let world = World::configured(&["s1", "s2"], false, |config| config.limits.key_package_burst = 100).await;
     let mut bob = Device::registers(&world, "bob@s2").await;
     let most = limits::KEY_PACKAGES;
-    let left = bob.brings(packages(0..most), Some("last resort".into())).await.unwrap();
+    let last_resort = bob.last_resort();
+    let left = bob.brings(bob.makes(most, false), last_resort.clone()).await.unwrap();
     assert_eq!((left.single_use as usize, left.last_resort), (most, true));
     let mut people = Vec::new();
     for user in ["alice@s1", "zoe@s1", "carol@s2"] {
@@ -40,6 +37,7 @@ async fn whoever_claims_at_the_same_moment_on_two_servers_gets_another_key_packa
     }
     world.peer_is("s1", "s2", "is linked", |row| row.state == PeerStanding::Linked).await;
     let [alice, zoe, carol] = &mut people[..] else { unreachable!() };
+    alice.hears_of(&bob.user).await;
     let (by_alice, by_zoe, by_carol) = tokio::join!(claims_all(alice, &bob), claims_all(zoe, &bob), claims_all(carol, &bob));
     let all: Vec<&Bytes> = by_alice.iter().chain(&by_zoe).chain(&by_carol).collect();
     assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (most, most), "each once");
@@ -47,7 +45,7 @@ async fn whoever_claims_at_the_same_moment_on_two_servers_gets_another_key_packa
     // Exhausted: there is still the one of last resort, for everybody.
     for device in [alice, carol] {
         let claimed = device.claims(&bob.user, &[bob.key()]).await.unwrap();
-        assert!(claimed.len() == 1 && claimed[0].last_resort && claimed[0].package == "last resort", "{claimed:?}");
+        assert!(claimed.len() == 1 && claimed[0].last_resort && Some(&claimed[0].package) == last_resort.as_ref(), "{claimed:?}");
     }
     // Bob has been told in time, by each claim from the mark on.
     assert_eq!(bob.brings(Vec::new(), None).await.unwrap().single_use, 0);
@@ -66,8 +64,10 @@ async fn who_has_none_or_cannot_be_reached_keeps_nobody_waiting() {
     let mut alice = Device::registers(&world, "alice@s1").await;
     let mut bob = Device::registers(&world, "bob@s2").await;
     world.peer_is("s1", "s2", "is linked", |row| row.state == PeerStanding::Linked).await;
+    alice.hears_of(&bob.user).await;
     assert_eq!(alice.claims(&bob.user, &[bob.key()]).await, Ok(Vec::new()), "nothing was brought yet");
-    bob.brings(packages(0..3), None).await.unwrap();
+    let brought = bob.makes(3, false);
+    bob.brings(brought.clone(), None).await.unwrap();
     let refused = |result: Result<Vec<_>, tidings_proto::Refusal>| result.map(|claimed| claimed.len()).map_err(|why| why.code);
     for (user, expected) in [("nobody@s2", Code::NotFound), ("carol@s7", Code::UnknownPeer), ("nobody@s1", Code::NotFound)] {
         assert_eq!(refused(alice.claims(&user.parse().unwrap(), &[bob.key()]).await), Err(expected), "{user}");
@@ -85,7 +85,7 @@ async fn who_has_none_or_cannot_be_reached_keeps_nobody_waiting() {
             answered => break answered.unwrap(),
         }
     };
-    assert!(packages(0..3).contains(&claimed[0].package), "what nobody got is still there");
+    assert!(brought.contains(&claimed[0].package), "what nobody got is still there");
 }
 
 /// Somebody claims again and again: so often, and then no more for a while; others are in nobody's way.
@@ -93,10 +93,11 @@ async fn who_has_none_or_cannot_be_reached_keeps_nobody_waiting() {
 async fn who_claims_too_fast_is_told_when_to_go_on() {
     let world = World::configured(&["s1", "s2"], false, |config| config.limits.key_package_burst = 2).await;
     let mut bob = Device::registers(&world, "bob@s2").await;
-    bob.brings(packages(0..9), None).await.unwrap();
+    bob.brings(bob.makes(9, false), None).await.unwrap();
     for (by, other) in [("alice@s1", "zoe@s1"), ("carol@s2", "dora@s2")] {
         let (mut by, mut other) = (Device::registers(&world, by).await, Device::registers(&world, other).await);
         world.peer_is("s1", "s2", "is linked", |row| row.state == PeerStanding::Linked).await;
+        by.hears_of(&bob.user).await;
         for _ in 0..2 {
             by.claims(&bob.user, &[bob.key()]).await.unwrap();
         }
@@ -112,8 +113,8 @@ async fn who_claims_too_fast_is_told_when_to_go_on() {
 async fn a_peer_claims_for_its_own_users_and_of_this_servers_only() {
     let mut world = World::two_servers().await;
     let (mut alice, mut bob) = (Device::registers(&world, "alice@s1").await, Device::registers(&world, "bob@s2").await);
-    alice.brings(packages(0..3), None).await.unwrap();
-    bob.brings(packages(0..3), None).await.unwrap();
+    alice.brings(alice.makes(3, false), None).await.unwrap();
+    bob.brings(bob.makes(3, false), None).await.unwrap();
     let secret = DeviceSecret::generate();
     world.stop("s1").await;
     let known =

@@ -21,12 +21,13 @@ async fn what_was_handed_out_before_a_kill_is_not_handed_out_after_it() {
     for kill in 0..KILLS {
         // As many as there is room for, and once more, as if the answer had been lost; the older ones have been handed out meanwhile.
         let left = bob.brings(Vec::new(), None).await.unwrap().single_use as usize;
-        let more: Vec<Bytes> = (brought..brought + KEY_PACKAGES - left).map(|which| Bytes::from(format!("key package {which}"))).collect();
+        let (more, last_resort) = (bob.makes(KEY_PACKAGES - left, false), bob.last_resort());
         brought += more.len();
         for _ in 0..2 {
-            assert_eq!(bob.brings(more.clone(), Some("last resort".into())).await.unwrap().single_use as usize, KEY_PACKAGES);
+            assert_eq!(bob.brings(more.clone(), last_resort.clone()).await.unwrap().single_use as usize, KEY_PACKAGES);
         }
         world.peer_is("s1", "s2", "is linked", |row| row.state == PeerStanding::Linked).await;
+        alice.hears_of(&bob.user).await;
         let (user, devices) = (bob.user.clone(), [bob.key()]);
         let claiming = async |by: &mut Device| {
             let mut got = Vec::new();

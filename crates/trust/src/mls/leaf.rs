@@ -3,10 +3,14 @@
 //! OpenMLS looks at no credential. What is in one is a claim, and [`crate::Members`] holds it against the user's key history.
 
 use crate::keys::KeyState;
-use crate::mls::{CIPHERSUITE, Verifier};
+use crate::mls::{CIPHERSUITE, ROSTER, Verifier};
 use minicbor::{Decode, Encode};
 use openmls::prelude::tls_codec::DeserializeBytes;
-use openmls::prelude::{BasicCredential, Credential, KeyPackage, Member, MlsMessageBodyIn, MlsMessageIn, ProtocolVersion};
+use openmls::prelude::{
+    BasicCredential, Credential, CredentialType, ExtensionType, KeyPackage, KeyPackageVerifyError, LeafNode, Lifetime, Member,
+    MlsMessageBodyIn, MlsMessageIn, ProtocolVersion,
+};
+use openmls::treesync::LeafNodeSource;
 use tidings_proto::{DeviceKey, SuiteName, UserName, cbor, limits};
 
 /// Bytes of a credential: two numbers around a name.
@@ -49,6 +53,9 @@ pub enum LeafError {
     /// A signature does not verify.
     #[error("its signature does not verify")]
     BadSignature,
+    /// Not one that fits every group here: it cannot do what groups need, or has an end.
+    #[error("it fits no group here: {0}")]
+    Unfit(&'static str),
     /// Rests on a device list that is not known yet.
     #[error("the keys of {0} have not arrived here yet")]
     NotYet(UserName),
@@ -84,16 +91,46 @@ impl Leaf {
     }
 }
 
-/// Reads a key package (RFC 9420 §10), an MLSMessage, for a device of `keys`'s user: its signatures hold, it is of the one ciphersuite,
-/// and the newest list has the device, which can do MLS.
+/// How long a leaf counts: for ever. Device lists decide, and no clock: a leaf that ends some day is judged in one way before and in another
+/// after it, by those who read a log at different times.
+pub fn for_ever() -> Lifetime {
+    Lifetime::init(0, u64::MAX)
+}
+
+/// Whether a leaf has no end. One that came by a commit never has.
+pub(super) fn lasts(leaf: &LeafNode) -> bool {
+    !matches!(leaf.leaf_node_source(), LeafNodeSource::KeyPackage(lifetime) if *lifetime != for_ever())
+}
+
+/// Whether a leaf can do what every group here needs of it. One that cannot would make a commit of it fail for everybody in it.
+fn fits(leaf: &LeafNode) -> bool {
+    let can = leaf.capabilities();
+    can.versions().contains(&ProtocolVersion::Mls10)
+        && can.ciphersuites().contains(&CIPHERSUITE.into())
+        && can.extensions().contains(&ExtensionType::Unknown(ROSTER))
+        && can.credentials().contains(&CredentialType::Basic)
+}
+
+/// Reads a key package (RFC 9420 §10), an MLSMessage, for a device of `keys`'s user: its signatures hold, it is of the one ciphersuite and fits
+/// every group here, and the newest list has the device, which can do MLS.
 pub fn key_package(bytes: &[u8], device: &DeviceKey, keys: &KeyState) -> Result<KeyPackage, LeafError> {
     let message = MlsMessageIn::tls_deserialize_exact_bytes(bytes).map_err(|_| LeafError::Malformed)?;
     let MlsMessageBodyIn::KeyPackage(package) = message.extract() else { return Err(LeafError::Malformed) };
-    let package = package.validate(&Verifier::PUBLIC, ProtocolVersion::Mls10).map_err(|_| LeafError::BadSignature)?;
+    let package = package.validate(&Verifier::PUBLIC, ProtocolVersion::Mls10).map_err(|error| match error {
+        KeyPackageVerifyError::InvalidLeafNodeSignature | KeyPackageVerifyError::InvalidSignature => LeafError::BadSignature,
+        KeyPackageVerifyError::LifetimeError(_) => LeafError::Unfit("it has an end"),
+        _ => LeafError::Malformed,
+    })?;
     let node = package.leaf_node();
     let leaf = Leaf::read(0, node.credential().clone(), node.signature_key().as_slice())?;
     if package.ciphersuite() != CIPHERSUITE || leaf.device != *device {
         return Err(LeafError::Malformed);
+    }
+    if !lasts(node) {
+        return Err(LeafError::Unfit("it has an end"));
+    }
+    if !fits(node) {
+        return Err(LeafError::Unfit("it cannot do what every group needs"));
     }
     leaf.check(Some(keys))?;
     let can = keys.device(device).is_some_and(|device| device.suites.contains(&SuiteName::Mls1));
