@@ -6,13 +6,13 @@ pub mod mls;
 
 use crate::ClientError;
 use crate::platform::PrivateKeys;
-use crate::store::{Account, OutboxRow, Sealed};
+use crate::store::{Account, Handed, OutboxRow, Sealed};
 use bytes::Bytes;
 use mls::{CommitJob, StandingCommit};
 use rand_core::{OsRng, RngCore};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use tidings_e2ee::history::{open_at_rest, seal_at_rest};
+use tidings_e2ee::history::{Segment, open_at_rest, open_segment, seal_at_rest, seal_segment};
 use tidings_e2ee::invitation::{self, Note};
 use tidings_e2ee::mls::State;
 use tidings_e2ee::rsa::RsaKeys;
@@ -125,6 +125,11 @@ pub enum Closed {
     },
     /// The next keys of a room on MLS, which stand.
     Commit(Box<StandingCommit>),
+    /// What another device of this user's hands on.
+    Segment {
+        /// This user's keys.
+        mine: Arc<KeyState>,
+    },
     /// An invitation.
     Invitation {
         /// The keys of the user that the draft names.
@@ -138,6 +143,8 @@ pub enum Closed {
 pub enum Opening {
     /// A message.
     Message(Box<Kept>),
+    /// What another device has handed on.
+    Handed(Vec<Handed>),
     /// An invitation.
     Invited(Invited),
     /// Other keys of a room on MLS.
@@ -304,6 +311,11 @@ impl Crypto {
                     Err(error) => Opening::Failed(error.to_string()),
                 }
             }
+            Closed::Segment { mine } => match open_segment(&keyring.secrets.history, &self.me, &job.draft.body) {
+                Ok(segment) => Opening::Handed(self.handed(segment)),
+                Err(_) if !has(decrypting, &mine.newest().encryption) => Opening::Locked,
+                Err(error) => Opening::Failed(error.to_string()),
+            },
             Closed::Invitation { author, invitation } => {
                 let place = invitation::Place { room: invitation.room.genesis.room(), author, draft: &job.draft, me: &self.me };
                 match invitation::open(&PrivateKeys, decrypting, &place, &invitation.sealed).await {
@@ -315,6 +327,32 @@ impl Crypto {
                 }
             }
         })
+    }
+
+    /// Whether this device has the account's newest keys.
+    pub async fn has_newest(&self, mine: &KeyState) -> Result<bool, ClientError> {
+        Ok(has(self.keyring().decrypting().await?, &mine.newest().encryption))
+    }
+
+    /// Seals what this device hands on.
+    pub fn segment(&self, segment: &Segment) -> Bytes {
+        seal_segment(&self.keyring().secrets.history, &self.me, segment)
+    }
+
+    fn handed(&self, segment: Segment) -> Vec<Handed> {
+        let mut out = Vec::new();
+        for part in segment.rooms {
+            let log = LogName::Room(part.room);
+            out.extend(part.lines.into_iter().map(|line| Handed {
+                content: self.at_rest(&log, line.seq, &line.content),
+                log: log.clone(),
+                seq: line.seq,
+                draft: line.draft,
+                author: line.author,
+                is_title: line.content.title.is_some(),
+            }));
+        }
+        out
     }
 
     fn invited(&self, genesis: &Genesis, note: Note) -> Result<Opening, ClientError> {

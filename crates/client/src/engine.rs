@@ -4,6 +4,7 @@
 //! holds, so a lost link and a crash are the same thing to it.
 
 mod followed;
+mod history;
 mod judge;
 mod keys;
 mod late;
@@ -22,6 +23,7 @@ use crate::platform::{self, MaySend};
 use crate::store::{NewRoom, OutboxRow, Store};
 use crate::{ClientError, view};
 use followed::{Followed, RoomState, Vouched};
+use history::Handing;
 use keys::Keys;
 use packages::Packages;
 use removals::Removals;
@@ -126,6 +128,8 @@ pub struct Engine {
     removals: Removals,
     /// Key packages, this device's and others'.
     packages: Packages,
+    /// What this device hands on to the user's others.
+    handing: Handing,
     /// Rooms on MLS whose keys have to be made anew before something can be sealed there.
     rekeys: BTreeSet<LogName>,
     /// Rooms on MLS of which something has come: to be looked at whether this device has their keys.
@@ -157,6 +161,7 @@ impl Engine {
             last_row: 0,
             removals: Removals::default(),
             packages: Packages::default(),
+            handing: Handing::begin(now),
             rekeys: BTreeSet::new(),
             moved: BTreeSet::new(),
             late_for: BTreeSet::new(),
@@ -170,7 +175,7 @@ impl Engine {
         for stored in logs {
             engine.logs.insert(stored.log.clone(), Followed::from(stored));
         }
-        let mut logs = vec![LogName::Inbox(engine.me().clone())];
+        let mut logs = vec![LogName::Inbox(engine.me().clone()), LogName::History(engine.me().clone())];
         logs.extend(engine.network.iter().cloned().map(LogName::Public));
         let mut partners = vec![engine.me().clone()];
         for stored in rooms {
@@ -231,7 +236,8 @@ impl Engine {
     /// When [`Engine::tick`] has something to do.
     pub fn wake_at(&self) -> Option<Instant> {
         let follow = self.follow_again.iter().map(|(at, _)| *at).min();
-        [self.outbox.wake_at(), self.keys.wake_at(), self.removals.wake_at(), self.packages.wake_at(), follow].into_iter().flatten().min()
+        let parts = [self.outbox.wake_at(), self.keys.wake_at(), self.removals.wake_at(), self.packages.wake_at(), self.handing.wake_at()];
+        parts.into_iter().chain([follow]).flatten().min()
     }
 
     /// Does what has become due.

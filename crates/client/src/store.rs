@@ -2,6 +2,7 @@
 //!
 //! Not here: what anything means. The store neither verifies nor opens; it keeps, and it never logs what it keeps.
 
+mod history;
 mod late;
 mod lines;
 mod outbox;
@@ -11,6 +12,7 @@ mod sync;
 mod timeline;
 mod trust;
 
+pub use history::{Handed, Missed, ToHandOn};
 pub use late::{Judged, Late, StoredLate};
 pub use outbox::{OutboxRow, Sealed};
 pub use sync::{Author, Batch, Erased, Heard, NewRoom, NewRow, OwnSent, StoredLog, StoredRoom};
@@ -27,7 +29,12 @@ use tidings_proto::{Hash, LogName, ServerKey, UserName};
 use zeroize::Zeroizing;
 
 /// What each version of the schema has added to the one before.
-const SCHEMAS: [&str; 3] = [include_str!("store/schema.sql"), include_str!("store/schema_2.sql"), include_str!("store/schema_3.sql")];
+const SCHEMAS: [&str; 4] = [
+    include_str!("store/schema.sql"),
+    include_str!("store/schema_2.sql"),
+    include_str!("store/schema_3.sql"),
+    include_str!("store/schema_4.sql"),
+];
 const SCHEMA_VERSION: i64 = SCHEMAS.len() as i64;
 
 /// The recovery code that holds, and one that was asked for.

@@ -7,10 +7,10 @@ pub use book::{NAME_LIMIT, VaultBook};
 pub use change::{Next, Rekeyed, Unlocked};
 
 use crate::device::DeviceSecret;
-use crate::history::HistoryKey;
+use crate::history::HistoryKeys;
 use crate::opaque::ExportKey;
 use crate::rsa::{Pkcs8, RsaError, RsaKeys};
-use crate::vault::{BadVault, Contents, Key, Keyring, Vault, key_of, random_key};
+use crate::vault::{BadVault, Contents, Key, Keyring, Vault, key_of};
 use bytes::Bytes;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -29,8 +29,8 @@ const FIRST_VAULT: u64 = 1;
 pub struct AccountSecrets {
     /// PKCS #8 of the encryption keys, the newest first.
     pub encryption: Vec<Pkcs8>,
-    /// The key of what was opened.
-    pub history: HistoryKey,
+    /// The keys of what was opened.
+    pub history: HistoryKeys,
     /// Opens the vault's body and book.
     master: Key,
 }
@@ -139,7 +139,7 @@ async fn begin<K: RsaKeys>(
     let mut vault = Vault::new(user, &keyring, &identity);
     vault.wrap(user, &keyring, Secret::Password, password);
     vault.wrap(user, &keyring, Secret::Recovery, recovery);
-    let secrets = AccountSecrets { encryption: vec![encryption], history: HistoryKey(random_key()), master: keyring.master };
+    let secrets = AccountSecrets { encryption: vec![encryption], history: HistoryKeys::generate(), master: keyring.master };
     listed_first(keys, user, device, grant, (&identity, vault), secrets).await
 }
 
@@ -155,7 +155,7 @@ async fn listed_first<K: RsaKeys>(
     let vault_version = grant.map_or(FIRST_VAULT, |grant| grant.vault);
     let (_, encryption) = keys.decrypting(secrets.encryption.first().ok_or(BadVault)?).await?;
     let (signing, identity) = keys.signing(identity).await?;
-    let contents = Contents { encryption: secrets.encryption.clone(), history: secrets.history.0.clone() };
+    let contents = Contents { encryption: secrets.encryption.clone(), history: secrets.history.clone() };
     let vault = vault.next(user, vault_version, &secrets.master, &contents, &VaultBook::default());
     let list = DeviceList {
         user: user.clone(),
@@ -231,39 +231,42 @@ struct Kept {
     history: ByteVec,
     #[n(2)]
     master: ByteVec,
+    /// The history keys before; absent where there were none, as in profiles of versions that had one.
+    #[n(3)]
+    history_before: Option<Vec<ByteVec>>,
 }
 
 impl Drop for Kept {
     /// Leaves no copy of the keys behind.
     fn drop(&mut self) {
-        self.encryption.iter_mut().chain([&mut self.history, &mut self.master]).for_each(|key| key.zeroize());
+        let older = self.history_before.iter_mut().flatten();
+        self.encryption.iter_mut().chain([&mut self.history, &mut self.master]).chain(older).for_each(|key| key.zeroize());
     }
 }
 
 impl AccountSecrets {
     /// Of keys that are there already.
     pub fn of_keys(encryption: Vec<Pkcs8>, history: [u8; 32], master: [u8; 32]) -> AccountSecrets {
-        AccountSecrets { encryption, history: HistoryKey(Zeroizing::new(history)), master: Zeroizing::new(master) }
+        AccountSecrets { encryption, history: HistoryKeys::of(history), master: Zeroizing::new(master) }
     }
 
     fn of(contents: Contents, keyring: &Keyring) -> AccountSecrets {
-        AccountSecrets { encryption: contents.encryption, history: HistoryKey(contents.history), master: keyring.master.clone() }
+        AccountSecrets { encryption: contents.encryption, history: contents.history, master: keyring.master.clone() }
     }
 
     /// To be kept where only this user can read.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        Zeroizing::new(cbor::encode(&Kept {
-            encryption: self.encryption.iter().map(|key| key.to_vec().into()).collect(),
-            history: self.history.0.to_vec().into(),
-            master: self.master.to_vec().into(),
-        }))
+        let encryption = self.encryption.iter().map(|key| key.to_vec().into()).collect();
+        let (history, history_before) = self.history.to_parts();
+        Zeroizing::new(cbor::encode(&Kept { encryption, history, master: self.master.to_vec().into(), history_before }))
     }
 
     /// What [`AccountSecrets::to_bytes`] gave.
     pub fn from_bytes(bytes: &[u8]) -> Result<AccountSecrets, BadVault> {
         let kept: Kept = cbor::decode(bytes, limits::VAULT).map_err(|_| BadVault)?;
         let encryption = kept.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
-        Ok(AccountSecrets { encryption, history: HistoryKey(key_of(&kept.history)?), master: key_of(&kept.master)? })
+        let history = HistoryKeys::from_parts(&kept.history, kept.history_before.as_deref())?;
+        Ok(AccountSecrets { encryption, history, master: key_of(&kept.master)? })
     }
 }
 

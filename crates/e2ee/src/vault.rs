@@ -3,7 +3,7 @@
 //! ```text
 //! password's export key ─┐
 //!                        ├─→ keyring ─┬─→ identity key       (opened only to change the device list)
-//! recovery's export key ─┘            ├─→ body: encryption keys, history key
+//! recovery's export key ─┘            ├─→ body: encryption keys, history keys
 //!                                     └─→ book: names of devices, whom its owner has verified
 //! ```
 //! Either secret opens the keyring, two random keys. Devices keep the one that opens body and book. The server keeps two
@@ -15,6 +15,7 @@
 
 use crate::account::VaultBook;
 use crate::aead;
+use crate::history::HistoryKeys;
 use crate::opaque::ExportKey;
 use crate::rsa::Pkcs8;
 use bytes::Bytes;
@@ -72,8 +73,8 @@ impl Keyring {
 pub(crate) struct Contents {
     /// The encryption keys, the newest first.
     pub encryption: Vec<Pkcs8>,
-    /// The history key.
-    pub history: Key,
+    /// The history keys.
+    pub history: HistoryKeys,
 }
 
 /// The keys of a vault, as the server keeps them.
@@ -100,13 +101,16 @@ struct Body {
     encryption: Vec<ByteVec>,
     #[n(1)]
     history: ByteVec,
+    /// The history keys before; absent where there were none, as in vaults of versions that had one.
+    #[n(2)]
+    history_before: Option<Vec<ByteVec>>,
 }
 
 impl Drop for Body {
     /// Leaves no copy of the keys behind.
     fn drop(&mut self) {
-        self.encryption.iter_mut().for_each(|key| key.zeroize());
-        self.history.zeroize();
+        let older = self.history_before.iter_mut().flatten();
+        self.encryption.iter_mut().chain([&mut self.history]).chain(older).for_each(|key| key.zeroize());
     }
 }
 
@@ -152,15 +156,14 @@ impl Vault {
         let body = aead::open(master, &self.body_bound(user), &self.body).map_err(|_| BadVault)?;
         let body: Body = cbor::decode(&body, limits::VAULT).map_err(|_| BadVault)?;
         let encryption = body.encryption.iter().map(|key| Zeroizing::new(key.to_vec())).collect();
-        Ok(Contents { encryption, history: key_of(&body.history)? })
+        Ok(Contents { encryption, history: HistoryKeys::from_parts(&body.history, body.history_before.as_deref())? })
     }
 
     /// The next version, with another body and this book, as the server is to keep it.
     pub(crate) fn next(mut self, user: &UserName, version: u64, master: &Key, contents: &Contents, book: &VaultBook) -> SealedVault {
-        let body = Body {
-            encryption: contents.encryption.iter().map(|key| key.to_vec().into()).collect(),
-            history: contents.history.to_vec().into(),
-        };
+        let encryption = contents.encryption.iter().map(|key| key.to_vec().into()).collect();
+        let (history, history_before) = contents.history.to_parts();
+        let body = Body { encryption, history, history_before };
         self.version = version;
         self.body = aead::seal(master, &self.body_bound(user), &Zeroizing::new(cbor::encode(&body))).into();
         let keys = cbor::encode(&self).into();
@@ -227,7 +230,7 @@ mod tests {
 
     fn sealed() -> (UserName, SealedVault) {
         let user: UserName = "alice@s1".parse().unwrap();
-        let contents = Contents { encryption: vec![Zeroizing::new(b"encryption".to_vec())], history: Zeroizing::new([3; 32]) };
+        let contents = Contents { encryption: vec![Zeroizing::new(b"encryption".to_vec())], history: HistoryKeys::of([3; 32]) };
         let keyring = Keyring::generate();
         let mut vault = Vault::new(&user, &keyring, b"identity");
         vault.wrap(&user, &keyring, Secret::Password, &export(1));
@@ -249,7 +252,7 @@ mod tests {
             let (identity, contents, _) = open(&user, &vault, secret, key).unwrap();
             assert_eq!(&identity[..], b"identity");
             assert_eq!(&contents.encryption[0][..], b"encryption");
-            assert_eq!(*contents.history, [3; 32]);
+            assert_eq!(contents.history.to_parts(), HistoryKeys::of([3; 32]).to_parts());
             assert!(open(&user, &vault, secret, 3).is_err());
         }
         assert!(open(&user, &vault, Secret::Recovery, 1).is_err(), "a secret opens its own slot only");

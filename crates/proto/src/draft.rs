@@ -93,6 +93,8 @@ kinds! {
     32 Notice,
     /// `inbox:`: an invitation to a group, a [`crate::membership::Invitation`].
     33 Invitation,
+    /// `history:`: messages that a device of the user's has opened, sealed for the others and for those to come.
+    48 Segment,
 }
 
 impl Kind {

@@ -49,6 +49,8 @@ pub const VAULT: &str = "tidings/vault/1";
 pub const VAULT_KEY: &str = "tidings/vault/1/key";
 /// What a client keeps of opened messages.
 pub const HISTORY: &str = "tidings/history/1";
+/// What a user's devices keep for each other of opened messages.
+pub const SEGMENT: &str = "tidings/segment/1";
 /// What a client keeps of its own secrets where they are sealed.
 pub const PROFILE: &str = "tidings/profile/1";
 

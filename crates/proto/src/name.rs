@@ -21,7 +21,7 @@ pub enum NameError {
     )]
     User,
     /// Not a log name.
-    #[error("a log name is room:ID, public@server, keys@server or inbox:user@server")]
+    #[error("a log name is room:ID, public@server, keys@server, inbox:user@server or history:user@server")]
     Log,
     /// Not a room.
     #[error("a room is 52 characters of a-z and 2-7")]
@@ -112,6 +112,8 @@ pub enum LogName {
     Inbox(UserName),
     /// A server's public key history.
     Keys(ServerName),
+    /// What a user's devices keep for each other of what they have opened.
+    History(UserName),
 }
 
 impl LogName {
@@ -120,7 +122,7 @@ impl LogName {
         match self {
             LogName::Room(_) => None,
             LogName::Public(server) | LogName::Keys(server) => Some(server),
-            LogName::Inbox(user) => Some(user.server()),
+            LogName::Inbox(user) | LogName::History(user) => Some(user.server()),
         }
     }
 }
@@ -132,6 +134,7 @@ impl fmt::Display for LogName {
             LogName::Public(server) => write!(f, "public@{server}"),
             LogName::Inbox(user) => write!(f, "inbox:{user}"),
             LogName::Keys(server) => write!(f, "keys@{server}"),
+            LogName::History(user) => write!(f, "history:{user}"),
         }
     }
 }
@@ -147,6 +150,8 @@ impl FromStr for LogName {
             server.parse().ok().map(LogName::Keys)
         } else if let Some(user) = text.strip_prefix("inbox:") {
             user.parse().ok().map(LogName::Inbox)
+        } else if let Some(user) = text.strip_prefix("history:") {
+            user.parse().ok().map(LogName::History)
         } else {
             None
         };
@@ -259,11 +264,12 @@ mod tests {
             LogName::Public("s1".parse().unwrap()),
             LogName::Inbox("alice@s1".parse().unwrap()),
             LogName::Keys("s1".parse().unwrap()),
+            LogName::History("alice@s1".parse().unwrap()),
         ] {
             assert_eq!(log.to_string().parse::<LogName>(), Ok(log));
         }
         let upper = format!("room:{}", room.to_string().to_uppercase());
-        for text in ["", "room:", "public", "public@", "inbox:alice", "room:aaaa", &upper] {
+        for text in ["", "room:", "public", "public@", "inbox:alice", "history:", "history:s1", "room:aaaa", &upper] {
             assert_eq!(text.parse::<LogName>(), Err(NameError::Log), "{text:?}");
         }
     }

@@ -112,6 +112,12 @@ impl Client {
         self.inner.core.stored(move |store| store.notices(after)).await
     }
 
+    /// How many messages of conversations on MLS only this device has: the others of this account's, and those to come, get what a device
+    /// has opened as it is handed on, which takes half a minute, and this device's own start.
+    pub async fn only_here(&self) -> Result<u64, ClientError> {
+        self.inner.core.stored(|store| store.only_here()).await
+    }
+
     /// Whether another device has changed this account's keys, so that [`Client::unlock`] is needed to read on.
     pub fn is_locked(&self) -> bool {
         *self.inner.core.locked.borrow()

@@ -37,6 +37,8 @@ pub(super) enum Found {
     Own,
     /// Nothing to show.
     Silent,
+    /// A message of this user's from before this device came in: for the others, who may hand it on.
+    Missed,
     /// Something to show as unreadable.
     Unreadable(String),
     /// Somebody's keys are not here in the version that it needs; and what is to be said if they do not come.
@@ -110,7 +112,7 @@ impl Judge {
         self.changed = false;
         let is_own = is_own(&entry.draft_hash());
         let found = match (&entry.payload, &self.log) {
-            (Payload::Stub(_), LogName::Inbox(_)) => Found::Silent,
+            (Payload::Stub(_), log) if is_quiet(log) => Found::Silent,
             (Payload::Stub(_), LogName::Room(_)) if entry.seq == 1 => return self.wrong_beginning(),
             (Payload::Stub(_), LogName::Room(_)) if !self.is_mine(entry.seq) => Found::Silent,
             (Payload::Stub(_), _) => Found::Unreadable(GONE.into()),
@@ -170,15 +172,14 @@ impl Judge {
             match check_past(&self.log, draft, &author) {
                 Ok(()) => {}
                 Err(DraftError::NotYet) => return lacks(&draft.author),
-                // Nobody may put what is not theirs onto this screen by way of the inbox.
-                Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
+                Err(_) if is_quiet(&self.log) => return Found::Silent,
                 Err(error) => return Found::Unreadable(error.to_string()),
             }
         }
         match self.in_order(draft, &author) {
             Ok(()) => {}
             Err(DraftError::NotYet) => return lacks(&draft.author),
-            Err(_) if matches!(self.log, LogName::Inbox(_)) => return Found::Silent,
+            Err(_) if is_quiet(&self.log) => return Found::Silent,
             Err(_) => return Found::Unreadable(taken_off(&draft.author)),
         }
         match (&self.log, draft.kind) {
@@ -195,7 +196,11 @@ impl Judge {
             },
             (LogName::Inbox(_), Kind::Notice) => self.pointer(draft).map_or(Found::Silent, Found::Pointer),
             (LogName::Inbox(_), Kind::Invitation) => self.invitation(draft, author),
-            (LogName::Inbox(_), _) => Found::Silent,
+            // What this device has handed on itself is here.
+            (LogName::History(_), Kind::Segment) if draft.author == self.me && draft.device != self.device => {
+                Found::Opens(Some(Closed::Segment { mine: author }))
+            }
+            (LogName::Inbox(_) | LogName::History(_), _) => Found::Silent,
             (LogName::Room(_), Kind::Sealed) => self.sealed(people, seq, author),
             (LogName::Room(_), Kind::Commit) => self.commit(people, seq, draft, &author),
             (LogName::Room(_), kind) if kind.is_membership() => self.membership(people, seq, draft, &author),
@@ -236,9 +241,8 @@ impl Judge {
             // It could not be opened, and is nothing of this user's.
             return Found::Silent;
         }
-        // What was written before this device came in is for the others of this user's.
         if members.tree().is_some_and(|tree| tree.leaves().iter().all(|leaf| leaf.device != self.device)) {
-            return Found::Silent;
+            return Found::Missed;
         }
         let keys = self
             .keys
@@ -299,6 +303,11 @@ impl Event {
         let commit: Commit = cbor::decode(&draft.body, limits::DRAFT).ok()?;
         commit.change.map(|change| Event { kind: change.kind, body: change.body })
     }
+}
+
+/// Whether nothing of a log is shown by itself: nobody may put what is not theirs onto this screen by way of it.
+pub(super) fn is_quiet(log: &LogName) -> bool {
+    matches!(log, LogName::Inbox(_) | LogName::History(_))
 }
 
 /// What is said of a message whose author has seen another chain than this device.

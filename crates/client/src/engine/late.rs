@@ -83,7 +83,7 @@ impl Engine {
                 Judged::Waits(self.me().clone(), 0)
             }
             Opening::Failed(why) => Judged::Failed(why),
-            Opening::Invited(_) | Opening::Keys(_) => Judged::Failed("it has no place here".into()),
+            Opening::Invited(_) | Opening::Keys(_) | Opening::Handed(_) => Judged::Failed("it has no place here".into()),
         })
     }
 }

@@ -34,6 +34,7 @@ impl Engine {
         self.put_out_lost(now).await?;
         self.publish().await?;
         self.come_in(now);
+        self.hand_on(now).await?;
         loop {
             self.load_new_rows(now).await?;
             // A message that cannot be sealed fails alone; what it has held back is taken up in another round.

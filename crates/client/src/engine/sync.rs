@@ -5,13 +5,13 @@
 
 use super::Engine;
 use super::followed::Followed;
-use super::judge::{ANOTHER_STORY, Event, Found, Judge, lacks};
+use super::judge::{ANOTHER_STORY, Event, Found, Judge, is_quiet, lacks};
 use crate::ClientError;
 use crate::crypto::mls::NewKeys;
 use crate::crypto::{Invited, Kept, OpenJob, Opening};
 use crate::mention::names;
 use crate::platform;
-use crate::store::{Author, Batch, Heard, Late, NewRoom, NewRow, OwnSent};
+use crate::store::{Author, Batch, Heard, Late, Missed, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
 use std::collections::HashMap;
 use tidings_e2ee::mls::State;
@@ -112,7 +112,10 @@ impl Engine {
         let (mut batch, wait) = self.read(&log, placed, broken).await?;
         batch.rooms = self.news(batch.rooms).await?;
         let kept = batch.clone();
-        self.core.stored(move |store| store.arrived(&kept)).await?;
+        let titled = self.core.stored(move |store| store.arrived(&kept)).await?;
+        if batch.hands_on {
+            self.handing.more(batch.rows.len() + batch.sent.len());
+        }
         for own in &batch.sent {
             self.outbox.seen(&log, own.n);
         }
@@ -122,6 +125,9 @@ impl Engine {
         let mut new_people = Vec::new();
         if let Some((title, tag)) = &batch.title {
             self.titled(&log, title, *tag);
+        }
+        for (group, title, tag) in titled {
+            self.titled(&group, &title, tag);
         }
         self.late_for.extend(batch.rows.iter().filter_map(|row| Some(row.late.as_ref()?.waits_for.clone())));
         if let Some(followed) = self.logs.get_mut(&log) {
@@ -348,6 +354,9 @@ impl Record {
             outbox: Vec::new(),
             hashes: Vec::new(),
             rooms: Vec::new(),
+            hands_on: followed.room.as_ref().is_some_and(|room| room.genesis.suite() == SuiteName::Mls1),
+            missed: Vec::new(),
+            handed: Vec::new(),
             changes: Vec::new(),
             stopped: None,
         };
@@ -373,6 +382,15 @@ impl Record {
             (Found::Silent, draft) => {
                 // Of what is sealed and not for this user nothing is known: it is as good as a stub.
                 self.batch.stubs += u64::from(draft.is_some_and(|draft| draft.kind == Kind::Sealed));
+                return None;
+            }
+            (Found::Missed, Some(draft)) => {
+                self.batch.stubs += 1;
+                self.missed(placed, draft);
+                return None;
+            }
+            (Found::Opened(Opening::Handed(handed)), _) => {
+                self.batch.handed.extend(handed);
                 return None;
             }
             (Found::Own, Some(draft)) => {
@@ -402,11 +420,16 @@ impl Record {
                 self.late(placed, draft, user, version, judge);
                 return None;
             }
-            (Found::Opened(Opening::Failed(why)), _) => {
+            (Found::Opened(Opening::Failed(why)), draft) => {
                 // It may be the one that will be missing before its author's next: that is not said twice.
                 self.batch.stubs += 1;
-                // Nobody may put what cannot be read onto this screen by way of the inbox.
-                return if let LogName::Inbox(_) = self.batch.log { None } else { self.unreadable(placed, why) };
+                if is_quiet(&self.batch.log) {
+                    return None;
+                }
+                if let Some(draft) = draft.filter(|_| self.batch.hands_on) {
+                    self.missed(placed, draft);
+                }
+                return self.unreadable(placed, why);
             }
             (Found::Opened(Opening::Message(_)), Some(draft)) if story => {
                 // It is its author's, who may lie about what was seen: that stops nothing.
@@ -491,6 +514,23 @@ impl Record {
             members: members.clone(),
         });
         self.batch.rows.push(NewRow { late: late.map(Box::new), ..row });
+        if self.batch.hands_on {
+            self.missed(placed, draft);
+        }
+    }
+
+    /// What this device cannot open, and another of the user's may hand on.
+    fn missed(&mut self, placed: &Placed, draft: &Encoded<Draft>) {
+        self.batch.missed.push(Missed {
+            seq: placed.entry.seq,
+            target: self.target.clone(),
+            place: placed.place,
+            at: placed.entry.at,
+            author: draft.author.clone(),
+            device: draft.device,
+            n: draft.n,
+            draft: draft.hash(),
+        });
     }
 
     fn own(&mut self, placed: &Placed, draft: &Encoded<Draft>, judge: &Judge, own: &OwnDrafts) {

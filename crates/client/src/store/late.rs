@@ -152,16 +152,21 @@ pub(super) fn forget(tx: &Transaction<'_>, log: &str, seq: u64) -> Result<(), Cl
     Ok(())
 }
 
+/// A message is there now that could not be opened.
+pub(super) fn settled(tx: &Transaction<'_>, message: i64) -> Result<(), ClientError> {
+    tx.execute("DELETE FROM late WHERE message = ?1", [message])?;
+    Ok(())
+}
+
 /// Gives a group its title, unless a later message has, or this device, whose titles have other places.
-fn is_newest_title(tx: &Transaction<'_>, log: &LogName, seq: u64, title: &[u8]) -> Result<bool, ClientError> {
+pub(super) fn is_newest_title(tx: &Transaction<'_>, log: &LogName, seq: u64, title: &[u8]) -> Result<bool, ClientError> {
     let is_newest = "UPDATE rooms SET title = ?2, tag = ?3 WHERE log = ?1 AND (tag IS NULL OR tag BETWEEN 0 AND ?3)";
     Ok(tx.execute(is_newest, params![log.to_string(), title, seq as i64])? > 0)
 }
 
 fn failed(tx: &Transaction<'_>, message: i64, why: &str) -> Result<(), ClientError> {
     tx.execute("UPDATE messages SET reason = ?2 WHERE id = ?1", params![message, why])?;
-    tx.execute("DELETE FROM late WHERE message = ?1", [message])?;
-    Ok(())
+    settled(tx, message)
 }
 
 /// Whether no other draft of the same device stands on the wrong side of it: neither its number again, nor a later one before it.
@@ -184,10 +189,11 @@ fn opened(
     let (log, draft) = (log.to_string(), &late.draft);
     let (author, device, n) = (draft.author.to_string(), draft.device.as_bytes(), draft.n as i64);
     tx.execute(
-        "UPDATE messages SET author = ?2, device = ?3, n = ?4, draft = ?5, status = ?6, reason = NULL, content = ?7, tag = ?8, mentions = ?9
-         WHERE id = ?1",
-        params![message, author, device, n, draft.hash().as_bytes(), StoredStatus::Received as i64, content, *seq as i64, mentions],
+        "UPDATE messages SET author = ?2, device = ?3, n = ?4, draft = ?5, status = ?6, reason = NULL, content = ?7, tag = ?8, mentions = ?9,
+         to_hand_on = EXISTS (SELECT 1 FROM missed WHERE log = ?10 AND seq = ?8) WHERE id = ?1",
+        params![message, author, device, n, draft.hash().as_bytes(), StoredStatus::Received as i64, content, *seq as i64, mentions, log],
     )?;
+    tx.execute("DELETE FROM missed WHERE log = ?1 AND seq = ?2", params![log, *seq as i64])?;
     tx.execute(
         "INSERT INTO counted (log, author, device, n, list, stubs) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (log, author, device) DO UPDATE SET n = ?4, list = max(list, ?5), stubs = ?6 WHERE n < ?4",

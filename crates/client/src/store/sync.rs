@@ -1,6 +1,7 @@
 //! What arrives: entries with the cursor, the counters and the suites' changes they belong to, in one commit.
 
-use super::late::{self, Late};
+use super::history::{self, Handed, Missed};
+use super::late::{self, Late, Titled};
 use super::timeline::{StoredStatus, kind_number};
 use super::{Store, corrupt, hash_of, log_of};
 use crate::ClientError;
@@ -160,6 +161,12 @@ pub struct Batch {
     pub hashes: Vec<(u64, Hash)>,
     /// Rooms that were pointed to.
     pub rooms: Vec<NewRoom>,
+    /// Whether what is said here is handed on to the user's other devices, who may not be able to open it.
+    pub hands_on: bool,
+    /// What cannot be opened here.
+    pub missed: Vec<Missed>,
+    /// What another device has handed on.
+    pub handed: Vec<Handed>,
     /// The suites' changes.
     pub changes: Vec<Change>,
     /// Why this log is not followed any further.
@@ -254,8 +261,8 @@ impl Store {
         })
     }
 
-    /// Entries have arrived.
-    pub fn arrived(&self, batch: &Batch) -> Result<(), ClientError> {
+    /// Entries have arrived. Gives the groups that have another title by what was handed on.
+    pub fn arrived(&self, batch: &Batch) -> Result<Vec<Titled>, ClientError> {
         let secrets = self.secrets()?;
         self.write(|tx| {
             let log = batch.log.to_string();
@@ -266,7 +273,7 @@ impl Store {
             )?;
             for own in &batch.sent {
                 tx.execute(
-                    "UPDATE messages SET status = ?4, seq = ?5, place = ?6, at = ?7, reason = NULL, code = NULL
+                    "UPDATE messages SET status = ?4, seq = ?5, place = ?6, at = ?7, reason = NULL, code = NULL, to_hand_on = ?8 AND kind = ?9
                      WHERE log = ?1 AND n = ?2 AND draft = ?3",
                     params![
                         log,
@@ -275,13 +282,18 @@ impl Store {
                         StoredStatus::Sent as i64,
                         own.seq as i64,
                         own.place as i64,
-                        own.at as i64
+                        own.at as i64,
+                        batch.hands_on,
+                        kind_number(Kind::Sealed)
                     ],
                 )?;
                 tx.execute("DELETE FROM outbox WHERE log = ?1 AND n = ?2", params![log, own.n as i64])?;
             }
             for row in &batch.rows {
-                insert(tx, &log, row)?;
+                insert(tx, &log, row, batch.hands_on && row.kind == Kind::Sealed && row.content.is_ok())?;
+            }
+            for missed in &batch.missed {
+                history::miss(tx, &log, missed)?;
             }
             for ((author, device), heard) in &batch.counted {
                 tx.execute(
@@ -309,6 +321,7 @@ impl Store {
                 if changed > 0 {
                     late::forget(tx, &log, erased.seq)?;
                 }
+                history::forget(tx, &log, erased.seq, &erased.draft, (!erased.anybodys).then_some(&erased.by))?;
             }
             if let Some(members) = &batch.members {
                 tx.execute("UPDATE rooms SET members = ?2 WHERE log = ?1", params![log, members.to_bytes()])?;
@@ -323,12 +336,17 @@ impl Store {
                 tx.execute("INSERT INTO hashes (log, seq, hash) VALUES (?1, ?2, ?3)", params![log, *seq as i64, hash.as_bytes()])?;
             }
             learn_rooms(tx, &batch.rooms)?;
-            secrets.apply(tx, &batch.changes)
+            let mut titled = if batch.hands_on { history::meet(tx, &batch.log, batch.tip.seq)? } else { Vec::new() };
+            for handed in &batch.handed {
+                titled.extend(history::hand(tx, handed)?);
+            }
+            secrets.apply(tx, &batch.changes)?;
+            Ok(titled)
         })
     }
 }
 
-fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientError> {
+fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow, to_hand_on: bool) -> Result<(), ClientError> {
     let (status, reason, content, tag) = match &row.content {
         Ok((content, tag)) => (StoredStatus::Received, None, Some(content), tag.map(|tag| tag as i64)),
         Err(reason) => (StoredStatus::Unreadable, Some(reason), None, None),
@@ -338,8 +356,8 @@ fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientErr
         None => (None, None, None),
     };
     tx.execute(
-        "INSERT INTO messages (conversation, log, author, device, n, draft, seq, place, at, status, reason, content, tag, kind, mentions)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        "INSERT INTO messages (conversation, log, author, device, n, draft, seq, place, at, status, reason, content, tag, kind, mentions, to_hand_on)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         params![
             row.target.to_string(),
             log,
@@ -355,7 +373,8 @@ fn insert(tx: &Transaction<'_>, log: &str, row: &NewRow) -> Result<(), ClientErr
             content,
             tag,
             kind_number(row.kind),
-            row.mentions
+            row.mentions,
+            to_hand_on
         ],
     )?;
     row.late.as_ref().map_or(Ok(()), |late| late::keep(tx, tx.last_insert_rowid(), late))
@@ -379,7 +398,7 @@ fn say_once(tx: &Transaction<'_>, room: &NewRoom, log: &str, place: u64, why: &s
         mentions: false,
         late: None,
     };
-    insert(tx, log, &row)
+    insert(tx, log, &row, false)
 }
 
 fn learn_rooms(tx: &Transaction<'_>, rooms: &[NewRoom]) -> Result<(), ClientError> {

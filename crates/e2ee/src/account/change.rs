@@ -89,8 +89,8 @@ impl Unlocked {
         self.change(keys, next, &[], None, [(Secret::Password, password), (Secret::Recovery, recovery)]).await
     }
 
-    /// Removes devices: what is written from now on is locked with a key that they do not have, and neither the vault nor the
-    /// old recovery code opens for them.
+    /// Removes devices: what is written from now on is locked with keys that they do not have, that of the history among them, and
+    /// neither the vault nor the old recovery code opens for them.
     pub async fn revoke<K: RsaKeys>(
         &self,
         keys: &K,
@@ -128,7 +128,7 @@ impl Unlocked {
         let old = self.ours(keys, next.newest).await?;
         let version = self.vault.version.checked_add(1).ok_or(BadVault)?;
         let mut list = next_list(next, gone, VaultRef { version, hash: Hash::ZERO })?;
-        let mut contents = Contents { encryption: self.secrets.encryption.clone(), history: self.secrets.history.0.clone() };
+        let mut contents = Contents { encryption: self.secrets.encryption.clone(), history: self.secrets.history.clone() };
         let mut book = self.book.clone();
         book.devices.retain(|(device, _)| !gone.contains(device));
         let mut vault = Vault::read(&self.vault)?;
@@ -142,6 +142,7 @@ impl Unlocked {
             }
             list.encryption = keys.decrypting(&new.encryption).await?.1;
             contents.encryption.insert(0, new.encryption.clone());
+            contents.history = self.secrets.history.renewed();
             vault = Vault::new(&self.user, keyring, new.identity.as_ref().unwrap_or(&self.identity));
         }
         for (secret, export) in secrets {
@@ -192,8 +193,10 @@ fn next_list(next: &Next<'_>, gone: &[DeviceKey], vault: VaultRef) -> Result<Dev
         return Err(AccountError::NoSuchDevice);
     }
     list.devices.retain(|device| !gone.contains(&device.key));
-    if next.newest.device(&by).is_none() {
-        list.devices.push(listed(next.by));
+    // Who submits it says anew what it can do: an earlier version of this program may have listed it.
+    match list.devices.iter_mut().find(|device| device.key == by) {
+        Some(device) => *device = listed(next.by),
+        None => list.devices.push(listed(next.by)),
     }
     if list.devices.len() > limits::DEVICES {
         return Err(AccountError::TooManyDevices);

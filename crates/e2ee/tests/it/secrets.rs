@@ -56,7 +56,7 @@ fn a_message_shows_neither_text_nor_plaintext() {
 fn nothing_secret_is_printed() {
     let account = account();
     assert_eq!(format!("{:?} {:#?}", account.secrets, account.secrets), "AccountSecrets AccountSecrets");
-    assert_eq!(format!("{:?} {:#?}", account.secrets.history, account.secrets.history), "HistoryKey HistoryKey");
+    assert_eq!(format!("{:?} {:#?}", account.secrets.history, account.secrets.history), "HistoryKeys HistoryKeys");
     assert_eq!(format!("{:?} {:#?}", *PASSWORD, *PASSWORD), "ExportKey ExportKey");
     let code = RecoveryCode::generate();
     assert_eq!(format!("{code:?} {code:#?}"), "RecoveryCode RecoveryCode");

@@ -233,7 +233,7 @@ impl<'a> Batch<'a> {
                 let result = match &log {
                     LogName::Room(_) => self.append_to_room(&log, admitted),
                     LogName::Keys(_) => self.append_list(admitted, proof.as_ref()),
-                    LogName::Inbox(_) | LogName::Public(_) => self.append_open(&log, admitted),
+                    LogName::Inbox(_) | LogName::Public(_) | LogName::History(_) => self.append_open(&log, admitted),
                 };
                 self.answer(reply, result);
             }
@@ -313,7 +313,7 @@ impl<'a> Batch<'a> {
         self.done
     }
 
-    /// A post, something for an inbox, or an erasure there.
+    /// A post, something for an inbox, an erasure there, or what a user's devices keep for each other.
     fn append_open(&mut self, log: &LogName, Admitted { draft, room, .. }: Admitted) -> Result<Placed, Refusal> {
         let number = self.find(log).ok_or(Code::NotFound)?.number;
         if let Some(placed) = self.once(Some(number), &draft)? {

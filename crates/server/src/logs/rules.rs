@@ -66,6 +66,12 @@ impl View {
                 self.is_somebody(user)?;
                 self.pointer(log, user, &draft)?
             }
+            LogName::History(user) if *user == draft.author && !by_peer => {
+                kind_is(&draft, Kind::Segment)?;
+                check_open(log, &draft, &*self.author(&draft)?).map_err(not_believed)?;
+                None
+            }
+            LogName::History(_) => return Err(Code::Forbidden.into()),
             LogName::Inbox(_) => return Err(Code::NotFound.into()),
             LogName::Room(_) => self.in_room(log, &draft, genesis)?,
         };

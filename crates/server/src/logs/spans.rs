@@ -25,8 +25,8 @@ impl View {
             (Reader::Host, _) => Some(Sight::Whole),
             (Reader::User(_), LogName::Public(_) | LogName::Keys(_)) => Some(Sight::Whole),
             (Reader::Peer(_), LogName::Public(hub) | LogName::Keys(hub)) => whole(*hub == self.me),
-            (Reader::User(user), LogName::Inbox(owner)) => whole(user == owner),
-            (Reader::Peer(_), LogName::Inbox(_)) => None,
+            (Reader::User(user), LogName::Inbox(owner) | LogName::History(owner)) => whole(user == owner),
+            (Reader::Peer(_), LogName::Inbox(_) | LogName::History(_)) => None,
             (_, LogName::Room(_)) => {
                 let room = row.room.as_ref()?;
                 // A replica is not passed on: its hub has it.
@@ -52,7 +52,8 @@ impl View {
     /// The same, or why not.
     pub fn may_see(&self, reader: &Reader, log: &LogName) -> Result<(Arc<LogRow>, Sight), Refusal> {
         // A room that is not known is nobody's; of other logs everybody knows that they are somewhere.
-        let unknown = || if matches!(log, LogName::Room(_) | LogName::Inbox(_)) { Code::Forbidden } else { Code::NotFound };
+        let unknown =
+            || if matches!(log, LogName::Room(_) | LogName::Inbox(_) | LogName::History(_)) { Code::Forbidden } else { Code::NotFound };
         let row = self.book.find(log).ok_or_else(|| Refusal::from(unknown()))?;
         let sight = self.sight(reader, &row).ok_or(Code::Forbidden)?;
         Ok((row, sight))

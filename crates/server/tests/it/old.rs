@@ -34,7 +34,12 @@ async fn a_file_of_every_frozen_version_opens_with_what_is_in_it() {
         }
         let mut names: Vec<&LogName> = loaded.logs.iter().map(|log| &log.name).collect();
         names.dedup();
-        assert_eq!((names.len(), loaded.logs.iter().map(|log| log.tip.seq).sum::<u64>()), (9, 38));
+        assert_eq!((names.len(), loaded.logs.iter().map(|log| log.tip.seq).sum::<u64>()), (11, 38));
+        // Who had an inbox has a place for their devices' history.
+        for name in names.iter().filter(|name| matches!(name, LogName::Inbox(_))) {
+            let history = name.to_string().replace("inbox:", "history:");
+            assert!(names.contains(&&history.parse().unwrap()), "{history}");
+        }
         let group = loaded.logs.iter().find(|log| log.people.is_some()).unwrap();
         assert!(!group.followed, "bob was the last to leave it");
         assert_eq!((loaded.registered.len(), loaded.claims), (2, vec![user("dora@s2")]));

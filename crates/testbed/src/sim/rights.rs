@@ -112,8 +112,10 @@ impl World {
         for ((who, log), given) in &self.given {
             let share = match log {
                 LogName::Public(_) | LogName::Keys(_) => Share::All,
-                LogName::Inbox(owner) if matches!(who, Who::Person(at) if self.cast.people[*at].user == *owner) => Share::All,
-                LogName::Inbox(_) => Share::Nothing,
+                LogName::Inbox(owner) | LogName::History(owner) if matches!(who, Who::Person(at) if self.cast.people[*at].user == *owner) => {
+                    Share::All
+                }
+                LogName::Inbox(_) | LogName::History(_) => Share::Nothing,
                 LogName::Room(_) => self.room(log).map_or(Share::Nothing, |(_, room)| self.share(&room, *who)),
             };
             let name = self.name(*who);

@@ -241,9 +241,8 @@ async fn a_small_file_arrives_byte_for_byte(suite: SuiteName) {
     assert!(matches!(public, Err(ClientError::Usage(_))), "{public:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_device_has_the_group_too_and_reads_on() {
-    let world = World::two_servers().await;
+async fn a_second_device_has_the_group_too_and_reads_on(suite: SuiteName) {
+    let world = World::two_servers_on(suite).await;
     let [alice, bob, carol, _] = four(&world).await;
     let group = alice.makes_group("Two devices").await;
     for person in [&bob, &carol] {
@@ -254,6 +253,7 @@ async fn a_second_device_has_the_group_too_and_reads_on() {
     bob.is_sent(first).await;
     let second = bob.another_device(world.address("s2"), world.profile("bob-2")).await;
     second.hears_exactly(&group, &[("bob@s2", "before the new device")]).await;
+    second.until("knows what it is called", async || second.room(&group).await.is_some_and(|room| room.title == "Two devices")).await;
     let message = second.writes(&group, "from the new device").await;
     second.is_sent(message).await;
     let both = [("bob@s2", "before the new device"), ("bob@s2", "from the new device")];
@@ -298,5 +298,6 @@ crate::on_both_suites! {
     an_invitation_can_be_declined_and_taken_back,
     what_is_erased_is_gone_for_everybody,
     a_small_file_arrives_byte_for_byte,
+    a_second_device_has_the_group_too_and_reads_on,
     two_admins_at_once_and_one_order_for_all,
 }

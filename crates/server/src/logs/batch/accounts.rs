@@ -43,6 +43,7 @@ impl Batch<'_> {
         self.done.changes.push(Change::Account { user: user.clone(), record: record.clone() });
         self.accounts.insert(user.clone(), record);
         self.new_log(LogName::Inbox(user.clone()), None, None);
+        self.new_log(LogName::History(user.clone()), None, None);
         self.done.registered.push(user);
         Ok(placed)
     }

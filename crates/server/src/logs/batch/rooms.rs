@@ -244,7 +244,7 @@ impl Batch<'_> {
             LogName::Room(_) => target.kind == Kind::Sealed,
             LogName::Public(_) => target.kind == Kind::Post,
             LogName::Inbox(_) => matches!(target.kind, Kind::Notice | Kind::Invitation),
-            LogName::Keys(_) => false,
+            LogName::Keys(_) | LogName::History(_) => false,
         };
         if !fits {
             return Err(Refusal::new(Code::Forbidden, "only what people have written can be erased"));
@@ -264,7 +264,7 @@ impl Batch<'_> {
             }
             LogName::Public(_) => draft.author == *writer,
             LogName::Inbox(owner) => draft.author == *owner,
-            LogName::Keys(_) => false,
+            LogName::Keys(_) | LogName::History(_) => false,
         };
         if may { Ok(()) } else { Err(Refusal::new(Code::Forbidden, "only who has written it may erase it")) }
     }

@@ -121,7 +121,7 @@ impl<'a> Judge<'a> {
     fn verdict(&mut self, entry: &Entry) -> Verdict {
         match (&self.row.name, &entry.payload) {
             (LogName::Room(_), payload) if entry.seq == 1 => self.beginning(payload),
-            (LogName::Inbox(_), _) => Verdict::Broken("an inbox is kept by its owner's server only".into()),
+            (LogName::Inbox(_) | LogName::History(_), _) => Verdict::Broken("it is kept by its owner's server only".into()),
             (_, Payload::Stub(_)) => Verdict::Good,
             (LogName::Public(_), Payload::Draft(draft)) if draft.kind == Kind::Erase => self.erase(draft),
             (LogName::Public(hub), Payload::Draft(draft)) => {

@@ -5,7 +5,7 @@ use crate::store::StoreError;
 use rusqlite::Connection;
 
 /// The version of the tables. Files of 1 to 7 were written before the formats were frozen.
-pub const VERSION: i64 = 9;
+pub const VERSION: i64 = 10;
 
 /// An entry's rowid is its log's number and its sequence number in one, so a log's entries lie side by side.
 pub const SEQ_BITS: u32 = 36;
@@ -121,14 +121,23 @@ CREATE UNIQUE INDEX key_packages_once ON key_packages (owner, hash);
 CREATE INDEX key_packages_left ON key_packages (owner, last_resort, id) WHERE package IS NOT NULL;
 ";
 
-/// Makes the tables in an empty file, or those that are missing in an older one; refuses a file of a version that was never frozen, or
+/// New with version 10: who has an inbox has a place for what their devices keep for each other.
+const HISTORIES: &str = "
+INSERT INTO logs (number, name, hub, genesis, stopped, people, followed, asked, since)
+    SELECT (SELECT max(number) FROM logs) + row_number() OVER (ORDER BY number), 'history:' || substr(name, length('inbox:') + 1),
+           hub, genesis, stopped, people, followed, asked, since
+    FROM logs WHERE name LIKE 'inbox:%';
+";
+
+/// Makes the tables in an empty file, or what is missing in an older one; refuses a file of a version that was never frozen, or
 /// of a newer program.
 pub fn prepare(connection: &mut Connection) -> Result<(), StoreError> {
     let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(super::failed)?;
     let missing: &[&str] = match found {
         VERSION => return Ok(()),
         0 => &[TABLES, KEY_PACKAGES],
-        8 => &[KEY_PACKAGES],
+        8 => &[KEY_PACKAGES, HISTORIES],
+        9 => &[HISTORIES],
         ..VERSION => return Err(StoreError::Older { found, known: VERSION }),
         _ => return Err(StoreError::Newer { found, known: VERSION }),
     };
