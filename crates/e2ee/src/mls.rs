@@ -8,6 +8,8 @@
 
 mod provider;
 mod state;
+#[cfg(test)]
+mod vectors;
 
 pub use openmls::prelude::KeyPackage;
 pub use state::{Profile, State, Unreadable};

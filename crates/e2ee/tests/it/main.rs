@@ -10,6 +10,7 @@ mod invitation;
 mod jwk;
 mod limits;
 mod mls;
+mod mls_rs;
 mod mls_world;
 mod older_lists;
 mod profile;
