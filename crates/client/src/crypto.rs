@@ -21,7 +21,9 @@ use tidings_e2ee::suite::{Changes, OpenContext, OpenError, Opened, SealContext, 
 use tidings_e2ee::{AccountSecrets, DeviceSecret};
 use tidings_proto::frame::RoomRef;
 use tidings_proto::membership::Invitation;
-use tidings_proto::{Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, RoomId, SuiteName, UserName, cbor, limits};
+use tidings_proto::{
+    Content, DeviceKey, Draft, Encoded, Genesis, Hash, KeysSeen, Kind, LogName, RoomId, SuiteName, UserName, cbor, limits,
+};
 use tidings_trust::roster::RosterError;
 use tidings_trust::{KeyState, Members, Roster, RsaPublicKey};
 
@@ -55,6 +57,14 @@ pub struct Readers {
     pub keys: Vec<RsaPublicKey>,
 }
 
+/// What a message says that its author has seen.
+pub struct Seen {
+    /// The last entry of the room, and the chain's hash there.
+    pub room: (u64, Hash),
+    /// The last entries of key histories.
+    pub keys: Vec<KeysSeen>,
+}
+
 /// Several people's key histories.
 pub type Histories = HashMap<UserName, Arc<KeyState>>;
 
@@ -80,10 +90,10 @@ pub struct SealJob {
 
 /// What a draft is made of.
 pub enum What {
-    /// The row's content, sealed for these; and what was last seen of the room.
-    Sealed(Box<Readers>, (u64, Hash)),
-    /// The same in a room on MLS: which, its epoch, and what was last seen of it.
-    Mls(RoomId, u64, (u64, Hash)),
+    /// The row's content, sealed for these; and what was last seen.
+    Sealed(Box<Readers>, Seen),
+    /// The same in a room on MLS: which, its epoch, and what was last seen.
+    Mls(RoomId, u64, Seen),
     /// The next keys of a room on MLS, and what comes with them.
     Commit(Box<CommitJob>),
     /// This body, signed.
@@ -254,7 +264,8 @@ impl Crypto {
                     epoch: readers.epoch,
                     roster: &readers.roster,
                     keys: &readers.keys,
-                    seen,
+                    seen: seen.room,
+                    keys_seen: &seen.keys,
                 };
                 match suite.seal(&context, &content).await {
                     Ok((body, changes)) => (Encoded::new(draft(Kind::Sealed, Some(readers.epoch), body)), changes),
@@ -263,7 +274,7 @@ impl Crypto {
             }
             What::Mls(room, epoch, seen) => {
                 let content = self.out_of_rest(&row.log, row.tag, &row.body)?;
-                match self.seal_mls(state, (job.list, job.n), &room, seen, &content) {
+                match self.seal_mls(state, (job.list, job.n), &room, &seen, &content) {
                     Ok((body, changes)) => (Encoded::new(draft(Kind::Sealed, Some(epoch), body)), changes),
                     Err(error) => return Ok(Err(error.to_string())),
                 }

@@ -3,6 +3,7 @@
 //! Not here: sockets and timers; those are the driver's. An engine lives as long as its link and starts from what the store
 //! holds, so a lost link and a crash are the same thing to it.
 
+mod doubts;
 mod followed;
 mod history;
 mod judge;
@@ -10,6 +11,7 @@ mod keys;
 mod late;
 mod needs;
 mod packages;
+mod place;
 mod removals;
 mod rooms;
 mod sending;
@@ -22,6 +24,7 @@ use crate::platform::Instant;
 use crate::platform::{self, MaySend};
 use crate::store::{NewRoom, OutboxRow, Store};
 use crate::{ClientError, view};
+use doubts::Histories;
 use followed::{Followed, RoomState, Vouched};
 use history::Handing;
 use keys::Keys;
@@ -120,6 +123,7 @@ pub struct Engine {
     follow_again: Vec<(Instant, LogName)>,
     // people
     keys: Keys,
+    histories: Histories,
     // outbox
     outbox: Outbox,
     unsealed: BTreeMap<i64, OutboxRow>,
@@ -156,6 +160,7 @@ impl Engine {
             numbers: HashMap::new(),
             follow_again: Vec::new(),
             keys: Keys::default(),
+            histories: Histories::default(),
             outbox: Outbox::default(),
             unsealed: BTreeMap::new(),
             last_row: 0,
@@ -175,7 +180,8 @@ impl Engine {
         for stored in logs {
             engine.logs.insert(stored.log.clone(), Followed::from(stored));
         }
-        let mut logs = vec![LogName::Inbox(engine.me().clone()), LogName::History(engine.me().clone())];
+        let mut logs = engine.key_histories();
+        logs.extend([LogName::Inbox(engine.me().clone()), LogName::History(engine.me().clone())]);
         logs.extend(engine.network.iter().cloned().map(LogName::Public));
         let mut partners = vec![engine.me().clone()];
         for stored in rooms {
@@ -253,7 +259,7 @@ impl Engine {
     /// A sign of life is wanted.
     pub fn ping(&mut self) {
         let req = self.ask(Asked::Alive);
-        self.out.push(Ping { req }.into());
+        self.out.push(Ping { req, heads: None }.into());
     }
 
     /// Something was written.
@@ -323,12 +329,14 @@ impl Engine {
                 Ok(())
             }
             Frame::RoomsReply(reply) => self.rooms(reply).await,
-            Frame::Pong(Pong { req }) => {
-                if matches!(self.asked.remove(&req), Some(Asked::CaughtUp)) {
+            Frame::Pong(Pong { req }) => match self.asked.remove(&req) {
+                Some(Asked::CaughtUp) => {
                     self.caught_up = true;
+                    self.has_key_histories().await
                 }
-                Ok(())
-            }
+                Some(Asked::Alive) => self.look_at_histories(platform::now()).await,
+                _ => Ok(()),
+            },
             Frame::KeyPackagesLeft(left) => {
                 self.left(&left);
                 Ok(())
@@ -337,9 +345,9 @@ impl Engine {
                 self.claimed(reply, now);
                 Ok(())
             }
-            Frame::Ping(Ping { req }) => {
+            Frame::Ping(Ping { req, heads }) => {
                 self.out.push(Pong { req }.into());
-                Ok(())
+                self.heads(heads.unwrap_or_default()).await
             }
             other => Err(ClientError::ServerMisbehaved(format!("{} has no place on this link", other.name()))),
         }
@@ -473,7 +481,7 @@ impl Engine {
         if !reply.more && matches!(self.asked.remove(&reply.req), Some(Asked::Rooms)) {
             // Frames are served in order: what comes before the answer to this is everything there was.
             let req = self.ask(Asked::CaughtUp);
-            self.out.push(Ping { req }.into());
+            self.out.push(Ping { req, heads: None }.into());
         }
         Ok(())
     }

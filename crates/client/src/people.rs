@@ -4,12 +4,12 @@
 //! was pinned is never replaced: another story raises an alarm.
 
 use crate::ClientError;
-use crate::store::{Store, Trusted};
+use crate::store::{Doubt, Store, Trusted};
 use crate::view;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tidings_proto::frame::{Item, Online, PersonState, Presence};
-use tidings_proto::{DeviceKey, Draft, Encoded, Entry, Hash, Kind, LogName, ServerKey, UserName};
+use tidings_proto::{DeviceKey, Draft, Encoded, Entry, Hash, Kind, LogName, ServerKey, ServerName, UserName};
 use tidings_trust::{Fingerprint, KeyState, KeysError};
 
 /// Everybody that this profile knows of.
@@ -23,6 +23,10 @@ pub struct People {
     /// Who was compared on any of this account's devices, as the vault says.
     compared: HashMap<UserName, Fingerprint>,
     alarms: HashMap<UserName, String>,
+    /// The drafts of all pinned histories, by server and place.
+    places: HashMap<(ServerName, u64), (UserName, Hash)>,
+    /// Whose key histories are told in two ways, as far as that is known.
+    doubts: Vec<Doubt>,
     /// What the home server says now: whom there is, and who can be reached.
     present: BTreeMap<String, (UserName, Online)>,
 }
@@ -50,6 +54,13 @@ pub struct Learned {
     pub last: Option<u64>,
 }
 
+impl Learned {
+    /// Nothing, but that it is not as it should be.
+    pub fn alarm(why: &str) -> Learned {
+        Learned { alarm: Some(why.into()), ..Learned::default() }
+    }
+}
+
 impl People {
     /// Loads what is pinned; each history is verified again.
     pub fn load(store: &Store, me: &UserName, device: DeviceKey) -> Result<People, ClientError> {
@@ -61,6 +72,8 @@ impl People {
             trusted: store.trusted()?.into_iter().collect(),
             compared: HashMap::new(),
             alarms: store.alarms()?.into_iter().collect(),
+            places: HashMap::new(),
+            doubts: store.doubts()?,
             present: BTreeMap::new(),
         };
         for (user, seq, draft) in store.chains()? {
@@ -75,6 +88,8 @@ impl People {
 
     fn pin(&mut self, user: &UserName, state: KeyState, drafts: impl IntoIterator<Item = (u64, Hash)>) {
         let state = Arc::new(state);
+        let drafts: Vec<(u64, Hash)> = drafts.into_iter().collect();
+        self.places.extend(drafts.iter().map(|(seq, hash)| ((user.server().clone(), *seq), (user.clone(), *hash))));
         let known = self.known.entry(user.clone()).or_insert_with(|| Known { state: state.clone(), drafts: HashMap::new() });
         known.state = state;
         known.drafts.extend(drafts);
@@ -83,6 +98,31 @@ impl People {
     /// The home server has proved this key.
     pub fn at_home(&mut self, key: ServerKey) {
         self.home = Some(key);
+    }
+
+    /// The home server's key, once it is pinned.
+    pub fn home(&self) -> Option<ServerKey> {
+        self.home
+    }
+
+    /// Whose keys are pinned at a place of a server's `keys@`, and the hash of the draft there.
+    pub fn pinned_at(&self, server: &ServerName, seq: u64) -> Option<(UserName, Hash)> {
+        self.places.get(&(server.clone(), seq)).cloned()
+    }
+
+    /// Key histories turn out to be told in two ways.
+    pub fn doubt(&mut self, doubts: Vec<Doubt>) {
+        for doubt in doubts {
+            if !self.doubts.iter().any(|known| (&known.server, &known.by) == (&doubt.server, &doubt.by)) {
+                self.doubts.push(doubt);
+            }
+        }
+    }
+
+    /// What there is to say of somebody's keys though nothing is known to be wrong with them. Whoever has compared them knows better.
+    fn warning(&self, user: &UserName) -> Option<String> {
+        let doubt = self.doubts.iter().find(|doubt| doubt.server == *user.server())?;
+        (self.trust_in(user) == view::Trust::Pinned && *user != self.me).then(|| doubt.why.clone())
     }
 
     /// Somebody's verified keys.
@@ -285,10 +325,10 @@ impl People {
 
     /// What is known about somebody's key.
     pub fn trust_in(&self, user: &UserName) -> view::Trust {
-        let Some(state) = self.state(user) else { return view::Trust::New };
         if self.alarm(user).is_some() {
             return view::Trust::Changed;
         }
+        let Some(state) = self.state(user) else { return view::Trust::New };
         let compared = self.trusted.get(user).and_then(|trusted| trusted.verified);
         if compared == Some(state.list.identity.fingerprint()) { view::Trust::Verified } else { view::Trust::Pinned }
     }
@@ -311,6 +351,7 @@ impl People {
             can_accept: alarm.is_some() && !closed && !self.alarms.contains_key(user),
             closed,
             alarm,
+            warning: self.warning(user),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Not here: what anything means. The store neither verifies nor opens; it keeps, and it never logs what it keeps.
 
+mod doubts;
 mod history;
 mod late;
 mod lines;
@@ -12,6 +13,7 @@ mod sync;
 mod timeline;
 mod trust;
 
+pub use doubts::{Claim, Doubt};
 pub use history::{Handed, Missed, ToHandOn};
 pub use late::{Judged, Late, StoredLate};
 pub use outbox::{OutboxRow, Sealed};
@@ -29,11 +31,12 @@ use tidings_proto::{Hash, LogName, ServerKey, UserName};
 use zeroize::Zeroizing;
 
 /// What each version of the schema has added to the one before.
-const SCHEMAS: [&str; 4] = [
+const SCHEMAS: [&str; 5] = [
     include_str!("store/schema.sql"),
     include_str!("store/schema_2.sql"),
     include_str!("store/schema_3.sql"),
     include_str!("store/schema_4.sql"),
+    include_str!("store/schema_5.sql"),
 ];
 const SCHEMA_VERSION: i64 = SCHEMAS.len() as i64;
 

@@ -6,7 +6,7 @@ pub mod rsa_jwe;
 use bytes::Bytes;
 use std::future::Future;
 use std::sync::Arc;
-use tidings_proto::{Content, DeviceKey, Draft, Encoded, Hash, RoomId, SuiteName, UserName};
+use tidings_proto::{Content, DeviceKey, Draft, Encoded, Hash, KeysSeen, RoomId, SuiteName, UserName, limits};
 use tidings_trust::{KeyState, Members, Roster, RsaPublicKey};
 
 /// What a suite promises, in words for people.
@@ -57,6 +57,8 @@ pub struct SealContext<'a> {
     pub keys: &'a [RsaPublicKey],
     /// The last entry of the room that the author has seen, and the chain's hash there.
     pub seen: (u64, Hash),
+    /// What the author has seen of key histories; the first [`limits::KEYS_SEEN`] of it are said.
+    pub keys_seen: &'a [KeysSeen],
 }
 
 /// What a message is held against when it is opened.
@@ -86,6 +88,8 @@ pub struct Opened {
     pub n: u64,
     /// What its author had last seen of the room.
     pub seen: (u64, Hash),
+    /// What its author had seen of key histories: their word, which may be anything.
+    pub keys_seen: Vec<KeysSeen>,
 }
 
 /// A message cannot be sealed.
@@ -120,6 +124,19 @@ pub enum OpenError {
     /// It is locked to a key of this account that this device does not have: the account's keys were changed on another.
     #[error("this account's keys were changed on another device; log in again to get them")]
     Locked,
+}
+
+/// As it travels: nothing where there is nothing to say.
+fn some_seen(keys: &[KeysSeen]) -> Option<Vec<KeysSeen>> {
+    let some = &keys[..keys.len().min(limits::KEYS_SEEN)];
+    (!some.is_empty()).then(|| some.to_vec())
+}
+
+/// As it came: of more than anybody says, the rest is not heard.
+fn heard_seen(keys: Option<Vec<KeysSeen>>) -> Vec<KeysSeen> {
+    let mut keys = keys.unwrap_or_default();
+    keys.truncate(limits::KEYS_SEEN);
+    keys
 }
 
 /// How a room's messages are sealed and opened. Nothing falls back to anything else.

@@ -14,7 +14,7 @@ pub use key_packages::{ClaimedKeyPackage, KeyPackageClaim, KeyPackages, KeyPacka
 
 use crate::cbor::{self, DecodeError, raw};
 use crate::handshake::Hello;
-use crate::{Code, Genesis, Hash, LogName, Refusal, ServerName, Signature, UserName};
+use crate::{Code, Genesis, Hash, Head, LogName, Refusal, ServerName, Signature, UserName};
 use bytes::Bytes;
 use minicbor::decode::Error as CborError;
 use minicbor::{Decode, Decoder, Encode, Encoder};
@@ -368,13 +368,16 @@ pub struct Done {
     pub req: u32,
 }
 
-/// Asks for a sign of life.
+/// Asks for a sign of life, and may give one of key histories. Whoever knows nothing of those reads past it.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Ping {
     /// The asker's number for this request.
     #[n(0)]
     pub req: u32,
+    /// From servers: heads of the `keys@` logs that are followed or ordered there; at most [`crate::limits::HEADS`] are looked at.
+    #[n(1)]
+    pub heads: Option<Vec<Head>>,
 }
 
 /// The sign of life.

@@ -30,6 +30,8 @@ pub const ROTATE: &str = "tidings/rotate/1";
 pub const RESET: &str = "tidings/reset/1";
 /// What two people compare.
 pub const SAFETY_NUMBER: &str = "tidings/safety-number/1";
+/// What a server signs of a log of its own: how far it goes, and the chain's hash there.
+pub const HEAD: &str = "tidings/head/1";
 /// The roster of a room.
 pub const ROSTER: &str = "tidings/roster/1";
 /// The people of a room on MLS, as its group context binds them.

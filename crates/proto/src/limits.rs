@@ -41,6 +41,10 @@ pub const KEY_PACKAGES: usize = 50;
 pub const KEY_PACKAGES_REFILL: usize = 20;
 /// People in a room on an RSA suite, those who are asked in among them.
 pub const RSA_MEMBERS: usize = 64;
+/// Servers whose key histories a message says something of.
+pub const KEYS_SEEN: usize = 8;
+/// Heads in one frame.
+pub const HEADS: usize = 64;
 /// Devices in a room on MLS.
 pub const MLS_DEVICES: usize = 1000;
 /// Devices that one commit adds.

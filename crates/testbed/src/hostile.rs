@@ -237,7 +237,7 @@ impl Inner {
                 Some(RoomsReply { req: rooms.req, rooms: known, more: false }.into())
             }
             Frame::VaultGet(vault) => Some(Refused { req: vault.req, why: Code::NotFound.into(), log: None }.into()),
-            Frame::Ping(Ping { req }) => Some(Pong { req }.into()),
+            Frame::Ping(Ping { req, .. }) => Some(Pong { req }.into()),
             Frame::Accepted(accepted) => {
                 self.answers.send_modify(|answers| drop(answers.insert(accepted.req, Ok(accepted))));
                 None

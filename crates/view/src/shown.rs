@@ -327,6 +327,9 @@ pub struct Person {
     pub trust: Trust,
     /// With [`Trust::Changed`]: what happened, as it stands behind a colon.
     pub alarm: Option<String>,
+    /// Unless they were compared: that somebody has seen another history of the keys on this person's server. A whole sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
     /// With [`Trust::Changed`]: whether the new key can be accepted. Not where it is the server that tells another story than before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_accept: bool,

@@ -71,7 +71,7 @@ impl Bystanders {
     async fn live(&mut self, stage: &Stage, server: &Server) -> Result<Paced> {
         // A server cuts a link that is silent for a minute.
         for writer in &mut self.writers {
-            writer.send(&Frame::from(Ping { req: 9 }).encode()).await?;
+            writer.send(&Frame::from(Ping { req: 9, heads: None }).encode()).await?;
         }
         tokio::time::sleep(stage.time(SETTLE)).await;
         let paced = load::window(&[server], &mut self.voices, &self.tally, (rate(stage), stage.time(WINDOW)), 1).await?;

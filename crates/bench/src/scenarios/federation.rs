@@ -60,7 +60,7 @@ async fn known_there(link: &mut Link, log: &LogName, seq: u64) -> Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         link.writer.put(&talk::follow(log, seq));
-        link.writer.send(&Frame::from(Ping { req: 7 }).encode()).await?;
+        link.writer.send(&Frame::from(Ping { req: 7, heads: None }).encode()).await?;
         let mut known = true;
         loop {
             match link.reader.frame().await? {

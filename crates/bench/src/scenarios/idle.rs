@@ -71,7 +71,7 @@ impl Crowd {
     /// Takes whatever has come to each of them, and says that it is there: a server cuts a link that is silent for a minute.
     pub async fn sign_of_life(&mut self) -> Result<()> {
         for link in &mut self.links {
-            link.writer.send(&Frame::from(Ping { req: 9 }).encode()).await?;
+            link.writer.send(&Frame::from(Ping { req: 9, heads: None }).encode()).await?;
         }
         for link in &mut self.links {
             while !matches!(link.reader.frame().await?, Frame::Pong(pong) if pong.req == 9) {}

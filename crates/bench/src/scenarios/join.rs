@@ -78,7 +78,7 @@ async fn come_in(server: &Server, room: &mut Room, joiners: &mut [(Link, Device)
         let received = link.reader.received;
         room.joins(link, device).await?;
         link.writer.put(&talk::follow(&room.log(), 0));
-        link.writer.send(&Frame::from(Ping { req: 1 }).encode()).await?;
+        link.writer.send(&Frame::from(Ping { req: 1, heads: None }).encode()).await?;
         // The pong comes after everything that was there to be sent.
         while !matches!(link.reader.frame().await?, Frame::Pong(_)) {}
         bytes += link.reader.received - received;

@@ -55,7 +55,9 @@ impl Client {
     /// [`ClientError::KeyChanged`] where it is the server that tells another story than before: that cannot be accepted.
     pub async fn accept_key(&self, user: &UserName) -> Result<(), ClientError> {
         let theirs = self.identity(user)?;
-        let trusted = Trusted { accepted: theirs, verified: None };
+        // Who was compared just before was compared by this key.
+        let compared = self.inner.core.people().trusted(user).and_then(|trusted| trusted.verified);
+        let trusted = Trusted { accepted: theirs, verified: compared.filter(|compared| *compared == theirs) };
         let about = user.clone();
         self.inner.core.stored(move |store| store.trust(&about, trusted)).await?;
         self.inner.core.people().trust(user, trusted);

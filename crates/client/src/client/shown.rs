@@ -122,7 +122,7 @@ pub(crate) fn rooms(store: &Store, crypto: &Crypto) -> Result<Vec<Room>, ClientE
         members: None,
         suite: None,
         messages: count(&Target::Public),
-        stopped: stopped(&|log| matches!(log, LogName::Public(_))),
+        stopped: stopped(&|log| matches!(log, LogName::Public(_) | LogName::Keys(_))),
     };
     let mut rooms = vec![public];
     let stored = store.rooms()?;

@@ -1,7 +1,7 @@
 //! What this device does in rooms on MLS: what it makes, and what comes of others' commits. The state is the profile's, and changes only
 //! with what it is changed by.
 
-use super::{Crypto, Kept, OpenJob, Opening};
+use super::{Crypto, Kept, OpenJob, Opening, Seen};
 use crate::ClientError;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -94,10 +94,10 @@ impl Crypto {
         state: &State<'_>,
         (list, n): (u64, u64),
         room: &RoomId,
-        seen: (u64, Hash),
+        seen: &Seen,
         content: &Content,
     ) -> Result<(Bytes, Changes), MlsError> {
-        let sealed = seal_content(state, &self.mls(list), &Place { room, n, seen }, content);
+        let sealed = seal_content(state, &self.mls(list), &Place { room, n, seen: seen.room, keys_seen: &seen.keys }, content);
         settled(state, sealed)
     }
 

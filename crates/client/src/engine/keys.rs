@@ -1,5 +1,6 @@
 //! Asking for key histories: whose is wanted, what has been asked, and what an answer lets go on.
 
+use super::doubts::alarm;
 use super::{Asked, Engine};
 use crate::ClientError;
 use crate::platform::Instant;
@@ -100,7 +101,10 @@ impl Engine {
 
     /// An answer: verified, committed, and only then used.
     pub(super) async fn chain(&mut self, user: UserName, reply: ChainReply, now: Instant) -> Result<(), ClientError> {
-        let learned = self.core.people().judge(&user, &reply.items);
+        let mut learned = self.core.people().judge(&user, &reply.items);
+        if learned.alarm.is_none() && self.contradicts_history(&user, &reply.items).await? {
+            learned = alarm();
+        }
         if !learned.links.is_empty() || learned.alarm.is_some() {
             let (about, learned) = (user.clone(), learned.clone());
             self.core.stored(move |store| store.learned(&about, &learned)).await?;
@@ -153,9 +157,15 @@ impl Engine {
             self.keys.unknown.remove(&user);
         }
         self.ask_more_keys();
-        self.look_for_lost(&user);
-        self.unblock(&user).await?;
-        self.judge_late(&user).await
+        self.was_all_told(&user).await?;
+        self.keys_moved(&user).await
+    }
+
+    /// Somebody's keys may be others now: what waits for them goes on.
+    pub(super) async fn keys_moved(&mut self, user: &UserName) -> Result<(), ClientError> {
+        self.look_for_lost(user);
+        self.unblock(user).await?;
+        self.judge_late(user).await
     }
 
     /// Those who were not known are asked about again, as long as something waits for them.

@@ -68,6 +68,9 @@ impl Engine {
             crypto.open(&job, &State::new(&read)).await
         });
         let opened = opened.await??;
+        if let Opening::Message(kept) = &opened {
+            self.hear(&draft.author, &kept.opened.keys_seen).await?;
+        }
         Ok(match opened {
             Opening::Message(kept) if self.another_story(log, *seq, kept.opened.seen, &[]).await? => Judged::Failed(ANOTHER_STORY.into()),
             Opening::Message(kept) => Judged::Opened {

@@ -3,7 +3,7 @@
 
 use super::Engine;
 use crate::ClientError;
-use crate::crypto::{Histories, Readers, What};
+use crate::crypto::{Histories, Readers, Seen, What};
 use crate::platform::Instant;
 use crate::store::OutboxRow;
 use crate::view::KEY_CHANGED;
@@ -84,10 +84,10 @@ impl Engine {
         }
         let keys = self.newest_keys(&users)?;
         if genesis.suite() == SuiteName::Mls1 {
-            return self.mls_message(&row.log, &genesis, &members, tip, now);
+            return self.mls_message(&row.log, &genesis, &members, Seen { room: tip, keys: self.keys_seen(&users) }, now);
         }
         match Readers::of(&genesis, &members, &keys) {
-            Ok(readers) => Ok(What::Sealed(Box::new(readers), tip)),
+            Ok(readers) => Ok(What::Sealed(Box::new(readers), Seen { room: tip, keys: self.keys_seen(&users) })),
             Err(RosterError::NotYet(_)) => Err(Hindrance::Later),
             // Whoever the account belongs to now never came into this group; the first who notices puts the name out.
             Err(RosterError::Lost(user)) => {
@@ -99,14 +99,7 @@ impl Engine {
     }
 
     /// A message in a room on MLS, once its keys are those of who is in.
-    fn mls_message(
-        &mut self,
-        log: &LogName,
-        genesis: &Genesis,
-        members: &Members,
-        tip: (u64, Hash),
-        now: Instant,
-    ) -> Result<What, Hindrance> {
+    fn mls_message(&mut self, log: &LogName, genesis: &Genesis, members: &Members, seen: Seen, now: Instant) -> Result<What, Hindrance> {
         if let Some(lost) = members.lost(|user| self.core.people().state(user)).next() {
             self.removals.look_at(lost.clone());
             return Err(Hindrance::Later);
@@ -116,7 +109,7 @@ impl Engine {
         if !has_keys || self.lacks_devices(room, now) {
             self.want_keys(log, now);
         }
-        if has_keys { Ok(What::Mls(genesis.room(), members.epoch(), tip)) } else { Err(Hindrance::Later) }
+        if has_keys { Ok(What::Mls(genesis.room(), members.epoch(), seen)) } else { Err(Hindrance::Later) }
     }
 
     /// The room that a row is for, its members, and its tip. Later while it is about to change by this device.

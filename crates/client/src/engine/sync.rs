@@ -6,6 +6,7 @@
 use super::Engine;
 use super::followed::Followed;
 use super::judge::{ANOTHER_STORY, Event, Found, Judge, is_quiet, lacks};
+use super::place::{Placed, place};
 use crate::ClientError;
 use crate::crypto::mls::NewKeys;
 use crate::crypto::{Invited, Kept, OpenJob, Opening};
@@ -13,19 +14,12 @@ use crate::mention::names;
 use crate::platform;
 use crate::store::{Author, Batch, Heard, Late, Missed, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use tidings_e2ee::mls::State;
-use tidings_proto::chain::{self, Tip};
-use tidings_proto::frame::{Entries, Item};
-use tidings_proto::{Content, Draft, Encoded, Entry, Hash, Kind, LogName, Payload, SuiteName, UserName};
+use tidings_proto::chain::Tip;
+use tidings_proto::frame::Entries;
+use tidings_proto::{Content, Draft, Encoded, Hash, Kind, LogName, Payload, ServerName, SuiteName, UserName};
 use tidings_trust::members::Standing;
-
-/// A new entry whose place in the chain is verified.
-pub(super) struct Placed {
-    pub entry: Entry,
-    pub hash: Hash,
-    pub place: u64,
-}
 
 /// Drafts of this profile's by hash, and the titles in them as they are kept.
 type OwnDrafts = HashMap<Hash, Option<(Vec<u8>, u64)>>;
@@ -101,6 +95,10 @@ impl Engine {
     }
 
     async fn take(&mut self, log: LogName, entries: Entries) -> Result<(), ClientError> {
+        if let LogName::Keys(server) = &log {
+            let server = server.clone();
+            return self.key_history(log, server, entries).await;
+        }
         let Some(followed) = self.logs.get(&log) else { return Ok(()) };
         let (placed, broken) = place(&log, followed, entries.prev, &entries.items);
         if let Some((user, version)) = self.lacking(&placed) {
@@ -121,6 +119,10 @@ impl Engine {
         }
         if let Some(why) = &batch.stopped {
             tracing::warn!(%log, why, "a log is stopped");
+        }
+        let servers: BTreeSet<ServerName> = batch.keys_seen.iter().map(|(_, seen)| seen.server.clone()).collect();
+        for server in servers {
+            self.settle_claims(&server).await?;
         }
         let mut new_people = Vec::new();
         if let Some((title, tag)) = &batch.title {
@@ -228,6 +230,10 @@ impl Engine {
                 Found::Opened(Opening::Message(kept)) => self.another_story(log, seq, kept.opened.seen, &record.batch.hashes).await?,
                 _ => false,
             };
+            if let (Found::Opened(Opening::Message(kept)), Some(draft)) = (&found, placed.entry.draft()) {
+                let other = self.not_seen_here(&kept.opened.keys_seen).await?;
+                record.batch.keys_seen.extend(other.into_iter().map(|seen| (draft.author.clone(), seen)));
+            }
             if let Some(why) = record.add(placed, found, story, &judge, &own) {
                 record.batch.stopped = Some(why);
                 break;
@@ -331,15 +337,15 @@ impl Engine {
 }
 
 /// A batch as it grows, entry by entry.
-struct Record {
+pub(super) struct Record {
     me: UserName,
     target: Target,
     counted: HashMap<Author, Heard>,
-    batch: Batch,
+    pub batch: Batch,
 }
 
 impl Record {
-    fn new(log: &LogName, me: &UserName, followed: &Followed) -> Record {
+    pub fn new(log: &LogName, me: &UserName, followed: &Followed) -> Record {
         let batch = Batch {
             log: log.clone(),
             tip: followed.tip(),
@@ -358,6 +364,7 @@ impl Record {
             missed: Vec::new(),
             handed: Vec::new(),
             changes: Vec::new(),
+            keys_seen: Vec::new(),
             stopped: None,
         };
         let target = followed.room.as_ref().map_or(Target::Public, |room| room.target(me));
@@ -580,37 +587,4 @@ impl Record {
             late: None,
         }
     }
-}
-
-/// The new entries, each with its place in the chain verified, as far as they go on from `tip`; and why they go no further.
-/// What is here already is dropped, but where `prev` says what it follows, its hashes must lead to ours.
-fn place(log: &LogName, followed: &Followed, prev: Option<Hash>, items: &[Item]) -> (Vec<Placed>, Option<String>) {
-    let tip = followed.tip();
-    let broken = |why: &str| Some(format!("its server does not continue it as it began: {why}"));
-    let mut placed = Vec::new();
-    let mut before: Option<Tip> = None;
-    for item in items {
-        let Ok(entry) = Entry::read(&item.entry) else { return (placed, broken("an entry cannot be read")) };
-        let last = match (before, prev) {
-            (Some(last), _) => last,
-            (None, _) if entry.seq == 0 || entry.seq > tip.seq + 1 => return (placed, broken("entries are missing")),
-            (None, None) if entry.seq <= tip.seq => continue,
-            (None, prev) => prev.map_or(tip, |hash| Tip { seq: entry.seq - 1, hash }),
-        };
-        if last.seq == tip.seq && last.hash != tip.hash {
-            return (placed, broken("the chain of hashes is another"));
-        }
-        let Ok(next) = chain::extend(log, &last, &entry) else { return (placed, broken("entries are missing")) };
-        if next.seq == tip.seq && next.hash != tip.hash {
-            return (placed, broken("the chain of hashes is another"));
-        }
-        before = Some(next);
-        if next.seq > tip.seq {
-            // A place that the store cannot count is no place; the end of the conversation is.
-            let seq = followed.room.as_ref().map_or(entry.seq, |room| room.place(entry.seq));
-            let place = item.got.unwrap_or(seq).min(i64::MAX as u64 - 1);
-            placed.push(Placed { entry, hash: next.hash, place });
-        }
-    }
-    (placed, None)
 }

@@ -4,6 +4,7 @@
 
 pub mod bench;
 mod changes;
+mod doubts;
 mod groups;
 mod interleavings;
 mod late;

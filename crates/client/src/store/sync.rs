@@ -1,5 +1,6 @@
 //! What arrives: entries with the cursor, the counters and the suites' changes they belong to, in one commit.
 
+use super::doubts;
 use super::history::{self, Handed, Missed};
 use super::late::{self, Late, Titled};
 use super::timeline::{StoredStatus, kind_number};
@@ -11,7 +12,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 use tidings_e2ee::suite::Change;
 use tidings_proto::chain::Tip;
-use tidings_proto::{DeviceKey, Genesis, Hash, Kind, LogName, UserName};
+use tidings_proto::{DeviceKey, Genesis, Hash, KeysSeen, Kind, LogName, UserName};
 use tidings_trust::Members;
 
 /// A row for the timeline.
@@ -157,7 +158,7 @@ pub struct Batch {
     pub erased: Vec<Erased>,
     /// What is to be sent now that this has arrived: log, kind, what to make it of.
     pub outbox: Vec<(LogName, Kind, Vec<u8>)>,
-    /// Rooms: the chain's hash at each new entry.
+    /// Rooms and key histories: the chain's hash at each new entry.
     pub hashes: Vec<(u64, Hash)>,
     /// Rooms that were pointed to.
     pub rooms: Vec<NewRoom>,
@@ -169,6 +170,8 @@ pub struct Batch {
     pub handed: Vec<Handed>,
     /// The suites' changes.
     pub changes: Vec<Change>,
+    /// What the authors of messages have seen of key histories, where it is not here, or not like that.
+    pub keys_seen: Vec<(UserName, KeysSeen)>,
     /// Why this log is not followed any further.
     pub stopped: Option<String>,
 }
@@ -334,6 +337,9 @@ impl Store {
             }
             for (seq, hash) in &batch.hashes {
                 tx.execute("INSERT INTO hashes (log, seq, hash) VALUES (?1, ?2, ?3)", params![log, *seq as i64, hash.as_bytes()])?;
+            }
+            for (by, seen) in &batch.keys_seen {
+                doubts::keep(tx, by, seen)?;
             }
             learn_rooms(tx, &batch.rooms)?;
             let mut titled = if batch.hands_on { history::meet(tx, &batch.log, batch.tip.seq)? } else { Vec::new() };

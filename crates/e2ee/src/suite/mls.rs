@@ -3,11 +3,11 @@
 //! The group binds room, epoch, people and roles, and the device that has sealed. What is open around it, and what the author had seen, is
 //! bound here.
 
-use super::{OpenError, Opened};
+use super::{OpenError, Opened, heard_seen, some_seen};
 use crate::mls::{Device, MlsError, State, open};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
-use tidings_proto::{Content, Draft, Encoded, Hash, Kind, RoomId, cbor, limits};
+use tidings_proto::{Content, Draft, Encoded, Hash, KeysSeen, Kind, RoomId, cbor, limits};
 use tidings_trust::{KeyState, Members};
 use zeroize::Zeroizing;
 
@@ -31,6 +31,8 @@ struct Inside {
     seen_hash: Hash,
     #[n(2)]
     content: Content,
+    #[n(3)]
+    keys_seen: Option<Vec<KeysSeen>>,
 }
 
 /// Where a message goes, and what its author has seen.
@@ -41,13 +43,16 @@ pub struct Place<'a> {
     pub n: u64,
     /// The last entry of the room that the author has seen, and the chain's hash there.
     pub seen: (u64, Hash),
+    /// What the author has seen of key histories; the first [`limits::KEYS_SEEN`] of it are said.
+    pub keys_seen: &'a [KeysSeen],
 }
 
 /// Seals content: the body of a draft.
 pub fn seal_content(state: &State<'_>, device: &Device<'_>, place: &Place<'_>, content: &Content) -> Result<Bytes, MlsError> {
     let outside = cbor::encode(&Outside { n: place.n, list: device.list });
     let (seen_seq, seen_hash) = place.seen;
-    let inside = Zeroizing::new(cbor::encode(&Inside { seen_seq, seen_hash, content: content.clone() }));
+    let inside = Inside { seen_seq, seen_hash, content: content.clone(), keys_seen: some_seen(place.keys_seen) };
+    let inside = Zeroizing::new(cbor::encode(&inside));
     let sealed = device.seal(state, place.room, &outside, &inside)?;
     // Room for the draft's own fields around the body.
     if sealed.len() > limits::DRAFT - 1024 { Err(MlsError::Failed("the message is too large")) } else { Ok(sealed) }
@@ -78,6 +83,7 @@ pub fn open_content(
         device: draft.device,
         n: draft.n,
         seen: (inside.seen_seq, inside.seen_hash),
+        keys_seen: heard_seen(inside.keys_seen),
     })
 }
 

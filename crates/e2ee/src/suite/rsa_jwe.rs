@@ -3,14 +3,14 @@
 //! What is signed names the suite, room, author, device, n, list, epoch, roster and what the author had seen; so a message
 //! cannot be moved, repeated, attributed to another, or sealed anew to others, without being noticed.
 
-use super::{Changes, OpenContext, OpenError, Opened, Properties, SealContext, SealError, Suite};
+use super::{Changes, OpenContext, OpenError, Opened, Properties, SealContext, SealError, Suite, heard_seen, some_seen};
 use crate::device::DeviceSecret;
 use crate::jose::{self, Parsed};
 use crate::rsa::RsaKeys;
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use tidings_proto::cbor::{self, raw};
-use tidings_proto::{Content, DeviceKey, Draft, Hash, Kind, RoomId, Signature, SuiteName, UserName, label, limits};
+use tidings_proto::{Content, DeviceKey, Draft, Hash, KeysSeen, Kind, RoomId, Signature, SuiteName, UserName, label, limits};
 use tidings_trust::Roster;
 use tidings_trust::ed25519::verify_device;
 use tidings_trust::roster::{RosterError, RosterMember, Status};
@@ -51,6 +51,8 @@ struct Signed {
     seen_hash: Hash,
     #[n(10)]
     content: Content,
+    #[n(11)]
+    keys_seen: Option<Vec<KeysSeen>>,
 }
 
 #[derive(Encode, Decode)]
@@ -106,6 +108,7 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
             seen_seq: context.seen.0,
             seen_hash: context.seen.1,
             content: content.clone(),
+            keys_seen: some_seen(context.keys_seen),
         })
         .into();
         let sig = self.device.sign(&signed_bytes(&signed));
@@ -152,6 +155,7 @@ impl<K: RsaKeys> Suite for RsaJwe1<'_, K> {
             device: signed.device,
             n: signed.n,
             seen: (signed.seen_seq, signed.seen_hash),
+            keys_seen: heard_seen(signed.keys_seen),
         };
         Ok((opened, Changes::default()))
     }

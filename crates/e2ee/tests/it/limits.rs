@@ -2,7 +2,7 @@
 
 use crate::samples::*;
 use tidings_e2ee::suite::{OpenError, SealError, Suite};
-use tidings_proto::{Content, Hash, limits};
+use tidings_proto::{Content, Hash, KeysSeen, limits};
 use tidings_trust::members::Standing;
 
 #[test]
@@ -116,4 +116,30 @@ fn what_the_suite_promises_is_what_it_can_do() {
     let promised = ALICE.suite().properties();
     assert!(!promised.forward_secrecy && !promised.healing && !promised.post_quantum);
     insta::assert_snapshot!("words", promised.words);
+}
+
+/// At the longest names there are. What is said beyond is not, and not heard either; what says nothing has the bytes that it had before.
+#[test]
+fn what_was_seen_of_keys_is_in_the_message_as_far_as_eight_servers_go() {
+    let longest = |which: usize| {
+        let labels = ["a".repeat(61), "b".repeat(63), "c".repeat(63), "d".repeat(59)].join(".");
+        KeysSeen { server: format!("{}{which:03}", &labels).parse().unwrap(), seq: u64::MAX, hash: Hash([which as u8; 32]) }
+    };
+    let room = crowd(64);
+    let content = Content::text("x".repeat(limits::TEXT)).unwrap();
+    for (said, heard) in [(0, 0), (7, 7), (8, 8), (9, 8)] {
+        let seen: Vec<KeysSeen> = (0..said).map(longest).collect();
+        let place = Place { keys_seen: seen.clone(), ..Place::inside(&room) };
+        let draft = place.draft(&ALICE.device, place.seal(&ALICE, &content).unwrap());
+        assert!(draft.bytes().len() < limits::DRAFT, "{} bytes", draft.bytes().len());
+        let opened = room.open(&BOB, &ALICE.state, &draft).unwrap();
+        assert_eq!(opened.keys_seen, seen[..heard]);
+    }
+    let size = |servers: &[&str]| {
+        let seen = |server: &&str| KeysSeen { server: server.parse().unwrap(), seq: 1000, hash: Hash([7; 32]) };
+        let place = Place { keys_seen: servers.iter().map(seen).collect(), ..Place::usual() };
+        place.seal(&ALICE, &Content::text("hello").unwrap()).unwrap().len()
+    };
+    let grown = size(&["s1.example.org", "s2.example.org"]) - size(&[]);
+    assert!((100..=160).contains(&grown), "a message between two servers grows by {grown} bytes");
 }

@@ -8,7 +8,7 @@ use tidings_e2ee::invitation::Note;
 use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{OpenContext, OpenError, Opened, SealContext, SealError, Suite};
-use tidings_proto::{Content, Draft, Encoded, Genesis, Hash, Kind, LogName, Role, RoomId, SuiteName, UserName, cbor};
+use tidings_proto::{Content, Draft, Encoded, Genesis, Hash, KeysSeen, Kind, LogName, Role, RoomId, SuiteName, UserName, cbor};
 use tidings_trust::members::{Person as Part, Standing, Stay};
 use tidings_trust::{Device, DeviceList, KeyState, Members, Roster, RsaPublicKey, SignedList, VaultRef, device_list};
 
@@ -230,6 +230,7 @@ pub struct Place {
     pub epoch: u64,
     pub roster: Roster,
     pub keys: Vec<RsaPublicKey>,
+    pub keys_seen: Vec<KeysSeen>,
 }
 
 impl Place {
@@ -241,7 +242,7 @@ impl Place {
     /// The same in another room.
     pub fn inside(room: &Room) -> Place {
         let (roster, keys) = room.to_seal();
-        Place { room: room.id, author: ALICE.user().clone(), n: 3, list: 1, epoch: 0, roster, keys }
+        Place { room: room.id, author: ALICE.user().clone(), n: 3, list: 1, epoch: 0, roster, keys, keys_seen: Vec::new() }
     }
 
     pub fn context(&self) -> SealContext<'_> {
@@ -254,6 +255,7 @@ impl Place {
             roster: &self.roster,
             keys: &self.keys,
             seen: (7, Hash([7; 32])),
+            keys_seen: &self.keys_seen,
         }
     }
 

@@ -56,6 +56,11 @@ fn signature() -> impl Strategy<Value = Signature> {
     vec(any::<u8>(), 64).prop_map(|bytes| Signature::from_slice(&bytes).unwrap())
 }
 
+fn head() -> impl Strategy<Value = Head> {
+    (log(), any::<u64>(), any::<u64>(), hash(), any::<u64>(), any::<[u8; 32]>(), signature())
+        .prop_map(|(log, term, seq, hash, at, key, sig)| Head { log, term, seq, hash, at, key: ServerKey(key), sig })
+}
+
 fn kind() -> impl Strategy<Value = Kind> {
     prop_oneof![proptest::sample::select(Kind::ALL.to_vec()), any::<u32>().prop_map(Kind::from_number)]
 }
@@ -143,7 +148,7 @@ fn frame_numbered(number: u64) -> BoxedStrategy<Frame> {
         15 => req.prop_map(|req| Queued { req }.into()).boxed(),
         16 => (req, refusal(), option::of(log())).prop_map(|(req, why, log)| Refused { req, why, log }.into()).boxed(),
         17 => (log(), any::<u64>(), option::of(refusal())).prop_map(|(log, seq, why)| Ended { log, seq, why }.into()).boxed(),
-        18 => req.prop_map(|req| Ping { req }.into()).boxed(),
+        18 => (req, option::of(vec(head(), 0..3))).prop_map(|(req, heads)| Ping { req, heads }.into()).boxed(),
         19 => req.prop_map(|req| Pong { req }.into()).boxed(),
         20 => req.prop_map(|req| Done { req }.into()).boxed(),
         32 => (req, option::of(".{0,20}"), blob(), blob())

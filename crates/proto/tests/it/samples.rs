@@ -120,7 +120,7 @@ pub fn frames() -> Vec<Frame> {
         Queued { req }.into(),
         Refused { req, why: Refusal::new(Code::Gap, "no").retry_after(2).last(4), log: Some(log()) }.into(),
         Ended { log: log(), seq: 9, why: Some(Code::Broken.into()) }.into(),
-        Ping { req }.into(),
+        Ping { req, heads: None }.into(),
         Pong { req }.into(),
         Done { req }.into(),
         RegisterStart { req, code: Some("code".into()), password: bytes(1), recovery: bytes(2) }.into(),

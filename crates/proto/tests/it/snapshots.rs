@@ -98,6 +98,7 @@ fn labels_are_distinct_and_none_continues_another() {
         label::OPAQUE,
         label::DEVICE_LIST,
         label::ROSTER,
+        label::HEAD,
     ];
     for (i, one) in labels.iter().enumerate() {
         assert!(one.starts_with("tidings/") && !one.contains('\0'), "{one}");

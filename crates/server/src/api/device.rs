@@ -169,7 +169,7 @@ fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut
             let (host, caller) = (host.clone(), caller.clone());
             pump.start_page(answered(req, async move { packages::claim(&host, &caller, claim).await }));
         }
-        Frame::Ping(Ping { req }) => pump.pong(req),
+        Frame::Ping(Ping { req, .. }) => pump.pong(req),
         Frame::VaultGet(VaultGet { req })
         | Frame::BookPut(BookPut { req, .. })
         | Frame::LoginStart(LoginStart { req, .. })

@@ -225,7 +225,7 @@ mod tests {
             loop {
                 tokio::time::sleep(every).await;
                 // It is refused, but it is a frame.
-                let _ = far.writer.send(Frame::from(Ping { req: 1 }).encode()).await;
+                let _ = far.writer.send(Frame::from(Ping { req: 1, heads: None }).encode()).await;
             }
         };
         let ended = tokio::select! {

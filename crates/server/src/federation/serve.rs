@@ -114,7 +114,7 @@ fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut impl Channel, frame: F
         }
         Frame::KeyPackageClaim(claim) => pump.start_page(claim::serve(host.clone(), peer.peer.name.clone(), claim)),
         Frame::Presence(said) => host.presence.peer_says(&peer.peer.name, said.whole, said.people),
-        Frame::Ping(Ping { req }) => pump.pong(req),
+        Frame::Ping(Ping { req, .. }) => pump.pong(req),
         Frame::Pong(_) => {}
         answer @ (Frame::Named(_) | Frame::Entries(_) | Frame::Ended(_)) => return Some(answer),
         answer @ (Frame::Accepted(_) | Frame::Queued(_) | Frame::Refused(_) | Frame::KeyPackages(_)) => return Some(answer),

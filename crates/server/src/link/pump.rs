@@ -209,7 +209,7 @@ impl Pump {
 
     /// Asks for a sign of life. Anything that comes is one.
     pub fn ping(&mut self) {
-        self.send(Ping { req: 0 });
+        self.send(Ping { req: 0, heads: None });
         self.pinged = true;
     }
 
@@ -401,7 +401,7 @@ mod tests {
         let (making, holding) = (made.clone(), most.clone());
         let driven = tokio::spawn(async move {
             while let Ok(bytes) = pump.next().await {
-                let Ok(Frame::Ping(Ping { req })) = Frame::read(&bytes, limits::CLIENT_FRAME) else { panic!("not a ping") };
+                let Ok(Frame::Ping(Ping { req, .. })) = Frame::read(&bytes, limits::CLIENT_FRAME) else { panic!("not a ping") };
                 let answer = move || Refused { req, why: Refusal::new(Code::Busy, "x".repeat(100_000)), log: None }.into();
                 let made = making.clone();
                 if req == 1 {
@@ -422,7 +422,7 @@ mod tests {
         let (mut writer, mut reader) = (far.writer, far.reader);
         let asking = tokio::spawn(async move {
             for req in 1..=ASKED {
-                writer.send(Frame::from(Ping { req }).encode()).await.unwrap();
+                writer.send(Frame::from(Ping { req, heads: None }).encode()).await.unwrap();
             }
             writer
         });

@@ -220,7 +220,7 @@ async fn an_answer_that_becomes_durable_after_its_link_ended_is_told() {
     let (submitted, _) = link.submitted().await;
     store.hold_commits(true);
     link.accept(submitted.req, 9).await;
-    link.say(Ping { req: 5 }).await;
+    link.say(Ping { req: 5, heads: None }).await;
     while !matches!(link.next().await, Frame::Pong(pong) if pong.req == 5) {}
     drop(link);
     assert!(matches!(placing.await.unwrap(), Ok(Frame::Queued(Queued { .. }))), "the link is gone, and nothing durable yet");

@@ -35,7 +35,7 @@ async fn news_without_end_keeps_no_pong_and_no_answer_back() {
     pump.follower().follow(&Reader::Host, &public("s1"), 0).unwrap();
     let driven = tokio::spawn(async move {
         while let Ok(bytes) = pump.next().await {
-            let Ok(Frame::Ping(Ping { req })) = Frame::read(&bytes, limits::CLIENT_FRAME) else { panic!("not a ping") };
+            let Ok(Frame::Ping(Ping { req, .. })) = Frame::read(&bytes, limits::CLIENT_FRAME) else { panic!("not a ping") };
             pump.pong(req);
             pump.start(async move {
                 tokio::task::yield_now().await;
@@ -51,7 +51,7 @@ async fn news_without_end_keeps_no_pong_and_no_answer_back() {
                 Frame::Entries(_) => {
                     entries += 1;
                     if entries <= 3 {
-                        far.writer.send(Frame::from(Ping { req: entries }).encode()).await.unwrap();
+                        far.writer.send(Frame::from(Ping { req: entries, heads: None }).encode()).await.unwrap();
                     }
                     post(LEAD + u64::from(entries)).await;
                     assert!(entries < 10 * LEAD as u32, "{entries} posts, and only {heard:?} was answered");
@@ -84,7 +84,7 @@ async fn a_link_that_misses_one_pong_is_cut_and_one_that_says_anything_is_not() 
     let silent = 3 * SHORT;
     let (mut pump, mut far) = paced(&home, Pace { silent, pong_within: SOON }).await;
     pump.ping();
-    far.writer.send(Frame::from(Ping { req: 1 }).encode()).await.unwrap();
+    far.writer.send(Frame::from(Ping { req: 1, heads: None }).encode()).await.unwrap();
     pump.next().await.unwrap();
     let heard = Instant::now();
     assert!(matches!(pump.next().await, Err(LinkError::TimedOut)));

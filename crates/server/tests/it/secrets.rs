@@ -79,7 +79,7 @@ impl Link {
     }
 
     async fn is_alive(&mut self) {
-        assert!(matches!(self.ask(Ping { req: 9 }).await, Frame::Pong(pong) if pong.req == 9));
+        assert!(matches!(self.ask(Ping { req: 9, heads: None }).await, Frame::Pong(pong) if pong.req == 9));
     }
 
     /// Waits until the link is told that its device is gone, and ends.

@@ -181,7 +181,7 @@ impl Device {
                     }
                     self.follow(&mut link).await;
                     self.due(&mut link).await;
-                    link.send(Ping { req: 0 }).await;
+                    link.send(Ping { req: 0, heads: None }).await;
                 }
             }
         }

@@ -48,6 +48,12 @@ impl Forger {
         self.sign(list, Kind::First, None).await
     }
 
+    /// The first list of somebody whom nobody has heard of, under the forger's own keys.
+    pub async fn invents(&self, history: &Story, like: &UserName, user: &UserName) -> Encoded<Draft> {
+        let list = DeviceList { user: user.clone(), version: 1, prev: None, ..self.own(newest(history, like)) };
+        self.sign(list, Kind::First, None).await
+    }
+
     /// The account begins anew under the forger's keys, on the word of whoever signs.
     pub async fn anew(&self, history: &Story, user: &UserName, server: ServerKey, sign: impl Fn(&[u8]) -> Signature) -> Encoded<Draft> {
         let list = self.own(newest(history, user));

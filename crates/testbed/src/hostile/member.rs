@@ -15,7 +15,7 @@ use tidings_e2ee::suite::rsa_jwe::RsaJwe1;
 use tidings_e2ee::suite::{SealContext, Suite};
 use tidings_proto::frame::{Accepted, Fetch, Page, Refused, Submit};
 use tidings_proto::membership::Join;
-use tidings_proto::{Content, Draft, Encoded, Entry, Frame, Genesis, Hash, Kind, LogName, Refusal, ServerName, UserName, cbor};
+use tidings_proto::{Content, Draft, Encoded, Entry, Frame, Genesis, Hash, KeysSeen, Kind, LogName, Refusal, ServerName, UserName, cbor};
 use tidings_trust::{KeyState, Members, Roster};
 use tokio::time::Instant;
 
@@ -48,7 +48,7 @@ impl Group {
     /// A message as an honest member means it.
     pub fn message<'a>(&'a self, by: &'a UserName, n: u64, text: &'a str) -> Sealing<'a> {
         let (genesis, keys, members, tip) = (&self.genesis, &self.keys, self.now(), self.story.tip());
-        Sealing { genesis, author: by, members, keys, epoch: members.epoch(), n, seen: (tip.seq, tip.hash), text }
+        Sealing { genesis, author: by, members, keys, epoch: members.epoch(), n, seen: (tip.seq, tip.hash), keys_seen: Vec::new(), text }
     }
 }
 
@@ -90,6 +90,8 @@ pub struct Sealing<'a> {
     pub n: u64,
     /// What its author says to have seen.
     pub seen: (u64, Hash),
+    /// And of key histories.
+    pub keys_seen: Vec<KeysSeen>,
     /// What it says.
     pub text: &'a str,
 }
@@ -243,9 +245,10 @@ impl Member {
 
     /// Seals a message; the draft around it is in this user's name.
     pub async fn seals(&self, message: Sealing<'_>) -> Encoded<Draft> {
-        let Sealing { genesis, author, members, keys, epoch, n, seen, text } = message;
+        let Sealing { genesis, author, members, keys, epoch, n, seen, keys_seen, text } = message;
         let (roster, readers) = Roster::to_seal(members, &|user| keys.get(user).cloned()).expect("a roster");
-        let context = SealContext { room: genesis.room(), author, n, list: 1, epoch, roster: &roster, keys: &readers, seen };
+        let context =
+            SealContext { room: genesis.room(), author, n, list: 1, epoch, roster: &roster, keys: &readers, seen, keys_seen: &keys_seen };
         let suite = RsaJwe1 { keys: &AwsLcKeys, device: &self.device, decrypting: &[] };
         let (body, _) = suite.seal(&context, &Content::text(text).expect("a text")).await.expect("a message that can be sealed");
         let (device, author) = (self.device.public(), self.user.clone());

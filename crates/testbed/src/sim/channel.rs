@@ -174,7 +174,7 @@ impl Channel for End {
     }
 
     fn ping(&mut self) {
-        self.send(Ping { req: 0 });
+        self.send(Ping { req: 0, heads: None });
     }
 
     async fn close(self) {}

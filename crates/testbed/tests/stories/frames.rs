@@ -198,7 +198,7 @@ async fn a_frame_in_fragments_or_close_to_another_is_a_frame_like_others() {
     let party = Party::Device { user: site.mallory.clone(), key: DeviceSecret::generate().public() };
     let hello = Frame::from(hello(party)).encode();
     link.send_cut(hello, 11).await;
-    link.send(Ping { req: 1 }).await;
+    link.send(Ping { req: 1, heads: None }).await;
     assert!(matches!(link.next().await, Frame::Hello(_)));
     assert!(matches!(link.next().await, Frame::Proof(_)));
     assert_eq!(answer(&mut link).await, Ok(Outcome::Refused(Code::WrongState)));

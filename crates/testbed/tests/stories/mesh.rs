@@ -286,7 +286,7 @@ async fn people_whom_nobody_knows_are_not_shown_though_a_peer_announces_them() {
     let mut link = RawLink::peer(world.address("s1"), &"s9".parse().unwrap(), &peer).await;
     let people = ["ghost@s9", "mallory@s1", "bob@s2"].map(|name| says_hello(&name.parse().unwrap()));
     link.send(Presence { whole: true, people: people.to_vec() }).await;
-    link.send(Ping { req: 3 }).await;
+    link.send(Ping { req: 3, heads: None }).await;
     while !matches!(link.next().await, Frame::Pong(pong) if pong.req == 3) {}
     let people: Vec<String> = alice.client.people().await.unwrap().into_iter().map(|person| person.user.to_string()).collect();
     assert_eq!(people, ["alice@s1"]);

@@ -19,6 +19,9 @@ pub fn people(people: &[Person], me: &UserName, look: Look) -> Vec<String> {
         if let Some(alarm) = &person.alarm {
             alarms.push(look.paint(RED, &format!("! {}: {}", person.user, inert::line(alarm))));
         }
+        if let Some(warning) = &person.warning {
+            alarms.push(look.paint(YELLOW, &format!("! {}: {}", person.user, inert::line(warning))));
+        }
     }
     let mut lines = columns(&rows, look);
     lines.append(&mut alarms);

@@ -231,11 +231,13 @@ fn an_alarm_about_a_key_is_on_the_screen() {
         devices: 1,
         trust: Trust::Changed,
         alarm: Some("another key".into()),
+        warning: Some("two\u{1b}stories".into()),
         can_accept: true,
         closed: false,
     };
     let lines = people(&[person], &user("alice@s1"), PLAIN);
     assert!(lines[1].contains("CHANGED") && lines[2].contains("another key"), "{lines:?}");
+    assert_eq!(lines[3], "! bob@s2: two\\u{1b}stories");
     let notice = notice(&Notice { id: 1, at: 1_700_000_000_000, user: user("bob@s2"), text: "a\u{1b}b".into() }, PLAIN);
     assert_eq!(notice, "22:13:20  ! a\\u{1b}b");
 }

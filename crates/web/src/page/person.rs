@@ -72,8 +72,12 @@ fn known(app: App, person: Person, with_alarm: bool) -> AnyView {
             person.can_accept.then_some(answer),
         ))
     });
+    let warning = person.warning.as_deref().map(|warning| {
+        html::div().class("answer alarm").attr("role", "status").child(html::p().child((icon(Icon::Warning), sentence(warning))))
+    });
     (
         alarm,
+        warning,
         html::dl().child((
             row("State", rooms::online(person.online).into_any()),
             row("Server", person.user.server().to_string().into_any()),

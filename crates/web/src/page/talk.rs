@@ -42,7 +42,13 @@ pub fn talk(app: App, target: Target) -> AnyView {
     );
     html::main()
         .class("middle talk")
-        .child((head(app, target.clone()), stopped(app, target), timeline.view(), html::div().class("below").child(below)))
+        .child((
+            head(app, target.clone()),
+            doubted(app, target.clone()),
+            stopped(app, target),
+            timeline.view(),
+            html::div().class("below").child(below),
+        ))
         .into_any()
 }
 
@@ -160,6 +166,16 @@ fn badge(app: App, target: Target, line: Memo<Option<RoomLine>>) -> AnyView {
             disclosure("badge-frame", summary.into_any(), about.into_any())
         },
     )
+}
+
+/// The keys of whom one talks to may be others: somebody was told another history of them. It stops nothing.
+fn doubted(app: App, target: Target) -> AnyView {
+    let warning = Memo::new(move |_| match &target {
+        Target::Direct { user } => app.person(user).and_then(|person| person.warning),
+        _ => None,
+    });
+    let banner = |warning: String| html::div().class("banner danger").attr("role", "status").child(html::p().child(sentence(&warning)));
+    (move || warning.get().map(banner)).into_any()
 }
 
 /// Logs whose server told two stories.

@@ -6,7 +6,7 @@ mod person;
 
 pub use alice::{invitation, reads, target};
 pub use hub::{Act, Hub, group, keys_entry};
-pub use person::{Person, Sealing, secrets, server_key};
+pub use person::{Person, Sealing, secrets, server_key, server_secret};
 
 use crate::client::{shown, write};
 use crate::crypto::Crypto;
@@ -154,7 +154,8 @@ impl Bench {
                     Frame::KeyPackagesPut(put) => {
                         frames.push(KeyPackagesLeft { req: put.req, single_use: KEY_PACKAGES as u32, last_resort: true }.into());
                     }
-                    Frame::Ping(Ping { req }) => frames.push(Pong { req }.into()),
+                    Frame::Ping(Ping { req, .. }) => frames.push(Pong { req }.into()),
+                    Frame::Pong(_) => {}
                     Frame::Submit(submit) => self.submits.push(submit),
                     other => panic!("{other:?} was not expected"),
                 }

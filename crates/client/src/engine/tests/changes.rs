@@ -198,7 +198,7 @@ async fn who_began_anew_may_be_asked_in_again_and_reads_from_then_on() {
     let members = bench.hub.members(&group);
     let keys = [&bench.alice, &old].map(|person| (person.user.clone(), Arc::new(person.state.clone()))).into();
     let (content, seen) = (Content::text("it is me, bob").unwrap(), (0, Hash::ZERO));
-    let sealing = Sealing { genesis: &group, members: &members, keys: &keys, n: 1, seen, content };
+    let sealing = Sealing { genesis: &group, members: &members, keys: &keys, n: 1, seen, keys_seen: Vec::new(), content };
     let draft = bob.seal(sealing).await;
     bench.hub.append(&group.log(), &draft);
     bench.all_of(&group.log()).await;

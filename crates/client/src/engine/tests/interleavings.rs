@@ -141,7 +141,7 @@ impl Story {
                 let (tip, content) = (self.hub.tip(&self.genesis.log()), Content::text("for those who are in").unwrap());
                 let n = self.hub.next_n(&self.genesis.log(), &by.device.public());
                 let (genesis, keys, seen) = (&self.genesis, &self.hub.keys, (tip.seq, tip.hash));
-                return Some(by.seal(Sealing { genesis, members: &members, keys, n, seen, content }).await);
+                return Some(by.seal(Sealing { genesis, members: &members, keys, n, seen, keys_seen: Vec::new(), content }).await);
             }
         };
         Some(self.hub.change(&self.genesis, by, act))

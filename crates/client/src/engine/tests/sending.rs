@@ -1,6 +1,6 @@
 //! The outbox on disk: sealed once, the same bytes at every try, in order, and nothing lost when the process is.
 
-use super::bench::{Bench, Person, keys_entry};
+use super::bench::{Bench, Person};
 use crate::view::{Status, Target};
 use std::time::{Duration, Instant};
 use tidings_proto::frame::{Queued, Refused};
@@ -175,7 +175,6 @@ async fn to_somebody_of_a_server_that_was_never_heard_a_message_waits() {
         bench.hub.mute_about_keys = false;
         if is_there {
             bench.hub.knows(&zoe);
-            bench.hub.chains.insert(zoe.user.clone(), vec![keys_entry(1, zoe.first())]);
         }
         bench.settles().await;
         let status = bench.status(id);

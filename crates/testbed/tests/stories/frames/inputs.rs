@@ -41,7 +41,7 @@ fn input(name: impl Into<String>, bytes: impl Into<Bytes>, then: Then) -> Input 
     Input { name: name.into(), messages: vec![Message::Binary(bytes.into())], then }
 }
 
-/// `Ping { req: 1 }`: it can be read wherever a frame can.
+/// `Ping { req: 1, heads: None }`: it can be read wherever a frame can.
 const PING: &[u8] = &[0x82, 0x12, 0xa1, 0x00, 0x01];
 
 /// `[200, …]`: a frame of a type that does not exist, so that only its form is judged.
@@ -166,7 +166,7 @@ pub fn frames() -> Vec<Frame> {
         Queued { req: 7 }.into(),
         Refused { req: 7, why: Refusal::from(Code::Busy), log: None }.into(),
         Ended { log: LogName::Public("s1".parse().unwrap()), seq: 1, why: None }.into(),
-        Ping { req: 7 }.into(),
+        Ping { req: 7, heads: None }.into(),
         Pong { req: 7 }.into(),
         Done { req: 7 }.into(),
         RegisterStart { req: 7, code: None, password: bytes.clone(), recovery: bytes.clone() }.into(),

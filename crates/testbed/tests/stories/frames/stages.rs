@@ -210,7 +210,7 @@ pub async fn answer(link: &mut RawLink) -> Result<Outcome, String> {
 /// A frame that is answered at every stage that goes on, and the answer.
 pub fn probe(stage: Stage) -> (Frame, Outcome) {
     match stage {
-        Device | Peer => (Ping { req: 4711 }.into(), Outcome::Answered("Pong")),
+        Device | Peer => (Ping { req: 4711, heads: None }.into(), Outcome::Answered("Pong")),
         _ => (People { req: 4711 }.into(), Outcome::Refused(Code::WrongState)),
     }
 }

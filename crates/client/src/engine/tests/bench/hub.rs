@@ -192,7 +192,8 @@ impl Hub {
     pub async fn message(&self, genesis: &Genesis, by: &Person, content: Content) -> Encoded<Draft> {
         let (members, tip) = (self.members(genesis), self.tip(&genesis.log()));
         let n = self.next_n(&genesis.log(), &by.device.public());
-        by.seal(Sealing { genesis, members: &members, keys: &self.keys, n, seen: (tip.seq, tip.hash), content }).await
+        by.seal(Sealing { genesis, members: &members, keys: &self.keys, n, seen: (tip.seq, tip.hash), keys_seen: Vec::new(), content })
+            .await
     }
 
     /// Somebody writes in a room.
@@ -268,9 +269,18 @@ impl Hub {
         if frames.len() > 1 { frames } else { Vec::new() }
     }
 
-    /// Answers for somebody's keys, as they are by now.
+    /// Answers for somebody's keys, as they are by now: they are in their server's key history.
     pub fn knows(&mut self, person: &Person) {
-        self.chains.insert(person.user.clone(), person.history.iter().map(|(seq, draft)| keys_entry(*seq, draft)).collect());
+        let log = LogName::Keys(person.user.server().clone());
+        for (_, draft) in &person.history {
+            if !self.drafts(&log).iter().any(|known| known.hash() == draft.hash()) {
+                self.append(&log, draft);
+            }
+        }
+        let of_person = |entry: &&Entry| entry.draft().is_some_and(|draft| draft.author == person.user);
+        let entries = self.logs[&log.to_string()].0.iter().map(|(entry, _)| entry).filter(of_person);
+        let items = entries.map(|entry| Item { entry: entry.encode(), got: None }).collect();
+        self.chains.insert(person.user.clone(), items);
         self.keys.insert(person.user.clone(), Arc::new(person.state.clone()));
     }
 }

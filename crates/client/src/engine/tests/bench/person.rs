@@ -2,7 +2,7 @@
 
 use super::KEYS;
 use crate::Endpoint;
-use crate::crypto::{Crypto, Histories, Readers, SealJob, What};
+use crate::crypto::{Crypto, Histories, Readers, SealJob, Seen, What};
 use crate::store::{Account, OutboxRow, Stage};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -11,7 +11,9 @@ use tidings_e2ee::rsa::{AwsLcKeys, RsaKeys};
 use tidings_e2ee::{AccountSecrets, DeviceSecret, account};
 use tidings_proto::draft::Gone;
 use tidings_proto::frame::{Grant, RoomRef};
-use tidings_proto::{Content, DeviceKey, Draft, Encoded, Genesis, Hash, Kind, LogName, ServerKey, ServerName, SuiteName, UserName, cbor};
+use tidings_proto::{
+    Content, DeviceKey, Draft, Encoded, Genesis, Hash, KeysSeen, Kind, LogName, ServerKey, ServerName, SuiteName, UserName, cbor,
+};
 use tidings_trust::device_list::{rotation_bytes, signed_bytes};
 use tidings_trust::{Device, DeviceList, KeyState, Members, RsaPublicKey, SignedList};
 use zeroize::Zeroizing;
@@ -37,6 +39,7 @@ pub struct Sealing<'a> {
     pub keys: &'a Histories,
     pub n: u64,
     pub seen: (u64, Hash),
+    pub keys_seen: Vec<KeysSeen>,
     pub content: Content,
 }
 
@@ -216,16 +219,17 @@ impl Person {
         let members = Members::direct(genesis.as_direct().unwrap());
         let keys = [self, other].map(|person| (person.user.clone(), Arc::new(person.state.clone()))).into();
         let content = Content::text(text).unwrap();
-        self.seal(Sealing { genesis: &genesis, members: &members, keys: &keys, n, seen, content }).await
+        self.seal(Sealing { genesis: &genesis, members: &members, keys: &keys, n, seen, keys_seen: Vec::new(), content }).await
     }
 
     /// A sealed message of theirs in any room.
     pub async fn seal(&self, message: Sealing<'_>) -> Encoded<Draft> {
-        let Sealing { genesis, members, keys, n, seen, content } = message;
+        let Sealing { genesis, members, keys, n, seen, keys_seen, content } = message;
         let readers = Readers::of(genesis, members, keys).unwrap();
         let body = cbor::encode(&content);
         let row = OutboxRow { id: 0, log: genesis.log(), kind: Kind::Sealed, genesis: None, body, tag: None, sealed: None };
-        let job = SealJob { row, n, list: self.state.list.version, what: What::Sealed(Box::new(readers), seen) };
+        let job =
+            SealJob { row, n, list: self.state.list.version, what: What::Sealed(Box::new(readers), Seen { room: seen, keys: keys_seen }) };
         Crypto::new(&self.account).unwrap().seal(job, &State::new(&|_| Ok(None))).await.unwrap().unwrap().draft
     }
 }
