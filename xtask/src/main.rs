@@ -32,9 +32,10 @@ const USAGE: &str = "cargo xtask <command>
   campaign crash [--for 20m] [--seed N]
                  one to three servers that are killed while people write, again and again; nothing acknowledged may be
                  lost, doubled or invented. Sums in evidence/crash.json; --seed does one run, or those from there on, again
-  campaign simulate [--schedules 100000] [--seed N]
+  campaign simulate [--schedules 100000] [--seed N] [--suite mls-1] [--every-write]
                  worlds of servers and people whose every frame, commit, cut and crash one seed decides, in a released
-                 program. Sums in evidence/simulate.json; --seed says from which on
+                 program. Sums in evidence/simulate*.json; --seed says from which on. --suite mls-1: worlds of rooms on MLS.
+                 --every-write: each again for each write of each device, at which its program ends
   campaign web [--messages N]
                  what somebody with 500 conversations waits for in a browser, of the released program, and how soon what is
                  written is on screen; or a conversation of N messages, read from its end to its beginning without a jump
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
         ["test"] => need_c_compiler().and_then(|()| suite::run()),
         ["campaign", "fuzz", ref more @ ..] => need_c_compiler().and_then(|()| campaign(more)),
         ["campaign", "crash", ref more @ ..] => need_c_compiler().and_then(|()| crashes(more)),
-        ["campaign", "simulate", ref more @ ..] => need_c_compiler().and_then(|()| schedules(more)),
+        ["campaign", "simulate", ref more @ ..] => need_c_compiler().and_then(|()| simulate::campaign(&simulate::Campaign::read(more)?)),
         ["bench", ref more @ ..] => bench(more),
         ["campaign", "web", ref more @ ..] => need_c_compiler().and_then(|()| figures(more)),
         ["campaign", "autobahn"] => need_c_compiler().and_then(|()| autobahn::campaign()),
@@ -115,18 +116,6 @@ fn crashes(arguments: &[&str]) -> anyhow::Result<bool> {
         ["--seed", first] => crash::campaign(std::time::Duration::ZERO, Some(seed(first)?)),
         ["--for", span, "--seed", first] => crash::campaign(evidence::span(span)?, Some(seed(first)?)),
         _ => bail!("say `cargo xtask campaign crash [--for 20m] [--seed N]`"),
-    }
-}
-
-/// `[--schedules N] [--seed N]`
-fn schedules(arguments: &[&str]) -> anyhow::Result<bool> {
-    let number = |text: &str| text.parse::<u64>().with_context(|| format!("{text:?} is no number"));
-    match *arguments {
-        [] => simulate::campaign(100_000, None),
-        ["--schedules", count] => simulate::campaign(number(count)?, None),
-        ["--seed", first] => simulate::campaign(100_000, Some(number(first)?)),
-        ["--schedules", count, "--seed", first] => simulate::campaign(number(count)?, Some(number(first)?)),
-        _ => bail!("say `cargo xtask campaign simulate [--schedules 100000] [--seed N]`"),
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod bare;
 mod groups;
+pub mod health;
 mod keys;
 mod lines;
 pub(crate) mod shown;

@@ -23,6 +23,7 @@ pub use account::change::{Recover, recover};
 pub use account::{Login, LoginSecret, RecoveryCode, Register, login, register};
 pub use client::Client;
 pub use client::bare::{Bare, Come, NewBare};
+pub use client::health::{Health, Stopped};
 pub use error::ClientError;
 #[cfg(target_family = "wasm")]
 pub use platform::{forget_stored, prepare};

@@ -79,9 +79,12 @@ pub enum Verdict {
 }
 
 impl Outbox {
-    /// Takes a sealed draft. Parcels of a log come in order of n.
+    /// Takes a sealed draft. It goes before those of a higher n: after a restart they come in the order in which they were written, and what
+    /// changes keys was sealed before what waited for them.
     pub fn add(&mut self, log: &LogName, parcel: Parcel) {
-        self.lanes.entry(log.clone()).or_default().parcels.push_back((parcel, State::Ready));
+        let parcels = &mut self.lanes.entry(log.clone()).or_default().parcels;
+        let at = parcels.partition_point(|(before, _)| before.n < parcel.n);
+        parcels.insert(at, (parcel, State::Ready));
     }
 
     /// `log` waits until everything in `first` is durable on the home server at least.

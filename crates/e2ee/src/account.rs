@@ -112,17 +112,17 @@ pub async fn reset<K: RsaKeys>(
 }
 
 /// The same of keys that are there already, in a vault that no secret opens: for tests and simulations, whose accounts are to be the same
-/// each time.
+/// each time. The first of the devices has made the list, and the others are in it.
 pub async fn of_keys<K: RsaKeys>(
     keys: &K,
     user: &UserName,
-    device: &DeviceSecret,
+    devices: &[&DeviceSecret],
     identity: &Pkcs8,
     secrets: AccountSecrets,
 ) -> Result<NewAccount, AccountError> {
     let mut keyring = Keyring::generate();
     keyring.master = secrets.master.clone();
-    listed_first(keys, user, device, None, (identity, Vault::new(user, &keyring, identity)), secrets).await
+    listed_first(keys, user, devices, None, (identity, Vault::new(user, &keyring, identity)), secrets).await
 }
 
 async fn begin<K: RsaKeys>(
@@ -140,14 +140,14 @@ async fn begin<K: RsaKeys>(
     vault.wrap(user, &keyring, Secret::Password, password);
     vault.wrap(user, &keyring, Secret::Recovery, recovery);
     let secrets = AccountSecrets { encryption: vec![encryption], history: HistoryKeys::generate(), master: keyring.master };
-    listed_first(keys, user, device, grant, (&identity, vault), secrets).await
+    listed_first(keys, user, &[device], grant, (&identity, vault), secrets).await
 }
 
 /// The first list of an account, and its vault.
 async fn listed_first<K: RsaKeys>(
     keys: &K,
     user: &UserName,
-    device: &DeviceSecret,
+    devices: &[&DeviceSecret],
     grant: Option<&Grant>,
     (identity, vault): (&Pkcs8, Vault),
     secrets: AccountSecrets,
@@ -163,11 +163,12 @@ async fn listed_first<K: RsaKeys>(
         prev: grant.map(|grant| grant.prev),
         identity,
         encryption,
-        devices: vec![listed(device)],
+        devices: devices.iter().map(|device| listed(device)).collect(),
         vault: VaultRef { version: vault_version, hash: Hash::of(&vault.keys) },
     };
     let because = grant.map_or(Because::First, Because::Granted);
-    let draft = sign_list(keys, &signing, &list, because, (device, 1)).await?;
+    let by = devices.first().ok_or(AccountError::NoSuchDevice)?;
+    let draft = sign_list(keys, &signing, &list, because, (by, 1)).await?;
     Ok(NewAccount { secrets, vault, draft, list })
 }
 

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tidings_proto::LogName;
+use tidings_proto::{LogName, SuiteName};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -42,6 +42,8 @@ pub struct Course {
     pub seed: u64,
     /// How many servers; each knows all others.
     pub servers: usize,
+    /// What people with the real program, and groups, seal on. Lean devices have no keys of others, so they are in rooms of `rsa-jwe-1`.
+    pub suite: SuiteName,
     /// Lean devices on each.
     pub devices: usize,
     /// People with the real program on each.
@@ -238,6 +240,9 @@ impl Run {
                 break readings;
             }
         };
+        for person in &people {
+            self.complaints.extend(person.is_well().await.err());
+        }
         for person in people {
             self.faults.tally.commands += person.killed;
             self.cast.wrote(person.talks.into_iter().map(|talk| (talk.writer, talk.ops)));

@@ -12,6 +12,7 @@ mod cast;
 mod channel;
 mod disk;
 mod judge;
+mod keys;
 mod rights;
 mod schedule;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod trace;
 mod world;
 
 use std::fmt;
+use tidings_proto::SuiteName;
 use world::World;
 
 /// A defect that the harness plants in what it runs, to see it found.
@@ -47,11 +49,15 @@ pub enum Flaw {
     KeepsAnother,
     /// A server forgets the last change of who is in a room.
     ForgetsMembers,
+    /// A server hands a key package out and keeps it.
+    KeepsPackages,
+    /// Whoever starts again has the keys of rooms as they were before something was sealed, and all else as it is.
+    KeysOfBefore,
 }
 
 impl Flaw {
     /// All of them.
-    pub const ALL: [Flaw; 11] = [
+    pub const ALL: [Flaw; 13] = [
         Flaw::DropsOutboxRow,
         Flaw::AnswersBeforeCommit,
         Flaw::TakesTwice,
@@ -63,7 +69,44 @@ impl Flaw {
         Flaw::SkipsEntry,
         Flaw::KeepsAnother,
         Flaw::ForgetsMembers,
+        Flaw::KeepsPackages,
+        Flaw::KeysOfBefore,
     ];
+
+    /// The suite of the worlds in which it can be found.
+    pub fn suite(&self) -> SuiteName {
+        match self {
+            Flaw::KeepsPackages | Flaw::KeysOfBefore => SuiteName::Mls1,
+            _ => SuiteName::RsaJwe1,
+        }
+    }
+}
+
+/// The suite of this name.
+pub fn suite(name: &str) -> Option<SuiteName> {
+    [SuiteName::RsaJwe1, SuiteName::Mls1].into_iter().find(|suite| suite.as_str() == name)
+}
+
+/// A schedule: all that decides what happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Decides everything that chance decides.
+    pub seed: u64,
+    /// The suite of private rooms. In worlds of `rsa-jwe-1` most is said in public; in those of `mls-1` all of it in rooms, on several devices.
+    pub suite: SuiteName,
+    /// What is planted.
+    pub flaw: Option<Flaw>,
+    /// The program of this device ends in the moment of this write, the first being 0, and starts again.
+    pub ends: Option<(usize, u64)>,
+    /// Whether every step is kept.
+    pub verbose: bool,
+}
+
+impl Plan {
+    /// The schedule of a seed, as it is.
+    pub fn of(suite: SuiteName, seed: u64) -> Plan {
+        Plan { seed, suite, flaw: None, ends: None, verbose: false }
+    }
 }
 
 /// What schedules came to, added up.
@@ -85,15 +128,17 @@ pub struct Sums {
     pub crashes: u64,
     /// Links that were cut.
     pub cuts: u64,
+    /// Messages that were sealed on MLS and have left a device, each by a key of its own.
+    pub sealed: u64,
 }
 
 impl Sums {
     /// Each with its name.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
-        let Sums { steps, frames, messages, acknowledged, refused, kills, crashes, cuts } = *self;
-        let names = ["steps", "frames", "messages", "acknowledged", "refused", "kills", "crashes", "cuts"];
+    pub fn named(&self) -> [(&'static str, u64); 9] {
+        let Sums { steps, frames, messages, acknowledged, refused, kills, crashes, cuts, sealed } = *self;
+        let names = ["steps", "frames", "messages", "acknowledged", "refused", "kills", "crashes", "cuts", "sealed"];
         let mut all = names.map(|name| (name, 0));
-        for (one, sum) in all.iter_mut().zip([steps, frames, messages, acknowledged, refused, kills, crashes, cuts]) {
+        for (one, sum) in all.iter_mut().zip([steps, frames, messages, acknowledged, refused, kills, crashes, cuts, sealed]) {
             one.1 = sum;
         }
         all
@@ -109,6 +154,7 @@ impl Sums {
         self.kills += other.kills;
         self.crashes += other.crashes;
         self.cuts += other.cuts;
+        self.sealed += other.sealed;
     }
 }
 
@@ -125,6 +171,8 @@ pub struct Run {
     pub wrong: Vec<String>,
     /// What happened.
     pub sums: Sums,
+    /// How often each device has written to its profile.
+    pub writes: Vec<u64>,
 }
 
 impl fmt::Display for Run {
@@ -136,9 +184,9 @@ impl fmt::Display for Run {
     }
 }
 
-/// Runs the schedule of `seed`, to its end.
-pub fn run(seed: u64, flaw: Option<Flaw>, verbose: bool) -> Run {
-    let mut world = World::new(seed, flaw, verbose);
+/// Runs a schedule, to its end.
+pub fn run(plan: Plan) -> Run {
+    let mut world = World::new(plan);
     world.runs();
     match world.heals() {
         Ok(()) => {}
@@ -146,6 +194,7 @@ pub fn run(seed: u64, flaw: Option<Flaw>, verbose: bool) -> Run {
     }
     world.judge();
     world.sums.steps = world.steps;
+    let writes = world.people.iter().map(|person| person.bare.commits()).collect();
     let World { trace, wrong, sums, .. } = world;
-    Run { seed, hash: trace.hash(), trace: trace.lines(), wrong, sums }
+    Run { seed: plan.seed, hash: trace.hash(), trace: trace.lines(), wrong, sums, writes }
 }

@@ -67,7 +67,12 @@ impl World {
 
     /// The same, whose people's private conversations begin on this suite.
     pub async fn two_servers_on(suite: SuiteName) -> World {
-        World { suite, ..World::two_servers().await }
+        World::two_servers().await.on(suite)
+    }
+
+    /// The same world, whose people's private conversations begin on this suite.
+    pub fn on(self, suite: SuiteName) -> World {
+        World { suite, ..self }
     }
 
     /// These servers, each of which knows all others.

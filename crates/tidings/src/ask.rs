@@ -8,7 +8,7 @@ use crate::room::Change;
 use crate::secret::Secret;
 use crate::settle::Until;
 use crate::verify::Verdict;
-use crate::{devices, erase, file, password, people, read, room, rooms, rotate, send, tail, unlock, verify};
+use crate::{devices, doctor, erase, file, password, people, read, room, rooms, rotate, send, tail, unlock, verify};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use tidings_client::view::Target;
@@ -29,6 +29,7 @@ pub enum Ask {
     Tail { of: Option<String>, last: usize, numbers: Numbers },
     Verify { user: String, verdict: Verdict, wait: u32 },
     Devices { wait: u32 },
+    Doctor { wait: u32 },
     NameDevice { device: String, name: String },
     Revoke { device: String, password: Secret },
     Password { old: Secret, new: Secret },
@@ -44,7 +45,8 @@ impl Ask {
             | Ask::Members { wait, .. }
             | Ask::Read { wait, .. }
             | Ask::Verify { verdict: Verdict::Show, wait, .. }
-            | Ask::Devices { wait } => *wait == 0,
+            | Ask::Devices { wait }
+            | Ask::Doctor { wait } => *wait == 0,
             Ask::SaveFile { .. } => true,
             _ => false,
         }
@@ -66,6 +68,7 @@ pub async fn answer(client: &Client, ask: Ask, out: &mut Out) -> Result<u8, Fail
         Ask::Tail { of, last, numbers } => tail::answer(client, of.as_deref(), last, numbers, out).await,
         Ask::Verify { user, verdict, wait } => verify::answer(client, &user, verdict, wait, out).await,
         Ask::Devices { wait } => devices::answer(client, wait, out).await,
+        Ask::Doctor { wait } => doctor::answer(client, wait, out).await,
         Ask::NameDevice { device, name } => devices::name(client, &device, &name, out).await,
         Ask::Revoke { device, password } => devices::revoke(client, &device, password, out).await,
         Ask::Password { old, new } => password::answer(client, old, new, out).await,

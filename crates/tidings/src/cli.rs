@@ -31,7 +31,7 @@ info or tidings_server=debug), NO_COLOR; and TIDINGS_LISTEN and so on for each k
 /// The commands as `--help` lists them.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Talking", &["client", "people", "rooms", "room", "send", "read", "tail", "file", "erase"]),
-    ("Your account", &["register", "login", "recover", "logout", "verify", "devices", "password", "unlock", "rotate"]),
+    ("Your account", &["register", "login", "recover", "logout", "verify", "devices", "password", "unlock", "rotate", "doctor"]),
     ("Your server", &["server", "user", "invite", "peer", "config"]),
     ("More", &["demo", "help"]),
 ];
@@ -143,6 +143,12 @@ pub enum Command {
     /// you has to do it again. Shows another recovery code: once.
     #[command(verbatim_doc_comment)]
     Rotate(RotateArguments),
+    /// Say what state this account is in on this device
+    ///
+    /// What waits to be sent, what has stopped, whose key has changed, and above all how many
+    /// messages could not be opened: there should be none, ever.
+    #[command(verbatim_doc_comment)]
+    Doctor(DoctorArguments),
     /// Run a server
     ///
     /// Serves people on /client and other servers on /federation, both over TLS 1.3 on one port.

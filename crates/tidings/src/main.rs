@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod demo;
 mod devices;
+mod doctor;
 mod erase;
 mod failure;
 mod file;
@@ -78,6 +79,7 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Logout(logout) => logout::run(&global, &logout).await,
         Command::Verify(verify) => verify::run(&global, verify).await,
         Command::Devices(devices) => devices::run(&global, devices).await,
+        Command::Doctor(doctor) => doctor::run(&global, &doctor).await,
         Command::Password(password) => password::run(&global, &password).await,
         Command::Unlock(unlock) => unlock::run(&global, &unlock).await,
         Command::Rotate(rotate) => rotate::run(&global, &rotate).await,

@@ -9,9 +9,11 @@ use crate::platform::Instant;
 use crate::store::{Account, Stage, Store};
 use crate::view::{MessageId, Status, Target};
 use crate::{ClientError, Endpoint};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tidings_e2ee::suite::Change;
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::Ready;
 use tidings_proto::{Content, Draft, Encoded, Frame, LogName, Nonce, ServerKey, UserName};
@@ -46,9 +48,38 @@ pub struct Come {
 pub struct Bare {
     client: Client,
     engine: Option<Engine>,
-    /// Commits until the end.
-    left: Arc<AtomicU64>,
+    commits: Arc<Commits>,
     home: ServerKey,
+}
+
+/// The commits of a profile, counted.
+#[derive(Default)]
+struct Commits {
+    /// Until the end.
+    left: AtomicU64,
+    /// There were so many.
+    made: AtomicU64,
+    /// One was refused, since it would have been after the end.
+    ended: AtomicBool,
+}
+
+impl Commits {
+    /// Whether one more is made.
+    fn one_more(&self) -> bool {
+        let may = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if may {
+            self.made.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.ended.store(true, Ordering::SeqCst);
+        }
+        may
+    }
+
+    /// The end is so many commits away.
+    fn ends_after(&self, commits: u64) {
+        self.left.store(commits, Ordering::SeqCst);
+        self.ended.store(false, Ordering::SeqCst);
+    }
 }
 
 impl Bare {
@@ -67,27 +98,52 @@ impl Bare {
 
     /// Opens a profile as it was when its image was made.
     pub fn open(image: &[u8]) -> Result<Bare, ClientError> {
-        let left = Arc::new(AtomicU64::new(u64::MAX));
-        let counted = left.clone();
-        let commits = move || counted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        Bare::over(Store::in_memory(Some(image), commits)?, left)
+        let commits = Arc::new(Commits::default());
+        commits.ends_after(u64::MAX);
+        let counted = commits.clone();
+        Bare::over(Store::in_memory(Some(image), move || counted.one_more())?, commits)
     }
 
-    fn over(store: Store, left: Arc<AtomicU64>) -> Result<Bare, ClientError> {
+    fn over(store: Store, commits: Arc<Commits>) -> Result<Bare, ClientError> {
+        commits.ends_after(u64::MAX);
         let client = Client::over(store, Path::new(""))?;
         let home = client.endpoint().key.ok_or_else(|| ClientError::OurBug("a profile without a home".into()))?;
-        left.store(u64::MAX, Ordering::SeqCst);
-        Ok(Bare { client, engine: None, left, home })
+        Ok(Bare { client, engine: None, commits, home })
     }
 
     /// The process ends here, at once, and another one opens the profile: what was committed is there, and nothing else.
     pub fn crash(self) -> Result<Bare, ClientError> {
-        Bare::over(self.client.inner.core.store.taken_over(), self.left)
+        Bare::over(self.client.inner.core.store.taken_over(), self.commits)
     }
 
     /// After so many more commits nothing is committed any more: what is asked then fails, and the process is to end.
     pub fn ends_after(&self, commits: u64) {
-        self.left.store(commits, Ordering::SeqCst);
+        self.commits.ends_after(commits);
+    }
+
+    /// Whether a commit was refused because of that.
+    pub fn has_ended(&self) -> bool {
+        self.commits.ended.load(Ordering::SeqCst)
+    }
+
+    /// How many commits this profile has made since it was opened first, over all of its crashes.
+    pub fn commits(&self) -> u64 {
+        self.commits.made.load(Ordering::SeqCst)
+    }
+
+    /// What is kept of the suites' state under keys that begin with this.
+    pub fn suites(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ClientError> {
+        self.client.inner.core.store.suites(prefix)
+    }
+
+    /// Puts something else into the suites' state: what a backup that was played back would do, and nobody else may.
+    pub fn spoil(&self, changes: &[Change]) -> Result<(), ClientError> {
+        self.client.inner.core.store.suite_changed(changes)
+    }
+
+    /// The profile as it is, to begin others with.
+    pub fn profile(&self) -> Result<Vec<u8>, ClientError> {
+        self.client.inner.core.store.image()
     }
 
     /// What front ends hold.
@@ -99,7 +155,7 @@ impl Bare {
     pub fn create_group(&self, title: &str, nonce: [u8; 32]) -> Result<Target, ClientError> {
         let core = &self.client.inner.core;
         let title = Content::title(title).map_err(|error| ClientError::Usage(error.to_string()))?;
-        Ok(write::group_with((write::SUITE, Nonce(nonce)), &core.store, &core.crypto, &title, None)?.0)
+        Ok(write::group_with((self.client.begins_on(), Nonce(nonce)), &core.store, &core.crypto, &title, None)?.0)
     }
 
     /// A link has come up.

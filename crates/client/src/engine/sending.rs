@@ -62,11 +62,8 @@ impl Engine {
                 // It may be the first that a hub hears of a direct room.
                 let room = self.logs.get(&row.log).and_then(|followed| followed.room.as_ref());
                 row.genesis = room.map(|room| room.genesis.clone()).filter(|genesis| genesis.as_direct().is_some());
-                // Made by the process before: nothing else is, until it is known to be in or out.
-                if let Some(followed) = self.logs.get_mut(&row.log).filter(|_| row.sealed.is_some()) {
-                    followed.changing = true;
-                }
             }
+            self.goes_on(&row).await?;
             self.load_room(&row, now);
             if let (Kind::Notice, Ok(room)) = (row.kind, cbor::decode::<RoomRef>(&row.body, limits::DRAFT)) {
                 self.outbox.go_behind(&room.genesis.log(), &row.log);
@@ -80,6 +77,19 @@ impl Engine {
                     self.unsealed.insert(row.id, row);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// A change of a room's members or keys that was made on the link before: nothing else is, until it is known to be in or out. On MLS it is
+    /// what is pending. Where it has come back from its log already, only its answer was lost.
+    async fn goes_on(&mut self, row: &OutboxRow) -> Result<(), ClientError> {
+        let Some((n, _)) = row.sealed.as_ref().filter(|_| row.kind.is_membership()) else { return Ok(()) };
+        self.load_counted(&row.log).await?;
+        let this = (self.me().clone(), self.core.crypto.device());
+        if let Some(followed) = self.logs.get_mut(&row.log) {
+            let heard = followed.counted.as_ref().and_then(|counted| counted.get(&this)).map_or(0, |heard| heard.n);
+            followed.changing |= *n > heard;
         }
         Ok(())
     }

@@ -250,7 +250,8 @@ impl Engine {
         Ok((batch, wait))
     }
 
-    async fn load_counted(&mut self, log: &LogName) -> Result<(), ClientError> {
+    /// How far each device was heard in a log, once that is needed.
+    pub(super) async fn load_counted(&mut self, log: &LogName) -> Result<(), ClientError> {
         if self.logs.get(log).is_some_and(|followed| followed.counted.is_none()) {
             let name = log.clone();
             let counted = self.core.stored(move |store| store.counted(&name)).await?;

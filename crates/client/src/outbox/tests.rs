@@ -54,6 +54,13 @@ impl Bench {
 }
 
 #[test]
+fn drafts_go_in_order_of_n_also_where_they_were_written_in_another() {
+    let (mut bench, log) = (Bench::with(&room(1), 2..=2), room(1));
+    [4, 1, 3].into_iter().for_each(|n| bench.outbox.add(&log, parcel(n)));
+    assert_eq!(bench.drafts(), ["draft 1", "draft 2", "draft 3", "draft 4"]);
+}
+
+#[test]
 fn drafts_of_a_log_go_in_order_of_n_and_once() {
     let mut bench = Bench::with(&room(1), 1..=3);
     assert_eq!(bench.drafts(), ["draft 1", "draft 2", "draft 3"]);

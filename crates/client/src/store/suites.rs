@@ -4,7 +4,7 @@ use super::{Secrets, Store};
 use crate::ClientError;
 use base64::Engine;
 use rusqlite::{OptionalExtension, Transaction, params};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tidings_e2ee::mls::{State, Unreadable, epoch};
 use tidings_e2ee::suite::Change;
 use tidings_proto::{LogName, SuiteName};
@@ -24,6 +24,15 @@ impl Store {
             }
             (_, kept) => Ok(kept),
         }
+    }
+
+    /// The values under keys that begin with this, in a profile that seals nothing.
+    pub fn suites(&self, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, ClientError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached("SELECT key, value FROM suites WHERE substr(key, 1, ?2) = ?1")?;
+            let rows = query.query_map(params![prefix, prefix.len() as i64], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     /// The same, as `e2ee::mls` asks for it.

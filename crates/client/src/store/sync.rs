@@ -66,6 +66,9 @@ pub struct Heard {
     pub stubs: u64,
 }
 
+/// How the reason begins why an erased message is not shown.
+pub(super) const ERASED: &str = "erased by ";
+
 /// Whose drafts are counted: a device, as one of this user's.
 pub type Author = (UserName, DeviceKey);
 
@@ -315,7 +318,7 @@ impl Store {
                         log,
                         erased.seq as i64,
                         StoredStatus::Unreadable as i64,
-                        format!("erased by {by}"),
+                        format!("{ERASED}{by}"),
                         by,
                         erased.anybodys,
                         erased.draft.as_bytes()

@@ -1,6 +1,7 @@
 //! Messages: written here, come from elsewhere, and how far each has come.
 
 use super::lines::{is_asked, was_asked};
+use super::sync::ERASED;
 use super::{Store, corrupt, hash_of, log_of};
 use crate::ClientError;
 use crate::view::{Status, Target};
@@ -98,6 +99,17 @@ impl Store {
             let mut out = rows.map(|row| row?.decode()).collect::<Result<Vec<_>, ClientError>>()?;
             out.reverse();
             Ok(out)
+        })
+    }
+
+    /// How many drafts have no answer yet; how many messages could not be opened; and how many are opened once somebody's keys have come.
+    pub fn unwell(&self) -> Result<(u64, u64, u64), ClientError> {
+        self.read(|db| {
+            let count = |sql: &str, with: &[&dyn rusqlite::ToSql]| db.query_row(sql, with, |row| row.get::<_, i64>(0)).map(|n| n as u64);
+            let late = count("SELECT count(*) FROM late", &[])?;
+            let closed = "SELECT count(*) FROM messages WHERE status = ?1 AND substr(coalesce(reason, ''), 1, ?3) != ?2";
+            let closed = count(closed, &[&(StoredStatus::Unreadable as i64), &ERASED, &(ERASED.len() as i64)])?;
+            Ok((count("SELECT count(*) FROM outbox", &[])?, closed.saturating_sub(late), late))
         })
     }
 

@@ -5,11 +5,12 @@
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
+use tidings_proto::SuiteName;
 use tidings_testbed::crash::{Course, Report, limits, run};
 use tidings_testbed::history::Kind;
 use tidings_testbed::process::Program;
 
-const USAGE: &str = "crash [--seed N] [--servers 1-3] [--devices N] [--people N] [--messages N] [--kills N] [--cuts N]
+const USAGE: &str = "crash [--seed N] [--servers 1-3] [--devices N] [--people N] [--messages N] [--kills N] [--cuts N] [--mls 0-1]
 
 One run: servers are killed and wires are cut while people write; afterwards everything is read back from everybody, and held
 against what was acknowledged. The same numbers do the same run again. `tidings` has to lie in the folder of this program.";
@@ -29,7 +30,8 @@ async fn main() -> ExitCode {
 
 fn course(arguments: &[String]) -> Option<Course> {
     let patience = Duration::from_secs(60);
-    let mut course = Course { seed: 1, servers: 2, devices: 4, people: 1, messages: 20_000, kills: 20, cuts: 20, patience };
+    let suite = SuiteName::RsaJwe1;
+    let mut course = Course { seed: 1, suite, servers: 2, devices: 4, people: 1, messages: 20_000, kills: 20, cuts: 20, patience };
     for pair in arguments.chunks(2) {
         let [name, number] = pair else { return None };
         let number: u64 = number.parse().ok()?;
@@ -40,6 +42,7 @@ fn course(arguments: &[String]) -> Option<Course> {
             "--people" => course.people = number as usize,
             "--messages" if number > 0 => course.messages = number,
             "--kills" => course.kills = number as usize,
+            "--mls" => course.suite = if number == 0 { SuiteName::RsaJwe1 } else { SuiteName::Mls1 },
             "--cuts" => course.cuts = number as usize,
             _ => return None,
         }

@@ -164,7 +164,7 @@ impl Cast {
             self.wires.push(wire.clone());
             let reader = self.reader(format!("{name}'s profile"), Some(1000 + number as u32));
             let folder = world.data(&server).parent().expect("a folder").to_owned();
-            self.people.push(Somebody::register(name, world.key(&server), &wire, reader, (program, &folder)).await);
+            self.people.push(Somebody::register((name, course.suite), world.key(&server), &wire, reader, (program, &folder)).await);
         }
         let everybody: Vec<(UserName, u32)> = self.people.iter().map(|person| (person.name.clone(), person.reader)).collect();
         for at in 0..self.people.len() {
@@ -172,7 +172,7 @@ impl Cast {
             let public = self.logs[&LogName::Public(me.server().clone())];
             let mut talks = vec![Talk { writer: self.writer(&me, reader, public), to: "public".into(), ops: Vec::new() }];
             for (other, others) in everybody.iter().filter(|(other, _)| *other != me) {
-                let log = Genesis::direct(SuiteName::RsaJwe1, &me, other).log();
+                let log = Genesis::direct(course.suite, &me, other).log();
                 // No server can open it: one of the two is held against the other.
                 let number = self.logs.get(&log).copied().unwrap_or_else(|| self.log(log, reader.min(*others)));
                 talks.push(Talk { writer: self.writer(&me, reader, number), to: other.to_string(), ops: Vec::new() });

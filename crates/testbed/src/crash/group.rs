@@ -54,7 +54,7 @@ impl Group {
     async fn gather(course: &Course, program: &Program) -> Group {
         let names: Vec<String> = (1..=course.servers).map(|n| format!("s{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let world = World::made(&names, How::Processes(program.clone()), |_| {}).await;
+        let world = World::made(&names, How::Processes(program.clone()), |_| {}).await.on(course.suite);
         let users: Vec<String> = (0..course.people * course.servers).map(|n| format!("member{n}@{}", names[n % names.len()])).collect();
         let people = join_all(users.iter().map(|user| world.person(user))).await;
         for person in &people {
@@ -160,6 +160,8 @@ impl Group {
         let mut readings = Vec::new();
         for (reader, member) in self.members.iter().enumerate() {
             let messages = member.person.messages(&self.target).await;
+            let health = member.person.client.health().await.expect("a profile");
+            assert_eq!((health.unreadable, health.waiting_for_keys), (0, 0), "{} has what cannot be opened", member.person.name);
             if member.person.room(&self.target).await.is_some_and(|room| room.part == Part::In) {
                 assert!(member.is_in, "{} is in, and should not be", member.person.name);
             }

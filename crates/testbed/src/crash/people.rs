@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_client::{Endpoint, Register, Zeroizing, register};
-use tidings_proto::{ServerKey, UserName};
+use tidings_proto::{ServerKey, SuiteName, UserName};
 use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -36,6 +36,8 @@ pub struct Talk {
 pub struct Somebody {
     /// The name.
     pub name: UserName,
+    /// What this person's conversations are sealed on.
+    suite: SuiteName,
     /// The reader's number in the history.
     pub reader: u32,
     /// The conversations.
@@ -54,13 +56,19 @@ enum Ended {
 
 impl Somebody {
     /// Registers somebody on their server.
-    pub async fn register(name: UserName, key: ServerKey, wire: &Wire, reader: u32, (program, folder): (&Program, &Path)) -> Somebody {
+    pub async fn register(
+        (name, suite): (UserName, SuiteName),
+        key: ServerKey,
+        wire: &Wire,
+        reader: u32,
+        (program, folder): (&Program, &Path),
+    ) -> Somebody {
         let profile = folder.join(format!("profile-{name}"));
         let endpoint = Endpoint { name: name.server().clone(), address: wire.address().to_string(), key: Some(key), plain: false };
         let password = Zeroizing::new(PASSWORD.to_owned());
         let request = Register { profile: &profile, endpoint, user: name.clone(), password, code: None, device_name: None };
         register(request).await.expect("a registration");
-        Somebody { name, reader, talks: Vec::new(), killed: 0, program: program.clone(), profile }
+        Somebody { name, suite, reader, talks: Vec::new(), killed: 0, program: program.clone(), profile }
     }
 
     /// Writes until the world has enough. Every third command is killed at some moment, like the servers.
@@ -80,7 +88,7 @@ impl Somebody {
         let talk = &self.talks[at];
         let (id, to) = (Id { writer: talk.writer, n: talk.ops.len() as u32 + 1 }, talk.to.clone());
         let invoked = shared.now();
-        let ended = self.command(&["send", &to, &id.to_string(), "--wait", wait], kill).await;
+        let ended = self.command(&["send", &to, &id.to_string(), "--suite", self.suite.as_str(), "--wait", wait], kill).await;
         let outcome = match &ended {
             Ended::Killed => Outcome::Unknown,
             Ended::Code(code, said) => outcome(*code, said),
@@ -113,6 +121,17 @@ impl Somebody {
             (1..=last).map(|place| items.get(&place).copied().unwrap_or_else(|| absent(place))).collect()
         };
         Ok(logs.into_iter().map(|(log, items)| (log, whole(items))).collect())
+    }
+
+    /// Whether there is nothing that could not be opened, nothing that waits for keys, and nothing that has stopped.
+    pub async fn is_well(&self) -> Result<(), String> {
+        let Ended::Code(0, said) = self.command(&["doctor", "--wait", "0"], None).await else {
+            return Err(format!("{} is not well", self.name));
+        };
+        let health = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find(|object| object["type"] == "health");
+        let health = health.ok_or_else(|| format!("{} is told nothing by the doctor", self.name))?;
+        let well = health["unreadable"] == 0 && health["waiting_for_keys"] == 0;
+        if well { Ok(()) } else { Err(format!("{} is not well: {health}", self.name)) }
     }
 
     /// A conversation, once nothing in it waits any more.

@@ -99,6 +99,7 @@ impl Disk {
                 }
             }),
             Some(Flaw::KeepsAnother) if commits.is_multiple_of(5) => changes.iter_mut().for_each(keep_another),
+            Some(Flaw::KeepsPackages) => changes.retain(|change| !matches!(change, Change::HandOut { .. })),
             Some(Flaw::ForgetsMembers) => self.forget_members(&mut changes),
             _ => {}
         }

@@ -6,7 +6,8 @@ use futures_util::FutureExt;
 use std::collections::BTreeMap;
 use tidings_client::view::{Event, Message, Status, Target};
 use tidings_proto::chain::{self, Tip};
-use tidings_proto::{Content, Entry, Genesis, Kind, LogName, SuiteName, UserName, cbor, limits};
+use tidings_proto::membership::Commit;
+use tidings_proto::{Code, Content, Entry, Genesis, Kind, LogName, SuiteName, UserName, cbor, limits};
 use tidings_server::logs::{Logs, Reader};
 use tidings_server::store::{LogRow, Store};
 
@@ -41,7 +42,7 @@ impl World {
             return Some(why);
         }
         self.people.iter().enumerate().find_map(|(at, person)| {
-            let user = &self.cast.people[at].user;
+            let user = self.device(at);
             if !person.bare.is_caught_up() {
                 return Some(format!("{user} is not caught up"));
             }
@@ -108,7 +109,8 @@ impl World {
         let name = |user: Option<u32>, name: String| history::Reader { name, user };
         let servers = self.servers.len();
         history.readers.extend((0..servers).map(|at| name(None, self.cast.servers[at].name.to_string())));
-        history.readers.extend((0..self.people.len()).map(|at| name(Some(at as u32), self.cast.people[at].user.to_string())));
+        history.readers.extend((0..self.people.len()).map(|at| name(Some(self.number(&self.people[at].who.user)), self.device(at))));
+        history.readers.push(name(None, "everybody together".into()));
         for judged in self.judged() {
             self.add(&mut history, servers, judged);
         }
@@ -123,10 +125,20 @@ impl World {
         for at in 0..self.people.len() {
             for come in self.people[at].bare.logs().unwrap_or_default() {
                 if let Some(why) = come.stopped {
-                    self.wrong.push(format!("{} has stopped {}: {why}", self.cast.people[at].user, come.log));
+                    self.wrong.push(format!("{} has stopped {}: {why}", self.device(at), come.log));
                 }
             }
         }
+        for at in 0..self.people.len() {
+            if let Some(Ok(health)) = self.people[at].bare.client().health().now_or_never()
+                && (health.unreadable, health.waiting_for_keys, health.without_keys.len()) != (0, 0, 0)
+            {
+                self.wrong.push(format!("{} is not well: {health:?}", self.device(at)));
+            }
+        }
+        let (sealed, wrong) = self.keys.judge();
+        self.sums.sealed = sealed;
+        self.wrong.extend(wrong);
     }
 
     /// What a server keeps is what it knows, so that it would begin again with just that.
@@ -149,11 +161,17 @@ impl World {
         let mut all: Vec<Judged> = (0..self.servers.len()).map(public).collect();
         for one in 0..self.people.len() {
             for other in one + 1..self.people.len() {
-                let (a, b) = (&self.cast.people[one].user, &self.cast.people[other].user);
-                let genesis = Genesis::direct(SuiteName::RsaJwe1, a, b);
+                let (a, b) = (&self.people[one].who.user, &self.people[other].who.user);
+                let genesis = Genesis::direct(self.suite, a, b);
                 let log = genesis.log();
-                if [one, other].iter().any(|at| self.people[*at].said.iter().any(|said| said.log == log)) {
+                let is_new = a != b && !all.iter().any(|judged| judged.log == log);
+                if is_new && self.people.iter().any(|person| person.said.iter().any(|said| said.log == log)) {
                     let hub = hub_of(&genesis).unwrap_or(0);
+                    // Nothing was said in it, since nobody had keys: whoever was told of it knows of it.
+                    let is_empty = self.logs_of(hub).and_then(|logs| logs.tip(&log)).is_none_or(|tip| tip.seq <= 1);
+                    if self.suite == SuiteName::Mls1 && !self.known && is_empty {
+                        continue;
+                    }
                     all.push(Judged { log, hub, target: Target::from(b), maker: Some(one) });
                 }
             }
@@ -169,21 +187,27 @@ impl World {
     fn add(&mut self, history: &mut History, servers: usize, judged: Judged) {
         let (log, number) = (&judged.log, history.logs.len() as u32);
         let by_members = matches!(judged.target, Target::Group { .. });
-        let truth = judged.maker.map_or(judged.hub, |maker| servers + maker) as u32;
+        let on_mls = self.suite == SuiteName::Mls1 && judged.maker.is_some();
+        // On MLS no device need have everything.
+        let everybody = servers + self.people.len();
+        let truth = judged.maker.map_or(judged.hub, |maker| if on_mls { everybody } else { servers + maker }) as u32;
         history.logs.push(history::Log { name: log.to_string(), truth, by_members });
         let mut writers = BTreeMap::new();
         for at in 0..self.people.len() {
             let ops: Vec<Op> = self.ops(at, log, by_members);
             if !ops.is_empty() {
                 writers.insert(at, history.writers.len() as u32);
-                let name = self.cast.people[at].user.to_string();
+                let name = self.device(at);
                 history.writers.push(history::Writer { name, reader: (servers + at) as u32, log: number, ops });
             }
         }
         let entries = self.entries(judged.hub, log);
         self.hub_is_right(log, judged.hub, &entries);
-        if by_members {
+        if by_members || on_mls {
             self.room_is_right(log, judged.hub, &entries);
+        }
+        if on_mls {
+            self.keys_are_right(log, judged.hub, &entries);
         }
         for at in (0..servers).filter(|at| *at != judged.hub) {
             self.copy_is_right(log, at, &entries);
@@ -196,9 +220,37 @@ impl World {
                 push(at, self.entries(at, log).iter().map(|entry| self.item(&writers, entry)).collect());
             }
         }
+        let mut read: Vec<(usize, Vec<Item>)> =
+            (0..self.people.len()).filter_map(|at| Some((at, self.read(at, &judged, &writers)?))).collect();
+        if on_mls {
+            let all = together(&read);
+            // What stands there from before a device had its keys is for the others.
+            for (at, seq) in self.without_keys(judged.hub, &entries) {
+                let of_device = read.iter_mut().find(|(reader, _)| *reader == at).map(|(_, items)| items);
+                let place = seq as usize - 1;
+                if let (Some(Item::Message(id)), Some(item @ Item::Closed)) =
+                    (all.get(place), of_device.and_then(|items| items.get_mut(place)))
+                {
+                    *item = Item::Message(*id);
+                }
+            }
+            push(everybody, all);
+        }
+        read.into_iter().for_each(|(at, items)| push(servers + at, items));
+    }
+
+    /// The keys of a room on MLS are those of the commits that stand; and whoever is in its tree in the end has the newest.
+    fn keys_are_right(&mut self, log: &LogName, hub: usize, entries: &[Entry]) {
+        let commits = entries.iter().filter_map(|entry| entry.draft().filter(|draft| draft.kind == Kind::Commit));
+        let commits = commits.filter_map(|draft| cbor::decode::<Commit>(&draft.body, limits::DRAFT).ok());
+        self.wrong.extend(commits.filter_map(|commit| self.keys.stands(&commit.group_info)).collect::<Vec<_>>());
+        let people = self.logs_of(hub).and_then(|logs| logs.people(log));
+        let Some(tree) = people.as_ref().and_then(|people| people.tree()) else { return };
         for at in 0..self.people.len() {
-            if let Some(items) = self.read(at, &judged, &writers) {
-                push(servers + at, items);
+            let (is_in, now) = (tree.leaves().iter().any(|leaf| leaf.device == self.people[at].who.device), self.epoch_of(at, log));
+            if is_in && now != Some(tree.epoch()) {
+                let wrong = format!("{} has the keys of {now:?} of {log}, where its hub is at {}", self.device(at), tree.epoch());
+                self.wrong.push(wrong);
             }
         }
     }
@@ -211,8 +263,9 @@ impl World {
             let outcome = match person.bare.status(said.id) {
                 Ok(Some(Status::Sent { seq })) => Outcome::Acknowledged(seq),
                 Ok(Some(Status::Failed { reason, code })) => {
-                    // In the open and between two people nothing is ever in the way.
-                    if !by_members {
+                    // In the open and between two people nothing is ever in the way, but that the other has no keys for MLS yet.
+                    let is_unknown = self.suite == SuiteName::Mls1 && !self.known && code.as_deref() == Some(Code::NotFound.name());
+                    if !by_members && !is_unknown {
                         self.wrong.push(format!("{} of person {at} in {log} was refused: {reason} {code:?}", said.n));
                     }
                     Outcome::Refused
@@ -280,28 +333,39 @@ impl World {
         }
     }
 
+    /// Which of all people somebody is, on whatever device.
+    fn number(&self, user: &UserName) -> u32 {
+        self.cast.people.iter().position(|somebody| somebody.user == *user).unwrap_or(usize::MAX) as u32
+    }
+
     fn written(&self, writers: &BTreeMap<usize, u32>, text: &str, author: &UserName) -> Option<Id> {
         let (person, n) = text.split_once('.')?;
         let (person, n): (usize, u32) = (person.parse().ok()?, n.parse().ok()?);
-        (self.cast.people.get(person)?.user == *author).then_some(Id { writer: *writers.get(&person)?, n })
+        (self.people.get(person)?.who.user == *author).then_some(Id { writer: *writers.get(&person)?, n })
     }
 
     /// What somebody has of a log, if they have to do with it.
     fn read(&mut self, at: usize, judged: &Judged, writers: &BTreeMap<usize, u32>) -> Option<Vec<Item>> {
         let target = match (&judged.target, judged.maker) {
             // Each has the other's name for it.
-            (Target::Direct { user }, Some(maker)) if *user == self.cast.people[at].user => Target::from(&self.cast.people[maker].user),
-            (Target::Direct { .. }, maker) if maker != Some(at) => return None,
+            (Target::Direct { user }, Some(maker)) => match (&self.people[maker].who.user, &self.people[at].who.user) {
+                (makers, me) if me == user => Target::from(makers),
+                (makers, me) if me == makers => Target::from(user),
+                _ => return None,
+            },
             (target, _) => target.clone(),
         };
         let (log, tip) = (judged.log.to_string(), self.tip_of(at, &judged.log));
         let timeline = self.people[at].bare.client().timeline(&target, 100_000).now_or_never()?.unwrap_or_default();
         let mut items = vec![Item::Closed; tip.unwrap_or(Tip::EMPTY).seq as usize];
         for message in timeline.iter().filter(|message| message.log == log) {
+            if let Status::Unreadable { reason } = &message.status {
+                self.wrong.push(format!("{} cannot open {:?} of {log}: {reason}", self.device(at), message.place));
+            }
             let Some(place) = message.place else { continue };
             match items.get_mut(place as usize - 1) {
                 Some(item) if *item == Item::Closed => *item = self.shown(writers, message),
-                Some(_) => self.wrong.push(format!("{} shows two things at {place} of {log}", self.cast.people[at].user)),
+                Some(_) => self.wrong.push(format!("{} shows two things at {place} of {log}", self.device(at))),
                 // An answer came before the entries; they are there by now, or it is behind.
                 None => {}
             }
@@ -310,7 +374,7 @@ impl World {
     }
 
     fn shown(&self, writers: &BTreeMap<usize, u32>, message: &Message) -> Item {
-        let person = |user: &UserName| self.cast.people.iter().position(|somebody| somebody.user == *user).unwrap_or(usize::MAX) as u32;
+        let person = |user: &UserName| self.number(user);
         let author = message.author.as_ref();
         match (&message.event, author) {
             _ if matches!(message.status, Status::Unreadable { .. }) => Item::Closed,
@@ -322,4 +386,14 @@ impl World {
             (None, None) => Item::Strange,
         }
     }
+}
+
+/// What all of them have, put together.
+fn together(read: &[(usize, Vec<Item>)]) -> Vec<Item> {
+    let longest = read.iter().map(|(_, items)| items.len()).max().unwrap_or(0);
+    let at = |place: usize| {
+        let mut found = read.iter().filter_map(|(_, items)| items.get(place).copied());
+        found.find(|item| *item != Item::Closed).unwrap_or(Item::Closed)
+    };
+    (0..longest).map(at).collect()
 }

@@ -5,7 +5,7 @@ use super::world::{Who, World};
 use std::collections::{BTreeMap, BTreeSet};
 use tidings_proto::chain::Tip;
 use tidings_proto::frame::{Entries, Follow, LogRef, Named};
-use tidings_proto::{Entry, Frame, Genesis, Kind, LogName};
+use tidings_proto::{Entry, Frame, Genesis, Kind, LogName, SuiteName};
 use tidings_server::logs::{Logs, People};
 use tidings_trust::Members;
 use tidings_trust::members::Reads;
@@ -112,7 +112,7 @@ impl World {
         for ((who, log), given) in &self.given {
             let share = match log {
                 LogName::Public(_) | LogName::Keys(_) => Share::All,
-                LogName::Inbox(owner) | LogName::History(owner) if matches!(who, Who::Person(at) if self.cast.people[*at].user == *owner) => {
+                LogName::Inbox(owner) | LogName::History(owner) if matches!(who, Who::Person(at) if self.people[*at].who.user == *owner) => {
                     Share::All
                 }
                 LogName::Inbox(_) | LogName::History(_) => Share::Nothing,
@@ -140,7 +140,7 @@ impl World {
         (0..self.servers.len()).find_map(|hub| {
             let logs = self.logs_of(hub)?;
             let room = logs.room(log).filter(|room| room.hub == self.cast.servers[hub].name)?;
-            let people = by_its_log(logs, &self.entries(hub, log)).ok().flatten();
+            let people = by_its_log(logs, &self.entries(hub, log), |_, _| {}).ok().flatten();
             Some((hub, Room { genesis: room.genesis, people }))
         })
     }
@@ -148,13 +148,13 @@ impl World {
     fn share(&self, room: &Room, who: Who) -> Share {
         let all = |may: bool| if may { Share::All } else { Share::Nothing };
         match (&room.genesis, &room.people, who) {
-            (Genesis::Direct(direct), _, Who::Person(at)) => all(direct.has(&self.cast.people[at].user)),
+            (Genesis::Direct(direct), _, Who::Person(at)) => all(direct.has(&self.people[at].who.user)),
             (Genesis::Direct(direct), _, Who::Server(at)) => {
                 all(direct.people.iter().any(|person| *person.server() == self.cast.servers[at].name))
             }
             (Genesis::Group(_), Some(people), who) => {
                 let reads = match who {
-                    Who::Person(at) => people.reads(&self.cast.people[at].user),
+                    Who::Person(at) => people.reads(&self.people[at].who.user),
                     Who::Server(at) => people.reads_of(&self.cast.servers[at].name),
                 };
                 reads.map_or(Share::Nothing, Share::Of)
@@ -178,23 +178,52 @@ impl World {
         }
     }
 
+    /// Rooms on MLS: at which places each device does not have the keys though its user is in.
+    pub fn without_keys(&self, hub: usize, entries: &[Entry]) -> BTreeSet<(usize, u64)> {
+        let mut without = BTreeSet::new();
+        let Some(logs) = self.logs_of(hub) else { return without };
+        let each = |seq: u64, people: &People| {
+            for (at, person) in self.people.iter().enumerate() {
+                let has_keys = people.tree().is_some_and(|tree| tree.leaves().iter().any(|leaf| leaf.device == person.who.device));
+                if people.has(&person.who.user) && !has_keys {
+                    without.insert((at, seq));
+                }
+            }
+        };
+        // What is wrong with the log is told elsewhere.
+        let _ = by_its_log(logs, entries, each);
+        without
+    }
+
     /// A room's log holds what its members may write, when they may, and its hub knows who they are.
     pub fn room_is_right(&mut self, log: &LogName, hub: usize, entries: &[Entry]) {
         let Some(logs) = self.logs_of(hub) else { return };
-        let wrong = match by_its_log(logs, entries) {
-            Ok(people) => (logs.people(log).as_deref() != people.as_ref()).then(|| format!("the hub of {log} does not know who is in")),
+        let wrong = match by_its_log(logs, entries, |_, _| {}) {
+            Ok(people) => {
+                // Of two people nothing is known but their keys, once there are some.
+                let people = people.filter(
+                    |people| !matches!(self.room(log), Some((_, Room { genesis: Genesis::Direct(_), .. })) if people.tree().is_none()),
+                );
+                (logs.people(log).as_deref() != people.as_ref()).then(|| format!("the hub of {log} does not know who is in"))
+            }
             Err(why) => Some(format!("{log}: {why}")),
         };
         self.wrong.extend(wrong);
     }
 }
 
-/// Who is in a group when all of these entries are; nobody in a room of two, where nothing changes.
-fn by_its_log(logs: &Logs, entries: &[Entry]) -> Result<Option<People>, String> {
+/// Who is in a room when all of these entries are; nobody in a room of two, where nothing changes, but of their keys on MLS. `each` is told who
+/// is there before each entry.
+fn by_its_log(logs: &Logs, entries: &[Entry], mut each: impl FnMut(u64, &People)) -> Result<Option<People>, String> {
     let mut people: Option<People> = None;
     for entry in entries {
         let seq = entry.seq;
         let Some(draft) = entry.draft() else { continue };
+        people.iter().for_each(|people| each(seq, people));
+        if let (1, Ok(Genesis::Direct(direct))) = (seq, Genesis::read(&draft.body)) {
+            people = (direct.suite == SuiteName::Mls1).then(|| Members::direct(&direct).into());
+            if people.is_none() { return Ok(None) } else { continue }
+        }
         let keys = |user: &tidings_proto::UserName| logs.directory().state(user);
         let author = keys(&draft.author).ok_or_else(|| format!("{seq} is by {}, whom its hub does not know", draft.author))?;
         let wrong = |why: String| format!("{:?} {} of {} at {seq}: {why}", draft.kind, draft.n, draft.author);

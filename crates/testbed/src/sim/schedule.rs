@@ -24,9 +24,9 @@ pub enum Topic {
 impl World {
     /// Everything that happens while things go wrong.
     pub fn runs(&mut self) {
-        let topic = match self.dice.below(20) {
-            0..16 => Topic::Public,
-            16..18 => Topic::Direct,
+        let topic = match (self.suite, self.dice.below(20)) {
+            (SuiteName::RsaJwe1, 0..16) => Topic::Public,
+            (SuiteName::RsaJwe1, 16..18) | (SuiteName::Mls1, 0..8) => Topic::Direct,
             _ => Topic::Group,
         };
         let (steps, gated) = (40 + self.dice.below(70), self.dice.below(3) > 0);
@@ -37,6 +37,9 @@ impl World {
         for _ in 0..steps {
             self.steps += 1;
             self.step(topic);
+            if self.suite == SuiteName::Mls1 {
+                self.more(topic);
+            }
             self.tidy();
             self.passes(Duration::from_millis(1));
         }
@@ -85,6 +88,17 @@ impl World {
         }
     }
 
+    /// More is written, and more programs end, than in other worlds: each write of theirs changes keys.
+    fn more(&mut self, topic: Topic) {
+        let somebody = self.dice_below(self.people.len() as u64);
+        match self.dice.below(12) {
+            0 => self.does(somebody, topic),
+            1 if self.people[somebody].nudged => self.nudge(somebody),
+            2 => self.dies_in_the_middle(somebody),
+            _ => {}
+        }
+    }
+
     fn dice_below(&mut self, end: u64) -> usize {
         self.dice.below(end) as usize
     }
@@ -92,8 +106,11 @@ impl World {
     /// A person hears something, or begins to send, and ends in the middle of that: after so many commits.
     fn dies_in_the_middle(&mut self, at: usize) {
         let commits = self.dice.below(3);
-        self.note(format_args!("{} has {commits} commits left", self.cast.people[at].user));
-        self.dies_within(at, commits);
+        self.note(format_args!("{} has {commits} commits left", self.device(at)));
+        // Whoever is to end at one write of all does not end at another.
+        if self.ends.is_none_or(|(device, _)| device != at) {
+            self.dies_within(at, commits);
+        }
         let to_them: Vec<(usize, usize)> = self.deliverable_to(Who::Person(at));
         match to_them.first() {
             Some(way) => self.deliver(*way, 6),
@@ -112,22 +129,30 @@ impl World {
 
     /// What somebody does at the keyboard.
     fn does(&mut self, at: usize, topic: Topic) {
-        let me = self.cast.people[at].user.clone();
+        let me = self.people[at].who.user.clone();
         let other = (at + 1 + self.dice_below(self.people.len() as u64 - 1)) % self.people.len();
+        // Nobody has anything to do with their own other device.
+        let mut next = (0..self.people.len()).map(|step| (other + step) % self.people.len());
+        let other = next.find(|other| self.people[*other].who.user != me).unwrap_or(other);
         let done = match (topic, self.dice.below(10)) {
-            (Topic::Direct, 0..6) => self.says(at, Target::from(&self.cast.people[other].user)),
-            (Topic::Group, 0..9) => return self.does_in_group(at, other),
+            (Topic::Direct, 0..9) if self.suite == SuiteName::Mls1 => self.says(at, Target::from(&self.people[other].who.user)),
+            (Topic::Direct, 0..6) => self.says(at, Target::from(&self.people[other].who.user)),
+            (Topic::Group, 0..9) => {
+                self.does_in_group(at, other);
+                return self.ends(at);
+            }
             _ => self.says(at, Target::Public),
         };
         if let Err(error) = done {
             self.note(format_args!("{me} is told: {error}"));
         }
+        self.ends(at);
     }
 
     fn does_in_group(&mut self, at: usize, other: usize) {
         if self.groups.is_empty() || (self.groups.len() < 2 && self.dice.below(12) == 0) {
             let nonce = [self.dice.below(256) as u8; 32];
-            self.note(format_args!("{} makes a group", self.cast.people[at].user));
+            self.note(format_args!("{} makes a group", self.people[at].who.user));
             if let Ok(target) = self.people[at].bare.create_group("a group", nonce) {
                 self.people[at].nudged = true;
                 if !self.groups.iter().any(|(known, _)| *known == target) {
@@ -138,22 +163,24 @@ impl World {
         }
         let (group, maker) = self.dice.one_of(&self.groups).clone();
         let (deed, role) = (self.dice.below(14), *self.dice.one_of(&[Role::Member, Role::Admin]));
-        let their = self.cast.people[other].user.clone();
+        let their = self.people[other].who.user.clone();
         let client = self.people[at].bare.client().clone();
         let rooms = client.rooms().now_or_never().and_then(Result::ok).unwrap_or_default();
+        let makers = self.people[maker].who.user.clone();
+        let (is_maker, to_maker) = (self.people[at].who.user == makers, their == makers);
         let part = rooms.into_iter().find(|room| room.target == group).map(|room| room.part);
         let done = match (&part, deed) {
             (None, _) => return,
             (Some(Part::Invited { .. }), 0..9) => client.join(&group).now_or_never(),
             (Some(Part::Invited { .. }), 9) => client.leave(&group).now_or_never(),
             (Some(_), 0..5) => client.invite(&group, &their, role).now_or_never(),
-            (Some(_), 5) if other != maker => client.remove(&group, &their).now_or_never(),
-            (Some(_), 6) if other != maker => client.set_role(&group, &their, role).now_or_never(),
-            (Some(_), 7) if at != maker => client.leave(&group).now_or_never(),
+            (Some(_), 5) if !to_maker => client.remove(&group, &their).now_or_never(),
+            (Some(_), 6) if !to_maker => client.set_role(&group, &their, role).now_or_never(),
+            (Some(_), 7) if !is_maker => client.leave(&group).now_or_never(),
             (Some(_), _) => {
                 let told = self.says(at, group);
                 return if let Err(error) = told {
-                    self.note(format_args!("{} is told: {error}", self.cast.people[at].user));
+                    self.note(format_args!("{} is told: {error}", self.people[at].who.user));
                 };
             }
         };
@@ -162,16 +189,16 @@ impl World {
             Some(Err(error)) => error.to_string(),
             None => "waits".to_owned(),
         };
-        self.note(format_args!("{} does {deed} to {their} as {role:?} in a group: {done}", self.cast.people[at].user));
+        self.note(format_args!("{} does {deed} to {their} as {role:?} in a group: {done}", self.people[at].who.user));
         self.people[at].nudged = true;
     }
 
     /// Somebody writes a message; what it says names it.
     fn says(&mut self, at: usize, target: Target) -> Result<(), ClientError> {
-        let me = &self.cast.people[at].user;
+        let me = &self.people[at].who.user;
         let log = match &target {
             Target::Public => LogName::Public(me.server().clone()),
-            Target::Direct { user } => Genesis::direct(SuiteName::RsaJwe1, me, user).log(),
+            Target::Direct { user } => Genesis::direct(self.suite, me, user).log(),
             Target::Group { id } => LogName::Room(*id),
         };
         let n = self.people[at].said.iter().filter(|said| said.log == log).count() as u32 + 1;

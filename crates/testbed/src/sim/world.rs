@@ -2,12 +2,13 @@
 //!
 //! One thread, a clock that moves only when nothing else can, and a die. Whatever happens is a line of the trace.
 
-use super::cast::Cast;
+use super::cast::{Cast, Somebody};
 use super::channel::{End, Line};
 use super::disk::Disk;
+use super::keys::Keys;
 use super::rights::{Given, Told};
 use super::trace::Trace;
-use super::{Flaw, Sums};
+use super::{Flaw, Plan, Sums};
 use crate::crash::dice::Dice;
 use futures_util::FutureExt;
 use std::collections::BTreeMap;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tidings_client::view::MessageId;
 use tidings_client::{Bare, ClientError};
+use tidings_e2ee::suite::Change;
 use tidings_proto::frame::Ready;
-use tidings_proto::{Frame, LogName, limits};
+use tidings_proto::{Draft, Encoded, Frame, Kind, LogName, RoomId, SuiteName, draft, limits};
 use tidings_server::bus::local::LocalBus;
 use tidings_server::host::Host;
 use tidings_server::logs::Logs;
@@ -28,6 +30,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Links there may be between two ends: one that is there, and some of which not everybody has noticed that they are gone.
 const LINKS: usize = 3;
+
+/// Where a device keeps the keys of rooms on MLS: all of them; those of messages; and which epoch it is in.
+const KEYS: &[u8] = b"mls/";
+const SECRETS: &[u8] = b"mls/secrets/";
+const EPOCHS: &[u8] = b"mls/in/";
 
 /// A server or a person, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +55,8 @@ pub struct Server {
 
 /// A person's device.
 pub struct Person {
+    /// Whose it is, and what it began with.
+    pub who: &'static Somebody,
     /// The program.
     pub bare: Bare,
     /// The server.
@@ -56,6 +65,8 @@ pub struct Person {
     pub nudged: bool,
     /// What was written.
     pub said: Vec<Said>,
+    /// The keys of rooms as they were before something was sealed last, where they are to come back.
+    before: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 /// A message that somebody wrote.
@@ -106,7 +117,16 @@ pub struct World {
     links: Vec<Link>,
     /// What everybody was given of each log.
     pub given: BTreeMap<(Who, LogName), Given>,
-    flaw: Option<Flaw>,
+    /// What is planted.
+    pub flaw: Option<Flaw>,
+    /// What private rooms are begun on.
+    pub suite: SuiteName,
+    /// Whose program is to end at which write, if nobody's has.
+    pub ends: Option<(usize, u64)>,
+    /// Whether everybody has been linked before.
+    pub known: bool,
+    /// The keys of rooms on MLS.
+    pub keys: Keys,
     /// The time.
     pub now: Instant,
     /// Steps so far.
@@ -121,39 +141,71 @@ pub struct World {
 
 impl World {
     /// Servers and people, none of them linked.
-    pub fn new(seed: u64, flaw: Option<Flaw>, verbose: bool) -> World {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
-        let (cast, mut dice) = (Cast::get(), Dice::of(seed));
+    pub fn new(plan: Plan) -> World {
+        let mut dice = Dice::of(plan.seed);
         let servers = 2 + usize::from(dice.below(4) == 0);
         // The first four are of the first two servers, the fifth of the third.
         let people = if servers == 3 { 4 + dice.below(2) as usize } else { 2 + dice.below(3) as usize };
+        if plan.suite == SuiteName::RsaJwe1 {
+            let cast = Cast::get();
+            return World::of(plan, dice, cast, servers, cast.people.iter().take(people).collect());
+        }
+        // Now and then nobody has been linked yet, so that there is not a key package anywhere.
+        let cast = if dice.below(8) == 0 { Cast::get() } else { Cast::known() };
+        let further = dice.below(1 + cast.further.len() as u64) as usize;
+        let people = cast.people.iter().take(people).chain(cast.further.iter().take(further));
+        World::of(plan, dice, cast, servers, people.collect())
+    }
+
+    /// Images of the servers, and of everybody's devices, once all of them have been linked and nothing is left to be done.
+    pub fn all_linked_once() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let (plan, cast) = (Plan::of(SuiteName::Mls1, 0), Cast::get());
+        let mut world = World::of(plan, Dice::of(0), cast, cast.servers.len(), cast.people.iter().chain(&cast.further).collect());
+        world.heals().expect("the world comes to rest");
+        let servers = world.servers.iter().map(|server| server.tables.image().expect("an image"));
+        (servers.collect(), world.people.iter().map(|person| person.bare.profile().expect("an image")).collect())
+    }
+
+    fn of(plan: Plan, dice: Dice, cast: &'static Cast, servers: usize, people: Vec<&'static Somebody>) -> World {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         let now = runtime.block_on(async { tokio::time::Instant::now().into_std() });
         let tables = |at: usize| Arc::new(MemoryStore::from_image(&cast.servers[at].image).expect("a disk"));
-        let home = |at: usize| cast.servers.iter().position(|host| host.name == *cast.people[at].user.server()).expect("a home");
-        let person = |at: usize| Person {
-            bare: Bare::open(&cast.people[at].image).expect("a profile"),
-            home: home(at),
+        let person = |who: &'static Somebody| Person {
+            who,
+            bare: Bare::open(&who.image).expect("a profile"),
+            home: cast.servers.iter().position(|host| host.name == *who.user.server()).expect("a home"),
             nudged: false,
             said: Vec::new(),
+            before: BTreeMap::new(),
         };
         let mut world = World {
             runtime,
             cast,
             dice,
             servers: (0..servers).map(|at| Server { tables: tables(at), up: None }).collect(),
-            people: (0..people).map(person).collect(),
+            people: people.into_iter().map(person).collect(),
             groups: Vec::new(),
             links: Vec::new(),
             given: BTreeMap::new(),
-            flaw,
+            flaw: plan.flaw,
+            suite: plan.suite,
+            ends: plan.ends,
+            known: !std::ptr::eq(cast, Cast::get()),
+            keys: Keys::default(),
             now,
             steps: 0,
-            trace: Trace::new(verbose),
+            trace: Trace::new(plan.verbose),
             wrong: Vec::new(),
             sums: Sums::default(),
         };
         for at in 0..servers {
             world.start(at);
+        }
+        for (at, person) in world.people.iter().enumerate() {
+            person.bare.client().begin_on(plan.suite);
+            if let Some((_, write)) = plan.ends.filter(|(device, _)| *device == at) {
+                person.bare.ends_after(write);
+            }
         }
         world
     }
@@ -167,8 +219,15 @@ impl World {
     pub fn name(&self, who: Who) -> String {
         match who {
             Who::Server(at) => self.cast.servers[at].name.to_string(),
-            Who::Person(at) => self.cast.people[at].user.to_string(),
+            Who::Person(at) => self.device(at),
         }
+    }
+
+    /// What somebody's device is called.
+    pub fn device(&self, at: usize) -> String {
+        let user = &self.people[at].who.user;
+        let again = self.people[..at].iter().any(|person| person.who.user == *user);
+        if again { format!("{user}'s second device") } else { user.to_string() }
     }
 
     /// Time passes: whatever servers can do by themselves they do.
@@ -212,11 +271,15 @@ impl World {
 
     /// A person's program ends, at once, and starts again.
     pub fn restart(&mut self, at: usize) {
-        self.note(format_args!("{} crashes", self.cast.people[at].user));
+        self.note(format_args!("{} crashes", self.people[at].who.user));
         self.sums.crashes += 1;
         self.hangs_up(Who::Person(at));
-        let ended = std::mem::replace(&mut self.people[at].bare, Bare::open(&self.cast.people[at].image).expect("a profile"));
+        let another = Bare::open(&self.people[at].who.image).expect("a profile");
+        let ended = std::mem::replace(&mut self.people[at].bare, another);
         self.people[at].bare = ended.crash().expect("a profile opens again");
+        self.people[at].bare.client().begin_on(self.suite);
+        self.put_back(at);
+        self.looks_at_keys(at);
         self.people[at].nudged = true;
     }
 
@@ -293,10 +356,10 @@ impl World {
         {
             return;
         }
-        self.note(format_args!("{} dials", self.cast.people[at].user));
+        self.note(format_args!("{} dials", self.people[at].who.user));
         let (line, ahead) = (Arc::new(Line::default()), self.ahead());
         let (end, input) = End::new(&host.logs, line.clone(), ahead, self.flaw);
-        let (user, device) = (self.cast.people[at].user.clone(), self.cast.people[at].device);
+        let (user, device) = (self.people[at].who.user.clone(), self.people[at].who.device);
         let network = host.network();
         self.runtime.spawn(async move {
             // How a link ends is nobody's business here.
@@ -373,12 +436,18 @@ impl World {
     fn watch(&mut self, (link, from): (usize, usize), frames: &[bytes::Bytes]) {
         let ends = &mut self.links[link].ends;
         let (sender, reader) = (ends[from].who, ends[1 - from].who);
-        let mut given = Vec::new();
+        let (mut given, mut packages) = (Vec::new(), Vec::new());
         for frame in frames.iter().filter_map(|frame| Frame::read(frame, limits::PEER_FRAME).ok()) {
+            if let (Frame::KeyPackages(reply), Who::Person(_)) = (&frame, reader) {
+                packages.extend(reply.packages.iter().filter(|claimed| !claimed.last_resort).map(|claimed| claimed.package.clone()));
+            }
             ends[1 - from].told.hears(&frame);
             given.extend(ends[from].told.says(&frame));
         }
         given.into_iter().for_each(|news| self.is_given(sender, reader, news));
+        let name = self.name(reader);
+        let wrong: Vec<String> = packages.iter().filter_map(|package| self.keys.handed_out(&name, package)).collect();
+        self.wrong.extend(wrong);
     }
 
     /// The directions that lead to somebody.
@@ -404,6 +473,9 @@ impl World {
     /// The engine hears that something was written.
     pub fn nudge(&mut self, at: usize) {
         self.people[at].nudged = false;
+        if self.flaw == Some(Flaw::KeysOfBefore) {
+            self.people[at].before = self.people[at].bare.suites(KEYS).unwrap_or_default();
+        }
         let now = self.now;
         let done = self.people[at].bare.written(now).now_or_never();
         self.did(at, done);
@@ -429,16 +501,83 @@ impl World {
     fn did(&mut self, at: usize, done: Option<Result<(), ClientError>>) {
         match done {
             Some(Ok(())) => {}
-            Some(Err(ClientError::Store(_))) => return, // its last commit was before this one
-            Some(Err(error)) => self.wrong.push(format!("{} gives up its link: {error}", self.cast.people[at].user)),
+            Some(Err(ClientError::Store(_))) => return self.ends(at), // its last commit was before this one
+            Some(Err(error)) => self.wrong.push(format!("{} gives up its link: {error}", self.device(at))),
             None => self.wrong.push("a client waits for something".into()),
         }
         let out = self.people[at].bare.take_out();
+        self.looks_at_keys(at);
+        self.sends(at, &out);
         let side = self.links.iter().flat_map(|link| &link.ends).find(|side| side.who == Who::Person(at) && side.open);
         if let Some(side) = side {
             out.iter().for_each(|frame| side.out.put(frame.encode()));
         }
         self.told(at);
+        self.ends(at);
+    }
+
+    /// If this was the write at which a program is to end, it does.
+    pub fn ends(&mut self, at: usize) {
+        if self.ends.is_some_and(|(device, _)| device == at) && self.people[at].bare.has_ended() {
+            self.ends = None;
+            self.note(format_args!("{} ends at a write", self.device(at)));
+            self.restart(at);
+        }
+    }
+
+    /// What a device sends, for whoever judges its keys.
+    fn sends(&mut self, at: usize, out: &[Frame]) {
+        if self.suite != SuiteName::Mls1 {
+            return;
+        }
+        let name = self.device(at);
+        for frame in out {
+            let Frame::Submit(submit) = frame else { continue };
+            let read: Result<Encoded<Draft>, _> = draft::read(submit.draft.clone());
+            if let Ok(draft) = read.as_ref().map(|draft| &**draft)
+                && draft.kind == Kind::Sealed
+            {
+                self.keys.leaves(&name, &draft.body);
+            }
+        }
+    }
+
+    /// Which keys of rooms on MLS a device has now.
+    fn looks_at_keys(&mut self, at: usize) {
+        if self.suite != SuiteName::Mls1 {
+            return;
+        }
+        let (epochs, secrets) = (self.epochs(at), self.people[at].bare.suites(SECRETS).unwrap_or_default());
+        let name = self.device(at);
+        let wrong = self.keys.keeps(at, &name, secrets, &epochs);
+        self.wrong.extend(wrong);
+    }
+
+    /// The epochs of the rooms on MLS that a device is in.
+    fn epochs(&self, at: usize) -> BTreeMap<RoomId, u64> {
+        let kept = self.people[at].bare.suites(EPOCHS).unwrap_or_default().into_iter();
+        let epoch = |(key, epoch): (Vec<u8>, Vec<u8>)| {
+            Some((RoomId::from_slice(key.strip_prefix(EPOCHS)?)?, u64::from_be_bytes(epoch.try_into().ok()?)))
+        };
+        kept.filter_map(epoch).collect()
+    }
+
+    /// The epoch of a room on MLS whose keys a device has.
+    pub fn epoch_of(&self, at: usize, log: &LogName) -> Option<u64> {
+        let LogName::Room(room) = log else { return None };
+        self.epochs(at).get(room).copied()
+    }
+
+    /// A device that starts again gets back the keys that it had before.
+    fn put_back(&mut self, at: usize) {
+        let before = std::mem::take(&mut self.people[at].before);
+        if before.is_empty() {
+            return;
+        }
+        let now = self.people[at].bare.suites(KEYS).unwrap_or_default();
+        let gone = now.into_iter().filter(|(key, _)| !before.contains_key(key)).map(|(key, _)| Change::Delete(key));
+        let changes: Vec<Change> = gone.chain(before.clone().into_iter().map(|(key, value)| Change::Put(key, value))).collect();
+        self.people[at].bare.spoil(&changes).expect("a store");
     }
 
     /// What has become of what a person wrote is looked at when there is news of it.

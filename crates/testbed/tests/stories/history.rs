@@ -10,7 +10,17 @@ use tidings_testbed::world::How;
 /// Two servers, the stores of both with a defect; each of the four devices writes to three logs.
 async fn with(defect: Option<Defect>, kills: usize) -> Run {
     let patience = Duration::from_secs(5);
-    let course = Course { seed: 3, servers: 2, devices: 2, people: 0, messages: MESSAGES, kills, cuts: 0, patience };
+    let course = Course {
+        seed: 3,
+        servers: 2,
+        suite: tidings_client::SuiteName::RsaJwe1,
+        devices: 2,
+        people: 0,
+        messages: MESSAGES,
+        kills,
+        cuts: 0,
+        patience,
+    };
     let how = defect.map_or(How::Inside, |defect| How::OnStores(Box::new(move |_, path| Faulty::open(path, defect))));
     Run::begin(course, how, None).await
 }

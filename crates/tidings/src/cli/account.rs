@@ -104,6 +104,13 @@ pub struct VerifyArguments {
 }
 
 #[derive(Debug, Args)]
+pub struct DoctorArguments {
+    /// Wait at most this long for the server; with 0 it is not asked
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    pub wait: u32,
+}
+
+#[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct DevicesArguments {
     #[command(subcommand)]

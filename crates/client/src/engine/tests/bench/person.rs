@@ -70,7 +70,8 @@ impl Person {
     pub async fn new(name: &str, identity: usize, encryption: usize) -> Person {
         let user: UserName = name.parse().unwrap();
         let device = DeviceSecret::generate();
-        let new = account::of_keys(&AwsLcKeys, &user, &device, &KEYS[identity].to_vec().into(), secrets_of(&[encryption])).await.unwrap();
+        let new =
+            account::of_keys(&AwsLcKeys, &user, &[&device], &KEYS[identity].to_vec().into(), secrets_of(&[encryption])).await.unwrap();
         let first = new.draft;
         let state = KeyState::apply(None, &LogName::Keys(user.server().clone()), 1, &first, None).unwrap();
         let endpoint = Endpoint { name: user.server().clone(), address: "localhost".into(), key: None, plain: false };
