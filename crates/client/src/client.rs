@@ -35,7 +35,7 @@ struct Inner {
     core: Arc<Core>,
     control: Arc<Control>,
     task: Mutex<Option<Task>>,
-    suite: Mutex<SuiteName>,
+    suite: Mutex<Option<SuiteName>>,
     _stop: DropGuard,
 }
 
@@ -69,7 +69,7 @@ impl Client {
             core,
             control: Arc::new(control),
             task: Mutex::new(None),
-            suite: Mutex::new(write::SUITE),
+            suite: Mutex::new(None),
             _stop: stop.drop_guard(),
         };
         Ok(Client { inner: Arc::new(inner) })
@@ -119,19 +119,25 @@ impl Client {
         }
     }
 
+    /// Waits until others can add this device to conversations while it is away. Whether it is so by then.
+    pub async fn addable(&self, time: Duration) -> bool {
+        let mut addable = self.inner.core.addable.subscribe();
+        timeout(time, addable.wait_for(|addable| *addable)).await.is_some_and(|found| found.is_ok())
+    }
+
     /// The state of the link.
     pub fn link(&self) -> Link {
         self.inner.core.link.borrow().clone()
     }
 
-    /// The suite of private conversations that are begun from now on. One that exists keeps its own; of two people's, that on MLS is used
-    /// once there is one.
-    pub fn begin_on(&self, suite: SuiteName) {
-        *self.inner.suite.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = suite;
+    /// The suite of private conversations that are begun from now on; MLS, where none is asked for. A group keeps its own. What two people
+    /// have begun on RSA goes on there until MLS is asked for, and from then on nowhere else.
+    pub fn begin_on(&self, suite: impl Into<Option<SuiteName>>) {
+        *self.inner.suite.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = suite.into();
     }
 
     /// What [`Client::begin_on`] was told last.
-    pub fn begins_on(&self) -> SuiteName {
+    pub fn begins_on(&self) -> Option<SuiteName> {
         *self.inner.suite.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 

@@ -55,6 +55,8 @@ pub struct Core {
     pub link: watch::Sender<view::Link>,
     /// Whether another device has changed this account's keys.
     pub locked: watch::Sender<bool>,
+    /// Whether this device's server has key packages of it, so that others can add it while it is away.
+    pub addable: watch::Sender<bool>,
 }
 
 impl Core {
@@ -68,6 +70,7 @@ impl Core {
             changed: watch::Sender::new(0),
             link: watch::Sender::new(view::Link::Idle),
             locked: watch::Sender::new(false),
+            addable: watch::Sender::new(false),
         })
     }
 
@@ -448,8 +451,12 @@ impl Engine {
             // What has ended may go on.
             _ if known.has_ended_for(self.me()) => true,
             None => false,
-            // An invitation is for who is not in, and by somebody who is.
-            Some(by) => known.members.as_deref().is_none_or(|members| !members.has(self.me()) && members.person(by).is_some()),
+            // An invitation is for who is not in, and by somebody who is; a new device of somebody who is in has from it what the group was
+            // called before.
+            Some(by) => known.members.as_deref().is_none_or(|members| {
+                let has_title = self.titles.contains_key(&room.genesis.log());
+                members.person(by).is_some() && !(members.has(self.me()) && has_title)
+            }),
         }
     }
 

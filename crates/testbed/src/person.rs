@@ -77,10 +77,17 @@ impl Person {
         again
     }
 
+    /// Waits until others can add this device to conversations while it is away.
+    pub async fn is_addable(self) -> Person {
+        assert!(self.client.addable(PATIENCE).await, "{} has no key packages with the server", self.name);
+        self
+    }
+
     /// Another device of the same person.
     pub async fn another_device(&self, server: SocketAddr, profile: PathBuf) -> Person {
         let with = LoginSecret::Password(Zeroizing::new(PASSWORD.into()));
         let other = Person::log_in(&self.name, server, self.key, profile, with).await.expect("a second device");
+        let other = other.is_addable().await;
         other.client.begin_on(self.client.begins_on());
         other
     }

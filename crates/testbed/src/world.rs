@@ -108,7 +108,7 @@ impl World {
             change(&mut config);
             sites.insert(name, Site { config, key, life: None });
         }
-        let mut world = World { folder, how, sites, wires: BTreeMap::new(), suite: SuiteName::RsaJwe1 };
+        let mut world = World { folder, how, sites, wires: BTreeMap::new(), suite: SuiteName::Mls1 };
         let names: Vec<ServerName> = world.sites.keys().cloned().collect();
         for from in &names {
             for to in names.iter().filter(|to| *to != from) {
@@ -294,7 +294,7 @@ impl World {
         let server = user.server().to_string();
         let person = Person::register(user, self.address(&server), self.key(&server), self.profile(&unique())).await;
         person.client.begin_on(self.suite);
-        person
+        person.is_addable().await
     }
 }
 

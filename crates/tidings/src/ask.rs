@@ -21,7 +21,7 @@ pub enum Ask {
     Rooms { wait: u32 },
     Members { room: String, wait: u32 },
     Room { change: Change, wait: Wait },
-    Send { to: String, text: String, suite: Suite, wait: Wait },
+    Send { to: String, text: String, suite: Option<Suite>, wait: Wait },
     SendFile { to: String, file: file::Sent, text: String, wait: Wait },
     SaveFile { id: i64, folder: PathBuf },
     Erase { id: i64, wait: Wait },

@@ -8,8 +8,12 @@ use crate::profile;
 use crate::rotate::another;
 use serde_json::json;
 use std::path::Path;
+use std::time::Duration;
 use tidings_client::setup::show_server_key;
 use tidings_client::{Client, Login, LoginSecret, RecoveryCode};
+
+/// How long a new device waits for its key packages to be with its server.
+const READY: Duration = Duration::from_secs(5);
 
 /// Runs the command.
 pub async fn run(global: &Global, arguments: LoginArguments) -> Result<u8, Failure> {
@@ -57,6 +61,10 @@ pub async fn introduce(folder: &Path, made: Made, json: bool) -> Result<u8, Fail
     if let Some(recovery) = &made.recovery {
         client.words_confirmed(recovery.words()).await?;
     }
+    // Others can write to this device while it is away, as soon as its server has key packages of it. Where that takes longer, the next
+    // command brings them.
+    client.connect();
+    client.addable(READY).await;
     client.close().await;
     Ok(0)
 }

@@ -10,7 +10,7 @@ use crate::settle::{Until, Written, settle};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tidings_client::view::{MessageId, Role, Target};
-use tidings_client::{Client, ClientError, UserName};
+use tidings_client::{Client, ClientError, SuiteName, UserName};
 
 /// How long somebody who was asked in is tried to be told so. The server may be down on which that person is.
 const TELL: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const TELL: Duration = Duration::from_secs(5);
 /// What is done to a group, and to which: by its title, or the beginning of its id.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum Change {
-    New { title: String, suite: Suite },
+    New { title: String, suite: Option<Suite> },
     Invite { room: String, users: Vec<String>, role: RoleName },
     Join { room: String },
     Leave { room: String },
@@ -58,7 +58,7 @@ pub async fn members(client: &Client, room: &str, wait: u32, out: &mut Out) -> R
 pub async fn answer(client: &Client, change: Change, wait: Wait, out: &mut Out) -> Result<u8, Failure> {
     let until = Until::new(wait);
     if let Change::New { title, suite } = &change {
-        client.begin_on((*suite).into());
+        client.begin_on(suite.map(SuiteName::from));
         let (room, id) = client.create_group(title).await?;
         let group = Group::named(client, room).await?;
         let done = format!("{} is there. Ask people in: tidings room invite {} bob@s2", group.name, look::short_id(&group.target));

@@ -7,7 +7,7 @@ use crate::out::Out;
 use crate::profile;
 use crate::settle::{Until, Written, settle};
 use std::io::Read;
-use tidings_client::Client;
+use tidings_client::{Client, SuiteName};
 
 /// More than any message may have; the client names the real limit.
 const MOST_INPUT: u64 = 1024 * 1024;
@@ -33,10 +33,10 @@ fn from_stdin() -> Result<String, Failure> {
 }
 
 /// Writes the message, waits until a server has it or the time is up, and says how far it came.
-pub async fn answer(client: &Client, (to, text): (&str, &str), suite: Suite, wait: Wait, out: &mut Out) -> Result<u8, Failure> {
+pub async fn answer(client: &Client, (to, text): (&str, &str), suite: Option<Suite>, wait: Wait, out: &mut Out) -> Result<u8, Failure> {
     let until = Until::new(wait);
     let to = ask::target(client, to, until).await?;
-    client.begin_on(suite.into());
+    client.begin_on(suite.map(SuiteName::from));
     let id = client.send(&to, text).await?;
     settle(client, Written { id, room: Some(&to), user: None, done: "sent".into() }, until, out).await
 }

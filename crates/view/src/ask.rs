@@ -202,6 +202,9 @@ pub enum Ask {
     CreateGroup {
         /// What it is called.
         title: String,
+        /// Whether it is sealed by classic RSA rather than MLS.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        classic: bool,
         /// So that it is made once.
         once: Once,
     },

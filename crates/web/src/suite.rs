@@ -26,9 +26,9 @@ pub fn words(suite: Option<&str>) -> Words {
         },
         Some("mls-1") => Words {
             name: "Encrypted, MLS",
-            does: "Every message has a key of its own, which is deleted once it is used: whoever gets a member’s keys later cannot read what was \
-                   written before. No server can read it.",
-            does_not: "It does not protect against quantum computers.",
+            does: "Every message has a key of its own, which is deleted once it is used. No server can read it. What your devices have opened \
+                   they keep sealed for each other, under your account’s keys.",
+            does_not: "Whoever gets into your account can read what your devices have kept. It does not protect against quantum computers.",
         },
         Some(_) => Words {
             name: "Encrypted",

@@ -5,7 +5,7 @@ use crate::words;
 use std::path::Path;
 use std::rc::Rc;
 use tidings_client::view::Link;
-use tidings_client::{Client, ClientError, Login, LoginSecret, Recover, RecoveryCode, Register, UserName, Zeroizing};
+use tidings_client::{Client, ClientError, Login, LoginSecret, Recover, RecoveryCode, Register, SuiteName, UserName, Zeroizing};
 use tidings_view::ask::{Answer, Ask, Standing, Words};
 
 /// Does what is asked.
@@ -37,7 +37,10 @@ async fn with(client: &Client, ask: Ask) -> Result<Answer, ClientError> {
         Ask::Erase { message, once } => Answer::Written(client.erase_once(message, &once.0).await?),
         Ask::Seen { target, message } => done(client.seen(&target, message).await)?,
         Ask::Draft { target, text } => done(client.set_draft(&target, &text).await)?,
-        Ask::CreateGroup { title, once } => Answer::Group(client.create_group_once(&title, &once.0).await?),
+        Ask::CreateGroup { title, classic, once } => {
+            let suite = classic.then_some(SuiteName::RsaJwe1);
+            Answer::Group(client.create_group_once(&title, suite, &once.0).await?)
+        }
         Ask::Group { group, deed, once } => Answer::Written(client.deed_once(&group, deed, &once.0).await?),
         ask => about_keys(client, ask).await?,
     })

@@ -155,7 +155,7 @@ impl Bare {
     pub fn create_group(&self, title: &str, nonce: [u8; 32]) -> Result<Target, ClientError> {
         let core = &self.client.inner.core;
         let title = Content::title(title).map_err(|error| ClientError::Usage(error.to_string()))?;
-        Ok(write::group_with((self.client.begins_on(), Nonce(nonce)), &core.store, &core.crypto, &title, None)?.0)
+        Ok(write::group_with((self.client.begins_on().unwrap_or(write::SUITE), Nonce(nonce)), &core.store, &core.crypto, &title, None)?.0)
     }
 
     /// A link has come up.

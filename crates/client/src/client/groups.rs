@@ -7,16 +7,21 @@ use crate::{ClientError, platform};
 use std::time::Duration;
 use tidings_proto::draft::Erase;
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
-use tidings_proto::{Code, Content, Hash, Kind, LogName, Refusal, UserName, cbor, content};
+use tidings_proto::{Code, Content, Hash, Kind, LogName, Refusal, SuiteName, UserName, cbor, content};
 
 impl Client {
     /// Makes a group. On return it is durable here, and on screen.
     pub async fn create_group(&self, title: &str) -> Result<(Target, MessageId), ClientError> {
-        self.make_group(title, None).await
+        self.make_group(title, self.begins_on(), None).await
     }
 
-    pub(super) async fn make_group(&self, title: &str, once: Option<&str>) -> Result<(Target, MessageId), ClientError> {
-        let (title, crypto, suite, once) = (titled(title)?, self.inner.core.crypto.clone(), self.begins_on(), once.map(str::to_owned));
+    pub(super) async fn make_group(
+        &self,
+        title: &str,
+        suite: Option<SuiteName>,
+        once: Option<&str>,
+    ) -> Result<(Target, MessageId), ClientError> {
+        let (title, crypto, once) = (titled(title)?, self.inner.core.crypto.clone(), once.map(str::to_owned));
         let (group, row) = self.inner.core.stored(move |store| write::group(store, &crypto, suite, &title, once.as_deref())).await?;
         self.wrote();
         Ok((group, MessageId(row)))

@@ -5,7 +5,7 @@ use crate::platform::now;
 use crate::view::ask::{Anchor, Deed, RoomLine, Window};
 use crate::view::{MessageId, Target};
 use crate::{ClientError, driver};
-use tidings_proto::Content;
+use tidings_proto::{Content, SuiteName};
 
 /// Messages in one window at most.
 const WINDOW: usize = 1000;
@@ -96,9 +96,9 @@ impl Client {
         self.write(target, super::groups::with_file(target, name, media_type, bytes, text)?, Some(once)).await
     }
 
-    /// [`Client::create_group`], done once under this name.
-    pub async fn create_group_once(&self, title: &str, once: &str) -> Result<Target, ClientError> {
-        Ok(self.make_group(title, Some(once)).await?.0)
+    /// [`Client::create_group`], on this suite, done once under this name.
+    pub async fn create_group_once(&self, title: &str, suite: Option<SuiteName>, once: &str) -> Result<Target, ClientError> {
+        Ok(self.make_group(title, suite, Some(once)).await?.0)
     }
 
     /// Something is done to a group, once under this name.

@@ -21,12 +21,13 @@ pub(crate) fn at_rest(crypto: &Crypto, log: &LogName, content: &Content) -> (Vec
 }
 
 /// The suite of new private conversations, unless another is asked for.
-pub(crate) const SUITE: SuiteName = SuiteName::RsaJwe1;
+pub(crate) const SUITE: SuiteName = SuiteName::Mls1;
 
 /// The log by whose name what is kept here of a conversation is sealed.
 pub(crate) fn log_of(crypto: &Crypto, target: &Target) -> LogName {
     match target {
         Target::Public => LogName::Public(crypto.me.server().clone()),
+        // As it was before there were two: what is kept so is not to be found under another name.
         Target::Direct { user } => direct(crypto, user, SuiteName::RsaJwe1).log(),
         Target::Group { id } => LogName::Room(*id),
     }
@@ -36,17 +37,24 @@ fn direct(crypto: &Crypto, user: &UserName, suite: SuiteName) -> Genesis {
     Genesis::direct(suite, &crypto.me, user)
 }
 
-/// The room of two people in which is written: that on MLS once there is one, and never the other again.
-fn room_of_two(store: &Store, crypto: &Crypto, user: &UserName, suite: SuiteName) -> Result<Genesis, ClientError> {
-    let mls = direct(crypto, user, SuiteName::Mls1);
-    Ok(if suite == SuiteName::Mls1 || store.has_room(&mls.log())? { mls } else { direct(crypto, user, suite) })
+/// The room of two people in which is written: that on MLS once there is one, and never the other again; else the one that there is,
+/// unless another suite is asked for.
+fn room_of_two(store: &Store, crypto: &Crypto, user: &UserName, suite: Option<SuiteName>) -> Result<Genesis, ClientError> {
+    let [mls, rsa] = [SuiteName::Mls1, SuiteName::RsaJwe1].map(|suite| direct(crypto, user, suite));
+    match suite {
+        Some(SuiteName::RsaJwe1) if store.has_room(&mls.log())? => {
+            Err(ClientError::Usage(format!("the conversation with {user} is on mls-1 already, and does not go back to rsa-jwe-1")))
+        }
+        None if store.has_room(&rsa.log())? && !store.has_room(&mls.log())? => Ok(rsa),
+        suite => Ok(direct(crypto, user, suite.unwrap_or(SUITE))),
+    }
 }
 
 /// A message in any conversation; under this name only once. Returns its row.
 pub(crate) fn message(
     store: &Store,
     crypto: &Crypto,
-    suite: SuiteName,
+    suite: Option<SuiteName>,
     (target, content): (&Target, &Content),
     once: Option<&str>,
 ) -> Result<i64, ClientError> {
@@ -83,13 +91,13 @@ pub(crate) fn message(
 pub(crate) fn group(
     store: &Store,
     crypto: &Crypto,
-    suite: SuiteName,
+    suite: Option<SuiteName>,
     title: &Content,
     once: Option<&str>,
 ) -> Result<(Target, i64), ClientError> {
     let mut nonce = Nonce([0; 32]);
     OsRng.fill_bytes(&mut nonce.0);
-    group_with((suite, nonce), store, crypto, title, once)
+    group_with((suite.unwrap_or(SUITE), nonce), store, crypto, title, once)
 }
 
 /// A group whose name is made of this.

@@ -22,6 +22,8 @@ pub(super) enum Hindrance {
     Later,
     /// It can never be sent: the sentence and the code for the timeline.
     Never(String, &'static str),
+    /// Nothing is to be sent any more: others have done it, or it cannot be done now.
+    Needless,
 }
 
 /// A room as it stands.

@@ -18,6 +18,8 @@ use tidings_trust::mls::Tree;
 const AGAIN: Duration = Duration::from_secs(300);
 /// A server that could not be asked is asked again after this; doubled up to [`AGAIN`].
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// A device without key packages is asked for so often as if its server could not be asked: it may be so new that it is about to bring some.
+const NEW: u32 = 4;
 
 /// What this link knows of key packages.
 #[derive(Default)]
@@ -25,7 +27,7 @@ pub(super) struct Packages {
     /// What this device's server has left, where that is to be looked at.
     left: Option<(u32, bool)>,
     claims: HashMap<DeviceKey, Claim>,
-    /// How often a device's server could not be asked.
+    /// How often a device was asked for in vain.
     tries: HashMap<DeviceKey, u32>,
     /// How often a commit was refused in a log, and when the next may be made.
     refused: HashMap<LogName, (u32, Instant)>,
@@ -66,6 +68,14 @@ impl Packages {
         self.refused.get(log).is_none_or(|(_, again)| *again <= now)
     }
 
+    /// A device was asked for in vain: how often that was so before, and the pause until it is asked for again.
+    fn pause(&mut self, device: DeviceKey) -> (u32, Duration) {
+        let tries = self.tries.entry(device).or_default();
+        let before = *tries;
+        *tries = before.saturating_add(1);
+        (before, FIRST_PAUSE.saturating_mul(1 << before.min(10)).min(AGAIN))
+    }
+
     /// When there is something to do.
     pub fn wake_at(&self) -> Option<Instant> {
         let again = self.claims.values().filter_map(|claim| if let Claim::Unheard(at) = claim { Some(*at) } else { None });
@@ -90,6 +100,7 @@ impl Engine {
     pub(super) fn left(&mut self, left: &KeyPackagesLeft) {
         self.asked.remove(&left.req);
         self.packages.left = Some((left.single_use, left.last_resort));
+        self.core.addable.send_replace(left.single_use > 0 || left.last_resort);
     }
 
     /// Makes key packages where there are too few: their secrets are kept before anybody can use one.
@@ -178,7 +189,11 @@ impl Engine {
         let Some(Asked::Claim(devices)) = self.asked.remove(&reply.req) else { return };
         for device in devices {
             let here = reply.packages.iter().find(|package| package.device == device).map(|found| Claim::Here(found.package.clone()));
-            self.packages.claims.insert(device, here.unwrap_or(Claim::None(now + AGAIN)));
+            let claim = here.unwrap_or_else(|| match self.packages.pause(device) {
+                (tries, pause) if tries < NEW => Claim::Unheard(now + pause),
+                _ => Claim::None(now + AGAIN),
+            });
+            self.packages.claims.insert(device, claim);
         }
     }
 
@@ -186,11 +201,9 @@ impl Engine {
     pub(super) fn not_claimed(&mut self, devices: Vec<DeviceKey>, why: &Refusal, now: Instant) {
         tracing::debug!(code = why.code.name(), "no key packages");
         for device in devices {
-            let tries = self.packages.tries.entry(device).or_default();
             let asked = Duration::from_secs(why.retry_after.unwrap_or(0).min(3600));
-            let pause = FIRST_PAUSE.saturating_mul(1 << (*tries).min(10)).min(AGAIN).max(asked);
-            *tries = tries.saturating_add(1);
-            self.packages.claims.insert(device, Claim::Unheard(now + pause));
+            let (_, pause) = self.packages.pause(device);
+            self.packages.claims.insert(device, Claim::Unheard(now + pause.max(asked)));
         }
     }
 }

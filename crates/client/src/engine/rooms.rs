@@ -104,7 +104,10 @@ impl Engine {
         let adds = self.wait_for_adds(&people, members, now)?;
         self.used(&adds);
         let stays = |user: &UserName, device| people.iter().any(|keys| keys.list.user == *user && keys.device(device).is_some());
-        let removes = tree.leaves().iter().filter(|leaf| !stays(&leaf.user, &leaf.device)).map(|leaf| leaf.index).collect();
+        let removes: Vec<u32> = tree.leaves().iter().filter(|leaf| !stays(&leaf.user, &leaf.device)).map(|leaf| leaf.index).collect();
+        if change.is_none() && members.is_in_line() && adds.is_empty() && removes.is_empty() {
+            return Err(Hindrance::Needless);
+        }
         Ok(job(Way::Go { bound, adds, removes }, change))
     }
 

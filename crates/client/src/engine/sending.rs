@@ -114,7 +114,7 @@ impl Engine {
         let mut jobs: Vec<SealJob> = Vec::new();
         let mut per_log: BTreeMap<LogName, (u64, usize)> = BTreeMap::new();
         let mut blocked: HashSet<LogName> = HashSet::new();
-        let mut never = Vec::new();
+        let (mut never, mut has_all) = (Vec::new(), true);
         let rows: Vec<i64> = self.unsealed.keys().copied().collect();
         for id in rows {
             let Some(row) = self.unsealed.get(&id).cloned() else { continue };
@@ -132,6 +132,11 @@ impl Engine {
                     blocked.insert(row.log);
                 }
                 Err(Hindrance::Never(reason, code)) => never.push((row, reason, code)),
+                Err(Hindrance::Needless) => {
+                    self.unsealed.remove(&row.id);
+                    self.core.stored(move |store| store.needless(row.id)).await?;
+                    has_all = false;
+                }
                 Ok((list, what)) => {
                     if !per_log.contains_key(&row.log) {
                         let log = row.log.clone();
@@ -166,7 +171,7 @@ impl Engine {
             }
             self.core.stored(move |store| store.failed(row.id, &reason, Some(code))).await?;
         }
-        if jobs.is_empty() { Ok(true) } else { self.seal_now(jobs).await }
+        Ok((jobs.is_empty() || self.seal_now(jobs).await?) && has_all)
     }
 
     /// Seals, commits, and hands over to the outbox. False: a message failed, and those behind it in its log were left out,

@@ -158,6 +158,14 @@ impl Store {
         })
     }
 
+    /// A row that was never sealed, and is no message, is not sent.
+    pub fn needless(&self, row: i64) -> Result<(), ClientError> {
+        self.write(|tx| {
+            tx.execute("DELETE FROM outbox WHERE id = ?1 AND n IS NULL AND message IS NULL", [row])?;
+            Ok(())
+        })
+    }
+
     /// Nothing of a log can be sent: everything in it fails. Only for drafts that were never submitted.
     pub fn failed_all(&self, log: &LogName, reason: &str, code: Option<&str>) -> Result<(), ClientError> {
         self.write(|tx| {

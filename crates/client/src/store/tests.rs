@@ -1,5 +1,6 @@
 //! The store alone: what belongs together is kept together, also across a crash, and the profile is one process's.
 
+mod history;
 mod lines;
 
 use super::lines::Line;

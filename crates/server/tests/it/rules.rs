@@ -282,6 +282,29 @@ async fn a_draft_is_224_kib_at_most() {
 }
 
 #[tokio::test]
+async fn what_devices_hand_on_is_their_users_own() {
+    let home = Home::new("s1").await;
+    let (alice, bob) = (home.person("alice").await, home.person("bob").await);
+    let log = LogName::History(alice.name.clone());
+    let segment = |who: &Person, n: u64, kind| who.write(Note { log: &log, n, kind, body: Bytes::from_static(b"sealed") });
+    home.append(&alice, &log, &segment(&alice, 1, Kind::Segment)).await.unwrap();
+    for kind in [Kind::Post, Kind::Sealed, Kind::Notice, Kind::Erase] {
+        assert_eq!(code(home.append(&alice, &log, &segment(&alice, 2, kind)).await), Code::Forbidden, "{kind:?}");
+    }
+    assert_eq!(code(home.append(&bob, &log, &segment(&bob, 1, Kind::Segment)).await), Code::Forbidden, "somebody else");
+    let (zoe, peer) = (Person::new("zoe@s0"), Origin::Peer("s0".parse().unwrap()));
+    let zoes = LogName::History(zoe.name.clone());
+    for (log, draft) in [(&log, segment(&zoe, 1, Kind::Segment)), (&zoes, segment(&zoe, 1, Kind::Segment))] {
+        assert_eq!(code(home.logs.append(peer.clone(), log, draft.bytes().clone(), None).await), Code::Forbidden, "a peer");
+    }
+    let unlisted = Person { devices: vec![key("mallory")], ..Person::new("alice@s1") };
+    assert_eq!(code(home.append(&unlisted, &log, &segment(&unlisted, 1, Kind::Segment)).await), Code::Revoked);
+    let unsigned = Draft { sig: None, ..(*segment(&alice, 2, Kind::Segment)).clone() };
+    assert_eq!(code(home.append(&alice, &log, &Encoded::new(unsigned)).await), Code::BadSignature);
+    assert_eq!(home.logs.tip(&log).unwrap().seq, 1);
+}
+
+#[tokio::test]
 async fn who_may_read() {
     let (home, hub) = (Home::new("s1").await, Home::new("s0").await);
     let (alice, bob) = (home.person("alice").await, home.person("bob").await);
@@ -302,6 +325,8 @@ async fn who_may_read() {
         (&a_user, keys("s0"), true),
         (&a_user, alice.inbox(), true),
         (&a_user, bob.inbox(), false),
+        (&a_user, LogName::History(alice.name.clone()), true),
+        (&a_user, LogName::History(bob.name.clone()), false),
         (&a_user, with_zoe.log(), true),
         (&a_user, direct(&bob, &zoe).log(), false),
         (&peer, public("s1"), true),
@@ -310,6 +335,8 @@ async fn who_may_read() {
         (&peer, public("s7"), false),
         (&peer, alice.inbox(), false),
         (&peer, zoe.inbox(), false),
+        (&peer, LogName::History(alice.name.clone()), false),
+        (&peer, LogName::History(zoe.name.clone()), false),
         (&peer, with_zoe.log(), true),
         (&peer, own.log(), false),
         (&stranger, with_zoe.log(), false),

@@ -69,7 +69,7 @@ async fn a_device_that_is_taken_off_is_out_at_once_and_reads_nothing_more(suite:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_own_device_waits_for_the_password_after_the_keys_were_changed() {
-    let world = World::two_servers().await;
+    let world = World::two_servers_on(SuiteName::RsaJwe1).await;
     let (alice, bob) = two(&world).await;
     let laptop = alice.another_device(world.address("s1"), world.profile("laptop")).await;
     let old = alice.another_device(world.address("s1"), world.profile("old")).await;

@@ -188,12 +188,12 @@ impl From<RoleName> for view::Role {
 /// [`SuiteName`] as it is typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Suite {
+    /// MLS: every message has a key of its own, deleted once it is used
+    #[value(name = "mls-1")]
+    Mls1,
     /// Classic RSA: every message is locked to each member's key
     #[value(name = "rsa-jwe-1")]
     RsaJwe1,
-    /// MLS: every message has a key of its own, deleted once it is used; on trial
-    #[value(name = "mls-1")]
-    Mls1,
 }
 
 impl From<Suite> for SuiteName {
@@ -208,9 +208,9 @@ impl From<Suite> for SuiteName {
 /// How a new private conversation is sealed.
 #[derive(Debug, Args)]
 pub struct Sealing {
-    /// How a conversation that begins with this is sealed; one that exists keeps its own
-    #[arg(long, value_name = "SUITE", default_value = "rsa-jwe-1")]
-    pub suite: Suite,
+    /// How a conversation that begins with this is sealed, mls-1 unless something else is said; one that exists keeps its own
+    #[arg(long, value_name = "SUITE")]
+    pub suite: Option<Suite>,
 }
 
 #[derive(Debug, Args)]

@@ -30,25 +30,36 @@ fn a_conversation_by_commands() {
 }
 
 #[test]
-fn conversations_on_mls_by_commands() {
+fn conversations_on_either_suite_by_commands() {
     let home = Home::open();
     for user in ["alice", "bob"] {
         home.register(user);
-        // The first link of a device publishes its key packages.
-        home.run(user, &["people"]).expect(0);
     }
-    let on_mls = ["--suite", "mls-1"];
-    home.run("alice", &[&["send", "bob@s1", "sealed by MLS"][..], &on_mls].concat()).expect(0);
+    // What was begun on RSA stays there until something else is asked for, and does not go back.
+    home.run("alice", &["send", "bob@s1", "sealed by RSA", "--suite", "rsa-jwe-1"]).expect(0);
     home.run("bob", &["read", "alice@s1"]).expect(0);
-    // Once there is one on MLS the other is not written in again, whatever is said.
-    home.run("bob", &["send", "alice@s1", "so is this", "--suite", "rsa-jwe-1"]).expect(0);
+    home.run("bob", &["send", "alice@s1", "so is this"]).expect(0);
+    let suite = |user: &str, other: &str| {
+        let rooms = home.run(user, &["rooms", "--json"]).expect(0).objects();
+        rooms.iter().find(|room| room["title"] == other).map(|room| room["suite"].clone())
+    };
+    assert_eq!(suite("bob", "alice@s1"), Some("rsa-jwe-1".into()));
+    home.run("alice", &["send", "bob@s1", "sealed by MLS", "--suite", "mls-1"]).expect(0);
+    home.run("bob", &["read", "alice@s1"]).expect(0);
+    let back = home.run("bob", &["send", "alice@s1", "hm", "--suite", "rsa-jwe-1"]).expect(2);
+    assert!(back.stderr.contains("does not go back to rsa-jwe-1"), "{}", back.stderr);
+    home.run("bob", &["send", "alice@s1", "and so is this"]).expect(0);
     for (user, other) in [("alice", "bob@s1"), ("bob", "alice@s1")] {
-        assert_eq!(texts(&home.run(user, &["read", other, "--json"]).expect(0).objects()), ["sealed by MLS", "so is this"]);
+        let said = ["sealed by RSA", "so is this", "sealed by MLS", "and so is this"];
+        assert_eq!(texts(&home.run(user, &["read", other, "--json"]).expect(0).objects()), said);
         let rooms = home.run(user, &["rooms", "--json"]).expect(0).objects();
         let suites: Vec<&Value> = rooms.iter().filter(|room| room["title"] == other).map(|room| &room["suite"]).collect();
         assert_eq!(suites, ["mls-1"], "one conversation, however many rooms it has");
     }
-    home.run("alice", &[&["room", "new", "Mountains"][..], &on_mls].concat()).expect(0);
+    home.run("alice", &["room", "new", "Mountains"]).expect(0);
+    assert_eq!(suite("alice", "Mountains"), Some("mls-1".into()), "where nothing is asked for");
+    home.run("alice", &["room", "new", "Classics", "--suite", "rsa-jwe-1"]).expect(0);
+    assert_eq!(suite("alice", "Classics"), Some("rsa-jwe-1".into()));
     home.run("alice", &["room", "invite", "Mountains", "bob@s1"]).expect(0);
     home.run("bob", &["room", "join", "Mountains"]).expect(0);
     home.run("bob", &["send", "Mountains", "here I am"]).expect(0);

@@ -120,6 +120,7 @@ fn one_field(
     app: App,
     title: &'static str,
     field: Field,
+    more: Option<AnyView>,
     label: &'static str,
     send: impl Fn(String) -> Option<&'static str> + 'static,
 ) -> AnyView {
@@ -131,7 +132,7 @@ fn one_field(
             event.prevent_default();
             wrong.set(send(value(node).trim().to_owned()).map(str::to_owned));
         })
-        .child((field, trouble(wrong), html::button().attr("type", "submit").class("primary").child(label)))
+        .child((field, more, trouble(wrong), html::button().attr("type", "submit").class("primary").child(label)))
         .into_any();
     dialog(title, "small", move || app.overlay.set(None), form)
 }
@@ -147,11 +148,15 @@ fn title_trouble(title: &str) -> Option<&'static str> {
 
 /// A window to make a group.
 pub fn make(app: App) -> AnyView {
-    let once = browser::once();
-    one_field(app, "New group", Field::new("Name of the group"), "Make the group", move |title| {
+    let (once, classic) = (browser::once(), RwSignal::new(false));
+    let choice = html::label().class("check").child((
+        html::input().attr("type", "checkbox").on(ev::change, move |_| classic.update(|classic| *classic = !*classic)),
+        html::span().child("Classic RSA instead of MLS. Whoever gets a member’s key later can read the stored messages. It stays so."),
+    ));
+    one_field(app, "New group", Field::new("Name of the group"), Some(choice.into_any()), "Make the group", move |title| {
         let wrong = title_trouble(&title);
         if wrong.is_none() {
-            app.ask(Ask::CreateGroup { title, once: once.clone() }, move |answer| {
+            app.ask(Ask::CreateGroup { title, classic: classic.get_untracked(), once: once.clone() }, move |answer| {
                 if let Answer::Group(target) = answer {
                     app.go(Place::Talk(target));
                     app.panel.set(browser::is_wide());
@@ -164,7 +169,7 @@ pub fn make(app: App) -> AnyView {
 
 /// A window to give a group another name.
 pub fn retitle(app: App, target: Target, title: String) -> AnyView {
-    one_field(app, "Rename the group", Field { value: title, ..Field::new("Name of the group") }, "Rename", move |title| {
+    one_field(app, "Rename the group", Field { value: title, ..Field::new("Name of the group") }, None, "Rename", move |title| {
         let wrong = title_trouble(&title);
         if wrong.is_none() {
             app.deed(&target, Deed::SetTitle(title), |_| ());

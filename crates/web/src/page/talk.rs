@@ -134,7 +134,7 @@ fn badge(app: App, target: Target, line: Memo<Option<RoomLine>>) -> AnyView {
     let sealed = Memo::new(move |_| {
         let suite = match (&this, line.get()) {
             (Target::Public, _) => None,
-            (_, line) => Some(line.and_then(|line| line.room.suite).unwrap_or_else(|| "rsa-jwe-1".into())),
+            (_, line) => Some(line.and_then(|line| line.room.suite).unwrap_or_else(|| "mls-1".into())),
         };
         let trust = match &this {
             Target::Direct { user } => app.person(user).map(|person| (user.clone(), person.trust)),

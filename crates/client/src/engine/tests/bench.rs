@@ -230,7 +230,8 @@ impl Bench {
 
     /// Alice writes, and the engine does not hear of it yet.
     pub fn writes_offline(&self, target: &Target, text: &str) -> i64 {
-        write::message(&self.core.store, &self.core.crypto, write::SUITE, (target, &Content::text(text).unwrap()), None).unwrap()
+        write::message(&self.core.store, &self.core.crypto, Some(SuiteName::RsaJwe1), (target, &Content::text(text).unwrap()), None)
+            .unwrap()
     }
 
     /// The engine hears that something was written.

@@ -2,6 +2,7 @@
 
 use super::{ANOTHER_STORY, code, copied, go_on, is_shown, log_of};
 use std::time::{Duration, Instant};
+use tidings_client::SuiteName;
 use tidings_client::view::{Role, Target};
 use tidings_client::{ClientError, LoginSecret, Zeroizing};
 use tidings_e2ee::DeviceSecret;
@@ -26,7 +27,7 @@ struct Inside {
 }
 
 async fn inside() -> Inside {
-    let world = World::two_servers().await;
+    let world = World::two_servers().await.on(SuiteName::RsaJwe1);
     let (alice, bob) = (world.person("alice@s1").await, world.person("bob@s2").await);
     let mut mallory = Member::registers(&world, "mallory@s1").await;
     for person in [&alice, &bob] {

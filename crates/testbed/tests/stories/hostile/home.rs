@@ -23,7 +23,7 @@ struct Turned {
 
 impl Turned {
     async fn new() -> Turned {
-        let mut world = World::two_servers().await;
+        let mut world = World::two_servers().await.on(SuiteName::RsaJwe1);
         let (alice, bob, carol) = (world.person("alice@s1").await, world.person("bob@s2").await, world.person("carol@s2").await);
         for (one, other) in [(&alice, &bob), (&alice, &carol), (&bob, &alice), (&bob, &carol), (&carol, &bob)] {
             one.knows(other).await;

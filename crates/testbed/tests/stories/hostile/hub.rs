@@ -1,6 +1,7 @@
 //! A hub that has turned: s1 orders a group of alice's, bob's and carol's, and the public chat of its own people.
 
 use super::{ANOTHER_STORY, ELSEWHERE, GONE, REPEATS, copied, go_on, is_shown, is_stopped, last_of, log_of};
+use tidings_client::SuiteName;
 use tidings_client::view::{Role, Target};
 use tidings_proto::membership::Remove;
 use tidings_proto::{Content, Draft, Encoded, Kind, LogName, Signature, cbor, limits};
@@ -21,7 +22,7 @@ struct Turned {
 impl Turned {
     /// `before` is what happens in the group while all is well.
     async fn after(before: impl AsyncFnOnce(&Person, &Person, &Person, &Target)) -> Turned {
-        let mut world = World::of(&["s1", "s2", "s3"], false).await;
+        let mut world = World::of(&["s1", "s2", "s3"], false).await.on(SuiteName::RsaJwe1);
         let (alice, bob, carol) = (world.person("alice@s1").await, world.person("bob@s2").await, world.person("carol@s3").await);
         for (one, other) in [(&alice, &bob), (&alice, &carol), (&bob, &alice), (&bob, &carol), (&carol, &alice), (&carol, &bob)] {
             one.knows(other).await;
@@ -199,7 +200,7 @@ fn long_draft(by: &Member, n: u64, bytes: usize) -> Encoded<Draft> {
 /// what cannot be one at all; and what is poisoned harms none beside it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_long_or_poisoned_in_a_peers_log_harms_nothing_beside_it() {
-    let mut world = World::two_servers().await;
+    let mut world = World::two_servers().await.on(SuiteName::RsaJwe1);
     let (alice, bob, dave) = (world.person("alice@s1").await, world.person("bob@s2").await, world.person("dave@s2").await);
     let mallory = Member::registers(&world, "mallory@s1").await;
     bob.knows(&dave).await;

@@ -2,6 +2,7 @@
 
 use super::{GONE, go_on, is_shown};
 use tidings_client::ClientError;
+use tidings_client::SuiteName;
 use tidings_client::view::{Target, Trust};
 use tidings_proto::{Content, Kind, LogName, cbor};
 use tidings_testbed::hostile::Forger;
@@ -11,7 +12,7 @@ use tidings_testbed::world::World;
 /// their people as true. What the server may say, that the account begins anew, is shown, and stops what is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_server_says_of_its_users_keys_is_held_against_what_was_seen() {
-    let mut world = World::two_servers().await;
+    let mut world = World::two_servers().await.on(SuiteName::RsaJwe1);
     let (alice, bob, carol) = (world.person("alice@s1").await, world.person("bob@s2").await, world.person("carol@s2").await);
     let tablet = alice.another_device(world.address("s1"), world.profile("tablet")).await;
     bob.finds(&alice.name, "known on both devices", |alice| alice.devices == 2).await;

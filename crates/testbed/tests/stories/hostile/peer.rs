@@ -1,6 +1,7 @@
 //! A peer that has turned: s2 submits to s1, which orders a group of alice's and dave's, and tells s1 of logs.
 
 use super::{GONE, code, copied, go_on, log_of};
+use tidings_client::SuiteName;
 use tidings_client::view::{Role, Status, Target, Trust};
 use tidings_proto::frame::{Entries, Item, Named};
 use tidings_proto::{Code, Content, Entry, Hash, Kind, LogName, Payload, cbor, limits};
@@ -19,7 +20,7 @@ struct Open {
 }
 
 async fn open_house() -> Open {
-    let world = World::two_servers().await;
+    let world = World::two_servers().await.on(SuiteName::RsaJwe1);
     let (alice, dave) = (world.person("alice@s1").await, world.person("dave@s1").await);
     let mut mallory = Member::registers(&world, "mallory@s2").await;
     alice.finds(&mallory.user, "known by a key", |person| person.fingerprint.is_some()).await;

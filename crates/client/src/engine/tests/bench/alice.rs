@@ -9,7 +9,7 @@ use tidings_e2ee::mls::State;
 use tidings_proto::draft::Erase;
 use tidings_proto::frame::{RoomRef, RoomsReply};
 use tidings_proto::membership::{Invite, Join, Leave, Remove, SetRole};
-use tidings_proto::{Content, Genesis, Hash, Kind, LogName, UserName, cbor, limits};
+use tidings_proto::{Content, Genesis, Hash, Kind, LogName, SuiteName, UserName, cbor, limits};
 
 /// The conversation that a group is.
 pub fn target(genesis: &Genesis) -> Target {
@@ -19,7 +19,8 @@ pub fn target(genesis: &Genesis) -> Target {
 impl Bench {
     /// Alice makes a group; it is durable here, and not sent yet.
     pub fn makes_offline(&self, title: &str) -> Genesis {
-        let (group, _) = write::group(&self.core.store, &self.core.crypto, write::SUITE, &Content::title(title).unwrap(), None).unwrap();
+        let (group, _) =
+            write::group(&self.core.store, &self.core.crypto, Some(SuiteName::RsaJwe1), &Content::title(title).unwrap(), None).unwrap();
         self.core
             .store
             .rooms()
@@ -102,9 +103,14 @@ impl Bench {
 
     /// Alice gives a group another title.
     pub async fn calls(&mut self, genesis: &Genesis, title: &str) -> i64 {
-        let row =
-            write::message(&self.core.store, &self.core.crypto, write::SUITE, (&target(genesis), &Content::title(title).unwrap()), None)
-                .unwrap();
+        let row = write::message(
+            &self.core.store,
+            &self.core.crypto,
+            Some(SuiteName::RsaJwe1),
+            (&target(genesis), &Content::title(title).unwrap()),
+            None,
+        )
+        .unwrap();
         self.goes_on().await;
         row
     }
