@@ -8,6 +8,7 @@
 mod ask;
 mod claim;
 mod expire;
+pub mod heads;
 mod lanes;
 mod peer;
 mod place;
@@ -39,27 +40,32 @@ const OFFLINE_AFTER: Duration = Duration::from_secs(60);
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 
 /// The servers this one knows.
-pub struct Peers(BTreeMap<ServerName, Arc<PeerState>>);
+pub struct Peers {
+    all: BTreeMap<ServerName, Arc<PeerState>>,
+    /// How far their key histories go, by their own word.
+    pub heads: heads::Heads,
+}
 
 impl Peers {
     /// The peers that `config` names.
     pub fn new(config: &Config) -> Peers {
-        Peers(config.peers.iter().map(|peer| (peer.name.clone(), Arc::new(PeerState::new(peer.clone())))).collect())
+        let all = config.peers.iter().map(|peer| (peer.name.clone(), Arc::new(PeerState::new(peer.clone())))).collect();
+        Peers { all, heads: heads::Heads::default() }
     }
 
     /// All of them, in order of name.
     pub fn all(&self) -> impl Iterator<Item = &Arc<PeerState>> {
-        self.0.values()
+        self.all.values()
     }
 
     /// Their names, in order.
     pub fn names(&self) -> impl Iterator<Item = ServerName> + '_ {
-        self.0.keys().cloned()
+        self.all.keys().cloned()
     }
 
     /// A peer by name.
     pub fn get(&self, name: &ServerName) -> Option<Arc<PeerState>> {
-        self.0.get(name).cloned()
+        self.all.get(name).cloned()
     }
 
     /// A peer, if `key` is the one its name is bound to. Nobody else is let in.
@@ -74,7 +80,7 @@ pub fn start(host: &Arc<Host>, tls: Arc<rustls::ClientConfig>) {
     host.tasks.spawn(async move {
         late.stopping.run_until_cancelled(late.presence.tell_late()).await;
     });
-    for peer in host.peers.0.values() {
+    for peer in host.peers.all() {
         // That one without a key is not dialled was said when the settings were read.
         if let Some(key) = peer.peer.key {
             host.tasks.spawn(keep_dialling(host.clone(), peer.clone(), key, tls.clone()));

@@ -192,6 +192,9 @@ pub struct PeerRow {
     pub last_error: Option<String>,
     /// When, in milliseconds since 1970.
     pub last_error_at: Option<u64>,
+    /// That its key history is told in two ways, if that was found. May quote the other server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked: Option<String>,
 }
 
 /// How things stand with a peer.
@@ -367,6 +370,7 @@ async fn peers(host: &Host) -> Result<Vec<PeerRow>, Refusal> {
             oldest: queue.oldest,
             last_error_at: how.last_error.as_ref().map(|(at, _)| *at),
             last_error: how.last_error.map(|(_, text)| text),
+            forked: host.peers.heads.forked(peer.name()),
         });
     }
     rows.extend(queues.into_iter().map(|(name, queue)| PeerRow {
@@ -379,6 +383,7 @@ async fn peers(host: &Host) -> Result<Vec<PeerRow>, Refusal> {
         oldest: queue.oldest,
         last_error: None,
         last_error_at: None,
+        forked: None,
     }));
     Ok(rows)
 }

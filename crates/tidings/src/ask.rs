@@ -44,7 +44,7 @@ impl Ask {
             Ask::Rooms { wait }
             | Ask::Members { wait, .. }
             | Ask::Read { wait, .. }
-            | Ask::Verify { verdict: Verdict::Show, wait, .. }
+            | Ask::Verify { verdict: Verdict::Show { .. }, wait, .. }
             | Ask::Devices { wait }
             | Ask::Doctor { wait } => *wait == 0,
             Ask::SaveFile { .. } => true,

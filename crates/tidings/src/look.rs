@@ -5,7 +5,7 @@ mod message;
 mod people;
 mod rooms;
 
-pub use keys::{comparison, devices, notice, recovery_code};
+pub use keys::{comparison, devices, notice, qr, recovery_code};
 pub use message::{Numbers, Places, message, size};
 pub use people::{members, people, role};
 pub use rooms::{invitation, rooms, short_id};

@@ -74,6 +74,9 @@ async fn list(global: &Global, folder: &ServerFolder) -> Result<u8, Failure> {
     for line in look::columns(&rows, look) {
         writeln!(out, "{line}")?;
     }
+    for forked in peers.iter().filter_map(|peer| peer.forked.as_ref()) {
+        writeln!(out, "{}", look.paint(RED, &format!("! {}", inert::line(forked))))?;
+    }
     if peers.iter().any(|peer| peer.state == PeerStanding::NoKey) {
         writeln!(
             std::io::stderr(),

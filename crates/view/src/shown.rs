@@ -269,6 +269,15 @@ pub struct Comparison {
     pub verified: bool,
 }
 
+impl Comparison {
+    /// Whether somebody else's screen, or the QR code on it, shows the same: its digits, in whatever groups.
+    pub fn is(&self, other: &str) -> bool {
+        let digits = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).collect::<String>();
+        let mine = digits(&self.number);
+        !mine.is_empty() && mine == digits(other)
+    }
+}
+
 /// Something about keys that a person should know, in the order in which it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {

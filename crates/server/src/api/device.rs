@@ -4,7 +4,7 @@ use super::Caller;
 use super::company::{Changed, Company};
 use super::packages;
 use super::secrets::{self, UnderWay};
-use crate::federation;
+use crate::federation::{self, heads};
 use crate::host::Host;
 use crate::link::channel::Channel;
 use crate::link::pump::Late;
@@ -144,6 +144,10 @@ fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut
     match frame {
         Frame::Follow(Follow { logs }) => {
             let reader = Reader::User(caller.user.clone());
+            let own = LogRef::Name(LogName::Keys(host.name.clone()));
+            // Whoever follows the key history here may hold this server to it.
+            let head = if logs.iter().any(|(log, _)| *log == own) { heads::own(host) } else { None };
+            head.into_iter().for_each(|head| pump.ask(Ping { req: 0, heads: Some(vec![head]) }));
             for (log, after) in logs {
                 follow(host, &reader, pump, log, after);
             }
@@ -170,6 +174,8 @@ fn request(host: &Arc<Host>, caller: &Caller, session: &Arc<Session>, pump: &mut
             pump.start_page(answered(req, async move { packages::claim(&host, &caller, claim).await }));
         }
         Frame::Ping(Ping { req, .. }) => pump.pong(req),
+        // A head comes with a ping, which is answered like any.
+        Frame::Pong(_) => {}
         Frame::VaultGet(VaultGet { req })
         | Frame::BookPut(BookPut { req, .. })
         | Frame::LoginStart(LoginStart { req, .. })

@@ -4,13 +4,14 @@
 use super::PeerState;
 use super::ask::Asking;
 use super::claim;
+use super::heads;
 use super::peer::Link;
 use crate::api::device::{follow, page};
 use crate::host::Host;
 use crate::link::channel::Channel;
 use crate::link::wire::{self, LinkError};
 use crate::logs::{Origin, Reader};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tidings_proto::frame::{Accepted, Follow, Ping, Presence, Refused, Submit};
@@ -34,6 +35,7 @@ pub(super) async fn serve(host: &Arc<Host>, mut pump: impl Channel, peer: &Arc<P
     let mut newest = peer.newest.subscribe();
     let mut asking: Option<(Asking, tokio::sync::OwnedMutexGuard<()>)> = None;
     let mut ping = tokio::time::interval(PING_EVERY);
+    let (mut news, mut told_of) = (host.peers.heads.news.subscribe(), BTreeMap::new());
     loop {
         pump.hold(asking.as_ref().is_some_and(|(asking, _)| asking.is_full()));
         // In this order, so that a run can be repeated: of what comes before the link itself there is never much.
@@ -65,7 +67,13 @@ pub(super) async fn serve(host: &Arc<Host>, mut pump: impl Channel, peer: &Arc<P
                 let people = std::mem::take(&mut changed);
                 pump.send(Presence { whole: false, people: people.iter().map(|user| state(host, user)).collect() });
             }
-            _ = ping.tick() => pump.ping(),
+            _ = ping.tick() => {
+                pump.ping();
+                heads::look(host).await;
+                heads::news_for(host, peer, &mut told_of).into_iter().for_each(|heads| pump.ask(heads));
+            }
+            // An error only says that the server is stopping.
+            _ = news.changed() => heads::news_for(host, peer, &mut told_of).into_iter().for_each(|heads| pump.ask(heads)),
             bytes = pump.next() => {
                 let frame = match wire::frame(bytes, limits::PEER_FRAME)? {
                     Ok(frame) => frame,
@@ -114,7 +122,12 @@ fn request(host: &Arc<Host>, peer: &PeerState, pump: &mut impl Channel, frame: F
         }
         Frame::KeyPackageClaim(claim) => pump.start_page(claim::serve(host.clone(), peer.peer.name.clone(), claim)),
         Frame::Presence(said) => host.presence.peer_says(&peer.peer.name, said.whole, said.people),
-        Frame::Ping(Ping { req, .. }) => pump.pong(req),
+        Frame::Ping(Ping { req, heads }) => {
+            if let Some(heads) = heads {
+                host.tasks.spawn(heads::hear(host.clone(), peer.peer.name.clone(), heads));
+            }
+            pump.pong(req);
+        }
         Frame::Pong(_) => {}
         answer @ (Frame::Named(_) | Frame::Entries(_) | Frame::Ended(_)) => return Some(answer),
         answer @ (Frame::Accepted(_) | Frame::Queued(_) | Frame::Refused(_) | Frame::KeyPackages(_)) => return Some(answer),

@@ -92,6 +92,12 @@ pub struct VerifyArguments {
     /// You have compared the numbers, and they are the same
     #[arg(long)]
     pub matches: bool,
+    /// What the other's screen or QR code says, digits: the person is verified if it is the same, and exit code 8 says that it is not
+    #[arg(long, value_name = "DIGITS", conflicts_with_all = ["matches", "doubt", "accept", "qr"])]
+    pub number: Option<String>,
+    /// Show the number as a QR code too, as the web client does
+    #[arg(long, conflicts_with_all = ["matches", "doubt", "accept"])]
+    pub qr: bool,
     /// It is not verified, or not any more
     #[arg(long, conflicts_with = "matches")]
     pub doubt: bool,

@@ -3,6 +3,7 @@
 use super::message::clock;
 use super::{BOLD, CYAN, DIM, GREEN, Look, RED, YELLOW, columns, heads, object};
 use crate::inert;
+use qrcode::{Color, EcLevel, QrCode};
 use serde::Serialize;
 use tidings_client::UserName;
 use tidings_client::view::{Comparison, Device, Notice, Trust};
@@ -55,6 +56,25 @@ fn how_to_compare(user: &UserName, me: &UserName, trust: Trust) -> Vec<String> {
         lines.push(format!("  not compared   tidings verify {user} --accept   (a lost password may be the reason)"));
     }
     lines
+}
+
+/// The digits of a safety number as a QR code, two rows of it a line. Light is what is drawn: terminals are dark, mostly.
+pub fn qr(number: &str) -> Vec<String> {
+    let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+    let Ok(code) = QrCode::with_error_correction_level(digits.as_bytes(), EcLevel::M) else { return Vec::new() };
+    let (width, quiet) = (code.width(), 2);
+    let is_light = |row: usize, column: usize| {
+        let inside = |at: usize| at.checked_sub(quiet).filter(|at| *at < width);
+        !matches!((inside(row), inside(column)), (Some(row), Some(column)) if code[(column, row)] == Color::Dark)
+    };
+    let all = width + 2 * quiet;
+    let half = |row: usize, column: usize| match (is_light(row, column), row + 1 < all && is_light(row + 1, column)) {
+        (true, true) => '█',
+        (true, false) => '▀',
+        (false, true) => '▄',
+        (false, false) => ' ',
+    };
+    (0..all).step_by(2).map(|row| (0..all).map(|column| half(row, column)).collect()).collect()
 }
 
 /// One's devices, one a line.

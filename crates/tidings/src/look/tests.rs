@@ -198,6 +198,26 @@ fn a_safety_number_is_three_rows_of_four() {
     insta::assert_snapshot!(shown(Trust::Changed, Some("another\nidentity")).join("\n"));
 }
 
+/// As the web client draws it; whoever reads it has the digits.
+#[test]
+fn a_safety_number_is_a_qr_code_too() {
+    let number = compared(false).number;
+    let lines = qr(&number);
+    let digits: String = number.split(' ').collect();
+    let code = qrcode::QrCode::with_error_correction_level(digits.as_bytes(), qrcode::EcLevel::M).unwrap();
+    let all = code.width() + 4;
+    assert_eq!((lines.len(), lines[0].chars().count()), (all.div_ceil(2), all));
+    for (at, colour) in code.to_colors().into_iter().enumerate() {
+        let (row, column) = (at / code.width() + 2, at % code.width() + 2);
+        let drawn = lines[row / 2].chars().nth(column).unwrap();
+        let is_light = if row % 2 == 0 { "█▀" } else { "█▄" }.contains(drawn);
+        assert_eq!(is_light, colour == qrcode::Color::Light, "{row} {column}");
+    }
+    let comparison = compared(false);
+    assert!(comparison.is(&number) && comparison.is(&digits) && comparison.is(&format!(" {digits}\n")));
+    assert!(!comparison.is(&digits[1..]) && !comparison.is("") && !comparison.is(&digits.replace('1', "2")));
+}
+
 #[test]
 fn devices_and_members_are_tables() {
     let device = |key: &str, name: Option<&str>, this| Device { key: key.into(), name: name.map(Into::into), this };

@@ -48,6 +48,12 @@ fn a_safety_number_is_the_same_on_both_sides_and_the_verdict_follows_the_account
     until("the tablet knows", || trust(&home, "tablet", "bob@s2") == "verified");
     home.run("tablet", &["verify", "bob@s2", "--doubt"]).expect(0);
     until("the first device knows", || trust(&home, "alice", "bob@s2") == "pinned");
+    // By what was read off the other's screen.
+    home.run("bob", &["verify", "alice@s1", "--number", &digits.replace(['1', '2'], "3")]).expect(8);
+    assert_eq!(trust(&home, "bob", "alice@s1"), "pinned");
+    home.run("bob", &["verify", "alice@s1", "--number", &digits.replace(' ', "")]).expect(0);
+    assert_eq!(trust(&home, "bob", "alice@s1"), "verified");
+    assert!(home.run("bob", &["verify", "alice@s1", "--qr"]).expect(0).stdout.lines().any(|line| line.starts_with("█")));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 use super::{go_on, log_of};
 use tidings_client::view::{Link, Person as Shown, Trust};
-use tidings_proto::{Hash, KeysSeen, LogName, SuiteName, UserName, limits};
+use tidings_proto::chain::Tip;
+use tidings_proto::frame::Ping;
+use tidings_proto::{Hash, Head, KeysSeen, LogName, Signature, SuiteName, UserName, limits};
 use tidings_testbed::hostile::{Forger, Member, Sealing};
 use tidings_testbed::person::{Person, with};
 use tidings_testbed::world::World;
@@ -161,4 +163,41 @@ async fn who_lies_about_what_they_have_seen_is_named_and_stops_nothing() {
     // Who has compared is not told to.
     alice.client.set_verified(&bob.name, true).await.unwrap();
     alice.finds(&bob.name, "verified", |bob| bob.trust == Trust::Verified && bob.warning.is_none()).await;
+}
+
+/// Servers hand each other what others have signed of their histories. s1 tells s2 and s3 different ones, and signs both: as soon as these two
+/// have heard of each other's, both operators are shown it. What s1 signs of others, or somebody else of s1, is nobody's word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_signs_two_histories_of_its_keys_is_found_out_by_its_peers() {
+    let mut world = World::of(&["s1", "s2", "s3"], false).await;
+    let (alice, bob, carol) = (world.person("alice@s1").await, world.person("bob@s2").await, world.person("carol@s3").await);
+    for (one, other) in [(&bob, &alice), (&carol, &alice), (&bob, &carol), (&carol, &bob)] {
+        one.knows(other).await;
+    }
+    let s1 = world.turns("s1").await;
+    let (keys, forger) = (LogName::Keys("s1".parse().unwrap()), Forger::arrives().await);
+    let sign = |log: &LogName, tip: Tip| {
+        let identity = s1.identity();
+        let head = Head { log: log.clone(), term: 0, seq: tip.seq, hash: tip.hash, at: 1, key: identity.key(), sig: Signature([0; 64]) };
+        Head { sig: identity.sign(&head.signed_bytes()), ..head }
+    };
+    // Of others' histories, and unsigned ones of its own.
+    let other = Tip { seq: 1, hash: Hash([9; 32]) };
+    let unsigned = Head { hash: Hash([8; 32]), ..sign(&keys, other) };
+    let others = sign(&LogName::Keys("s3".parse().unwrap()), other);
+    s1.says("s2", Ping { req: 0, heads: Some(vec![unsigned, others, sign(&LogName::Keys("s9".parse().unwrap()), other)]) }).await;
+    for (peer, who, name) in [("s2", &bob, "yves@s1"), ("s3", &carol, "zed@s1")] {
+        let invented = forger.invents(&s1.story(&keys), &alice.name, &name.parse().unwrap()).await;
+        let tip = s1.tells_only(peer, &keys, |story| story.append(&invented));
+        who.finds(&name.parse().unwrap(), "somebody", |known| known.fingerprint.is_some()).await;
+        s1.says(peer, Ping { req: 0, heads: Some(vec![sign(&keys, tip)]) }).await;
+    }
+    for (server, other) in [("s2", "s3"), ("s3", "s2")] {
+        let row = world.peer_is(server, "s1", "found out", |row| row.forked.is_some()).await;
+        let why = row.forked.unwrap();
+        assert!(why.starts_with("s1 has signed another history of its people's keys, entry 2, than it has shown here"), "{why}");
+        assert!(why.contains(other), "it is said who has brought it: {why}");
+        world.peer_is(server, other, "as before", |row| row.forked.is_none()).await;
+    }
+    go_on(&bob, &carol, "s1 has two faces").await;
 }
