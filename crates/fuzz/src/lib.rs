@@ -7,10 +7,14 @@
 mod account;
 mod bend;
 mod keys;
+mod mls;
 mod sealed;
 mod wire;
 
 pub use bend::Bender;
+
+// As the tests of `e2ee` call it, whose room stands here too.
+use sealed::people as samples;
 
 /// A decoder under test.
 pub struct Target {
@@ -49,6 +53,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "jwe", run: sealed::jwe, seeds: sealed::jwes, pace: Pace::Slow },
     Target { name: "message", run: sealed::message, seeds: sealed::messages, pace: Pace::Slow },
     Target { name: "invitation", run: sealed::invitation, seeds: sealed::invitations, pace: Pace::Slow },
+    Target { name: "mls-commit", run: mls::commit, seeds: mls::commits, pace: Pace::Slow },
+    Target { name: "mls-group-info", run: mls::group_info, seeds: mls::group_infos, pace: Pace::Slow },
+    Target { name: "mls-welcome", run: mls::welcome, seeds: mls::welcomes, pace: Pace::Slow },
+    Target { name: "mls-key-package", run: mls::package, seeds: mls::packages, pace: Pace::Slow },
     Target { name: "vault", run: account::vault, seeds: account::vaults, pace: Pace::Fast },
     Target { name: "opaque", run: account::opaque, seeds: account::opaques, pace: Pace::Slow },
 ];
