@@ -20,15 +20,16 @@ use openmls::messages::group_info::VerifiableGroupInfo;
 use openmls::prelude::tls_codec::{DeserializeBytes, Serialize};
 use openmls::prelude::{
     Capabilities, ContentType, CredentialType, CredentialWithKey, Extension, ExtensionType, Extensions, GroupContext, GroupId,
-    LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn, MlsMessageOut,
-    PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, ProcessedWelcome, ProposalType, ProtocolMessage, ProtocolVersion,
-    RequiredCapabilitiesExtension, Sender, SenderRatchetConfiguration, StagedWelcome, UnknownExtension, Welcome,
+    KeyPackageRef, LeafNodeIndex, LeafNodeParameters, MlsGroup, MlsGroupCreateConfig, MlsGroupJoinConfig, MlsMessageBodyIn, MlsMessageIn,
+    MlsMessageOut, PURE_PLAINTEXT_WIRE_FORMAT_POLICY, ProcessedMessageContent, ProcessedWelcome, ProposalType, ProtocolMessage,
+    ProtocolVersion, RequiredCapabilitiesExtension, Sender, SenderRatchetConfiguration, StagedWelcome, UnknownExtension, Welcome,
 };
 use openmls_traits::signatures::{Signer, SignerError};
+use openmls_traits::storage::StorageProvider as _;
 use openmls_traits::types::SignatureScheme;
 use provider::{CRYPTO, Provider};
 use tidings_proto::{Hash, RoomId, UserName};
-use tidings_trust::mls::{CIPHERSUITE, Leaf, ROSTER, Tree, credential, for_ever};
+use tidings_trust::mls::{CIPHERSUITE, Codec, Leaf, ROSTER, Tree, credential, for_ever};
 
 /// How many epochs before the present one can still be opened: what was sealed around a commit arrives after it.
 const PAST_EPOCHS: usize = 2;
@@ -37,6 +38,9 @@ const PADDING: usize = 64;
 /// How far a sender's messages may be out of order, and how many of its numbers may be missing: each message that was sealed and refused
 /// leaves one.
 const RATCHET: (u32, u32) = (64, 10_000);
+
+/// The key packages of last resort whose secrets are here, the newest last.
+const LAST_RESORTS: &[u8] = b"mls/last resorts";
 
 /// One device, as it takes part.
 pub struct Device<'a> {
@@ -126,6 +130,9 @@ impl Device<'_> {
             let builder = if last_resort { builder.mark_as_last_resort() } else { builder };
             let made = builder.build(CIPHERSUITE, &Provider { state }, self, self.credential());
             let made = made.map_err(|_| MlsError::Failed("a key package"))?;
+            if last_resort {
+                keep_last_resort(state, made.key_package())?;
+            }
             message(&MlsMessageOut::from(made.key_package().clone()))
         };
         (0..count).map(make).collect()
@@ -241,6 +248,21 @@ impl Device<'_> {
         let sealed = group.create_message(&Provider { state }, self, text).map_err(|_| MlsError::Failed("a message"))?;
         message(&sealed)
     }
+}
+
+/// A new one of last resort takes the place of the one before, whose secrets stay for the Welcomes that are on their way; those of the one before that
+/// are gone: whoever gets them later opens nothing with them (RFC 9420 §16.8).
+fn keep_last_resort(state: &State<'_>, package: &KeyPackage) -> Result<(), MlsError> {
+    let mut kept: Vec<KeyPackageRef> = match state.get_own(LAST_RESORTS)? {
+        Some(kept) => Codec::decode(&kept).map_err(|_| Unreadable)?,
+        None => Vec::new(),
+    };
+    kept.push(package.hash_ref(&CRYPTO).map_err(|_| MlsError::Failed("a key package"))?);
+    while kept.len() > 2 {
+        state.delete_key_package(&kept.remove(0))?;
+    }
+    state.set_own(LAST_RESORTS.to_vec(), Some(Codec::encode(&kept).map_err(|_| Unreadable)?));
+    Ok(())
 }
 
 /// A commit of this device's stands in the log: what was pending counts.

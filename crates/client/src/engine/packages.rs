@@ -12,7 +12,7 @@ use tidings_e2ee::mls::State;
 use tidings_proto::frame::{KeyPackageClaim, KeyPackages, KeyPackagesLeft, KeyPackagesPut};
 use tidings_proto::{DeviceKey, LogName, Refusal, SuiteName, UserName, limits};
 use tidings_trust::KeyState;
-use tidings_trust::mls::Tree;
+use tidings_trust::mls::{Tree, key_package};
 
 /// A device that had no key package is asked for again after this.
 const AGAIN: Duration = Duration::from_secs(300);
@@ -76,6 +76,17 @@ impl Packages {
         (before, FIRST_PAUSE.saturating_mul(1 << before.min(10)).min(AGAIN))
     }
 
+    /// What was handed out for a device and is no key package of its is as good as none.
+    fn drop_forged(&mut self, device: &DeviceKey, keys: &KeyState, now: Instant) {
+        let Some(claim @ Claim::Here(_)) = self.claims.get_mut(device) else { return };
+        if let Claim::Here(package) = claim
+            && let Err(error) = key_package(package, device, keys)
+        {
+            tracing::warn!(%error, user = %keys.list.user, "a key package cannot be used");
+            *claim = Claim::None(now + AGAIN);
+        }
+    }
+
     /// When there is something to do.
     pub fn wake_at(&self) -> Option<Instant> {
         let again = self.claims.values().filter_map(|claim| if let Claim::Unheard(at) = claim { Some(*at) } else { None });
@@ -103,7 +114,8 @@ impl Engine {
         self.core.addable.send_replace(left.single_use > 0 || left.last_resort);
     }
 
-    /// Makes key packages where there are too few: their secrets are kept before anybody can use one.
+    /// Makes key packages where there are too few: their secrets are kept before anybody can use one. With more of single use comes another one
+    /// of last resort, for the one that is there may have been handed out, and then more than once.
     pub(super) async fn publish(&mut self) -> Result<(), ClientError> {
         let Some((single_use, last_resort)) = self.packages.left else { return Ok(()) };
         let mine = self.core.people().state(self.me());
@@ -121,7 +133,7 @@ impl Engine {
             let state = State::new(&read);
             let bug = |error: tidings_e2ee::mls::MlsError| ClientError::OurBug(error.to_string());
             let (packages, changes) = crypto.key_packages(&state, list, count, false).map_err(bug)?;
-            let (last, more) = crypto.key_packages(&state, list, usize::from(!last_resort), true).map_err(bug)?;
+            let (last, more) = crypto.key_packages(&state, list, 1, true).map_err(bug)?;
             store.suite_changed(&[changes.0, more.0].concat())?;
             Ok((packages, last))
         });
@@ -137,6 +149,7 @@ impl Engine {
         for keys in people {
             let mut wanted = Vec::new();
             for device in self.missing(keys, tree) {
+                self.packages.drop_forged(&device, keys, now);
                 match self.packages.claims.get(&device) {
                     _ if found.adds.len() >= limits::MLS_ADDS => {}
                     Some(Claim::Asked) => found.waits = true,

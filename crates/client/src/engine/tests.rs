@@ -8,6 +8,7 @@ mod doubts;
 mod groups;
 mod interleavings;
 mod late;
+mod packages;
 mod people;
 mod receiving;
 mod sending;

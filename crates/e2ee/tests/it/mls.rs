@@ -60,6 +60,26 @@ fn people_come_into_a_group_and_who_is_put_out_reads_nothing_that_follows() {
     assert_eq!(bob.profile, before);
 }
 
+/// Another one takes its place, and what was sealed to it meanwhile opens; what is sealed to the one before that does not any more.
+#[test]
+fn a_key_package_of_last_resort_opens_as_long_as_it_may_be_on_its_way() {
+    let mut bob = Device::new(&BOB);
+    let single_use = bob.profile.len();
+    let mut last = || bob.with(|state, me| me.key_packages(state, 1, true)).unwrap();
+    let made = [last(), last(), last()];
+    assert_eq!(bob.profile.len(), single_use + 3, "two, and which they are");
+    for (package, followed) in made.into_iter().zip([Followed::Lost, Followed::In, Followed::In]) {
+        let (mut hub, mut alice) = (Hub::direct(), Device::new(&ALICE));
+        bob.packages = package;
+        let before = bob.profile.clone();
+        alice.begins(&mut hub, &mut [&mut bob]).unwrap();
+        bob.seen = 0;
+        assert_eq!(bob.reads(&hub).1, followed);
+        // It is of last resort, and used again.
+        bob.profile = before;
+    }
+}
+
 #[test]
 fn what_was_sealed_before_somebody_left_is_not_taken_after() {
     let (mut hub, mut alice, mut bob) = group();

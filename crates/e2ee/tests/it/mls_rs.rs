@@ -133,12 +133,11 @@ impl<C: MlsConfig> Foreign<C> {
             let (at, draft) = (self.seen, &hub.log[self.seen]);
             self.seen += 1;
             let is_own = draft.device == self.device.secret.public();
+            let waits = is_own && self.group.as_ref().is_some_and(|group| group.has_pending_commit());
             match draft.kind {
-                Kind::Commit if is_own => {
-                    if self.group().has_pending_commit() {
-                        self.group().apply_pending_commit().unwrap();
-                    }
-                }
+                Kind::Commit if waits => drop(self.group().apply_pending_commit().unwrap()),
+                // It came in by this one.
+                Kind::Commit if is_own => {}
                 Kind::Commit => self.follows(hub, at, &cbor::decode(&draft.body, 1 << 20).unwrap()),
                 Kind::Sealed if !is_own => texts.push(self.opens(hub, at, &draft.body)),
                 _ => {}

@@ -102,7 +102,7 @@ async fn a_claim_is_answered_by_the_peer_and_by_what_was_asked_for() {
         link.say(KeyPackages { req: frame.req + 1000, packages: vec![first.clone()] }).await; // to what nobody asked
         link.say(KeyPackages { req: frame.req, packages: answer.clone() }).await;
         link.say(KeyPackages { req: frame.req, packages: Vec::new() }).await; // a second answer
-        assert_eq!(claimed.await.unwrap().map_err(|why| why.code), expected, "{answer:?}");
+        assert!(claimed.await.unwrap().map_err(|why| why.code) == expected, "of {} packages", answer.len());
     }
     let claimed = claim(&host, 1);
     let req = asked(&mut link).await.req;
