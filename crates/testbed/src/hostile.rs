@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use story::Book;
 use tidings_proto::frame::{
-    Accepted, ChainReply, Follow, LogRef, Online, PeopleReply, PersonState, Ping, Pong, Ready, Refused, RoomsReply, Submit,
+    Accepted, ChainReply, ClaimedKeyPackage, Follow, KeyPackages, KeyPackagesLeft, LogRef, Online, PeopleReply, PersonState, Ping, Pong,
+    Ready, Refused, RoomRef, RoomsReply, Submit,
 };
 use tidings_proto::handshake::Party;
 use tidings_proto::{Code, Draft, Encoded, Frame, LogName, Refusal, ServerName, UserName, draft, limits};
@@ -44,6 +45,8 @@ struct Inner {
     /// Counts what has changed in the book.
     changed: watch::Sender<u64>,
     links: Mutex<HashMap<String, mpsc::UnboundedSender<Frame>>>,
+    /// What whoever claims key packages is handed out; nothing at first.
+    packages: Mutex<Vec<ClaimedKeyPackage>>,
     /// What others have answered to what was submitted to them, by the number of the request.
     answers: watch::Sender<BTreeMap<u32, Result<Accepted, Refusal>>>,
 }
@@ -62,6 +65,7 @@ impl Hostile {
             book: Mutex::new(book),
             changed: watch::Sender::new(0),
             links: Mutex::default(),
+            packages: Mutex::default(),
             answers: watch::Sender::default(),
         });
         let listener = TcpListener::bind(config.listen).await.expect("the server's own address");
@@ -98,6 +102,16 @@ impl Hostile {
         let told = change(self.inner.book().story_of(whom, log));
         self.inner.changed.send_modify(|count| *count += 1);
         told
+    }
+
+    /// From now on whoever claims key packages, of whomever, is handed out these.
+    pub fn hands_out(&self, packages: Vec<ClaimedKeyPackage>) {
+        *self.inner.packages.lock().unwrap_or_else(PoisonError::into_inner) = packages;
+    }
+
+    /// From now on whoever asks for their rooms is told of this one too, if it may be theirs.
+    pub fn makes_up(&self, room: RoomRef) {
+        self.inner.book().makes_up(room);
     }
 
     /// Says something on the newest link of a server's or user's.
@@ -235,6 +249,13 @@ impl Inner {
                 let user: Option<UserName> = told.whom.parse().ok();
                 let known = user.map(|user| self.book().rooms_of(&user)).unwrap_or_default();
                 Some(RoomsReply { req: rooms.req, rooms: known, more: false }.into())
+            }
+            Frame::KeyPackageClaim(claim) => {
+                let packages = self.packages.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                Some(KeyPackages { req: claim.req, packages }.into())
+            }
+            Frame::KeyPackagesPut(put) => {
+                Some(KeyPackagesLeft { req: put.req, single_use: limits::KEY_PACKAGES as u32, last_resort: true }.into())
             }
             Frame::VaultGet(vault) => Some(Refused { req: vault.req, why: Code::NotFound.into(), log: None }.into()),
             Frame::Ping(Ping { req, .. }) => Some(Pong { req }.into()),

@@ -53,10 +53,9 @@ impl Device {
             loop {
                 self.req += 1;
                 self.link.send(Chain { req: self.req, user: user.clone(), after: 0 }).await;
-                if let Frame::ChainReply(ChainReply { items, .. }) = self.answer().await.expect("an answer") {
-                    if !items.is_empty() {
-                        return;
-                    }
+                let reply = self.answer().await.expect("an answer");
+                if matches!(reply, Frame::ChainReply(ChainReply { items, .. }) if !items.is_empty()) {
+                    return;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

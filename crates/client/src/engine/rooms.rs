@@ -88,8 +88,8 @@ impl Engine {
             }
             let (bound, people) = self.planned(genesis, members, None)?;
             let adds = self.wait_for_adds(&people, members, now)?;
-            let others = people.iter().filter(|keys| keys.list.user != me);
-            if let Some(without) = others.map(|keys| &keys.list.user).find(|user| !adds.iter().any(|add| add.keys.list.user == **user)) {
+            let mut others = people.iter().filter(|keys| keys.list.user != me);
+            if let Some(without) = others.find(|keys| !adds.iter().any(|add| add.keys.list.user == keys.list.user)) {
                 return Err(Hindrance::Never(no_keys(without), Code::NotFound.name()));
             }
             self.used(&adds);
@@ -153,7 +153,15 @@ impl Engine {
     }
 }
 
-fn no_keys(user: &UserName) -> String {
+/// Why nothing can be begun on MLS with somebody. Nothing is begun on another suite instead, unless somebody asks for it.
+fn no_keys(keys: &KeyState) -> String {
+    let user = &keys.list.user;
+    if keys.list.devices.iter().any(|device| device.suites.contains(&SuiteName::Mls1)) {
+        let server = user.server();
+        return format!(
+            "{server} hands out no keys of {user}'s devices, which can do MLS by their list: nothing was sent; try again later"
+        );
+    }
     format!(
         "no device of {user}'s has keys for MLS yet: it has to be linked once with a newer version of this program; or write on the suite rsa-jwe-1"
     )

@@ -37,6 +37,13 @@ impl Forger {
         self.sign(list, Kind::List, None).await
     }
 
+    /// The same devices, none of which can do MLS any more.
+    pub async fn without_mls(&self, history: &Story, user: &UserName) -> Encoded<Draft> {
+        let mut list = newest(history, user);
+        list.devices.iter_mut().for_each(|device| device.suites.retain(|suite| *suite != SuiteName::Mls1));
+        self.sign(list, Kind::List, None).await
+    }
+
     /// The same under the forger's own keys.
     pub async fn with_other_keys(&self, history: &Story, user: &UserName) -> Encoded<Draft> {
         self.sign(self.own(newest(history, user)), Kind::List, None).await

@@ -74,6 +74,8 @@ pub(super) struct Book {
     /// By whom it is told to, nobody for everybody else, and by log.
     stories: HashMap<(String, LogName), Story>,
     rows: BTreeMap<LogName, LogRow>,
+    /// Rooms that there are not.
+    made_up: Vec<RoomRef>,
     numbers: Vec<LogName>,
     got: u64,
     reqs: u32,
@@ -84,7 +86,8 @@ impl Book {
     pub(super) async fn read(database: &Path) -> Book {
         let store = SqliteStore::open(database).expect("the server's database");
         let loaded = store.load().await.expect("a database that can be read");
-        let mut book = Book { stories: HashMap::new(), rows: BTreeMap::new(), numbers: Vec::new(), got: 1_000_000, reqs: 0 };
+        let mut book =
+            Book { stories: HashMap::new(), rows: BTreeMap::new(), made_up: Vec::new(), numbers: Vec::new(), got: 1_000_000, reqs: 0 };
         for row in loaded.logs {
             let mut entries: Vec<Entry> = Vec::new();
             loop {
@@ -202,6 +205,18 @@ impl Book {
             Some(Genesis::Group(_)) => row.people.as_ref().is_some_and(|people| people.person(user).is_some()),
             None => false,
         };
-        self.rows.values().filter(is_in).filter_map(|row| row.room.clone()).collect()
+        let made_up = self.made_up.iter().filter(|room| room.genesis.as_direct().is_some_and(|direct| direct.has(user)));
+        self.rows.values().filter(is_in).filter_map(|row| row.room.clone()).chain(made_up.cloned()).collect()
+    }
+
+    /// There is another room, it says.
+    pub(super) fn makes_up(&mut self, room: RoomRef) {
+        let Genesis::Direct(direct) = &room.genesis else { panic!("a room of two") };
+        let draft = direct.draft();
+        let story = self.story_of("", &room.genesis.log());
+        if story.entries.is_empty() {
+            story.append(&draft);
+        }
+        self.made_up.push(room);
     }
 }

@@ -2,6 +2,7 @@
 //! be shown is what people's clients report, and all others go on. `docs/hostile.md` lists them.
 
 mod client;
+mod downgrade;
 mod heads;
 mod home;
 mod hub;
