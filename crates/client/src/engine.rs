@@ -281,7 +281,8 @@ impl Engine {
                 let room = log.as_ref().and_then(|log| self.logs.get(log)?.room.as_ref());
                 let place = room.map(|room| room.place(answer.seq));
                 self.follow_late(log);
-                accepted.extend(self.outbox.accepted(answer.req).map(|row| (row, answer.seq, place)));
+                let comes_back = self.comes_back(answer.req);
+                accepted.extend(self.outbox.accepted(answer.req).filter(|_| !comes_back).map(|row| (row, answer.seq, place)));
                 continue;
             }
             self.commit_accepted(&mut accepted).await?;

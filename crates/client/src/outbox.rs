@@ -167,6 +167,13 @@ impl Outbox {
         self.flying.get(&req).map(|(log, _)| log)
     }
 
+    /// What a request is about.
+    pub fn parcel_of(&self, req: u32) -> Option<(&LogName, &Parcel)> {
+        let (log, row) = self.flying.get(&req)?;
+        let (parcel, _) = self.lanes.get(log)?.parcels.iter().find(|(parcel, _)| parcel.row == *row)?;
+        Some((log, parcel))
+    }
+
     /// Durable in its log. Returns the row to be committed as sent.
     pub fn accepted(&mut self, req: u32) -> Option<i64> {
         let (log, row) = self.flying.remove(&req)?;

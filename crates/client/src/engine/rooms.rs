@@ -25,6 +25,17 @@ impl Engine {
         members.is_in_line() && room.epoch == Some(tree.epoch()) && tree.leaves().iter().all(|leaf| is_listed(&leaf.user, &leaf.device))
     }
 
+    /// Whether what is accepted are keys that count here only once they come back from their log. Their row stays until then: on another link,
+    /// too, nothing else is to be made of what is pending.
+    pub(super) fn comes_back(&self, req: u32) -> bool {
+        let Some((log, parcel)) = self.outbox.parcel_of(req) else { return false };
+        let Some(followed) = self.logs.get(log) else { return false };
+        let is_on_mls = followed.room.as_ref().is_some_and(|room| room.genesis.suite() == SuiteName::Mls1);
+        let this = (self.me().clone(), self.core.crypto.device());
+        let heard = followed.counted.as_ref().and_then(|counted| counted.get(&this)).map_or(0, |heard| heard.n);
+        is_on_mls && parcel.kind.is_membership() && parcel.kind != Kind::Leave && parcel.n > heard
+    }
+
     /// Other keys are wanted for a room, unless they are on their way.
     pub(super) fn want_keys(&mut self, log: &LogName, now: Instant) {
         let is_under_way = self.unsealed.values().any(|row| row.log == *log && row.kind == Kind::Commit);

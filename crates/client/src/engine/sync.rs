@@ -14,6 +14,7 @@ use crate::mention::names;
 use crate::platform;
 use crate::store::{Author, Batch, Heard, Late, Missed, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
+use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use tidings_e2ee::mls::State;
 use tidings_proto::chain::Tip;
@@ -107,7 +108,9 @@ impl Engine {
         if placed.is_empty() && broken.is_none() {
             return Ok(());
         }
+        let made = self.made_here(&placed);
         let (mut batch, wait) = self.read(&log, placed, broken).await?;
+        batch.settled = made.into_iter().filter(|(seq, _, _)| *seq <= batch.tip.seq).map(|(_, n, draft)| (n, draft)).collect();
         batch.rooms = self.news(batch.rooms).await?;
         let kept = batch.clone();
         let titled = self.core.stored(move |store| store.arrived(&kept)).await?;
@@ -155,6 +158,14 @@ impl Engine {
             Some(wait) => self.wait(&log, wait, entries),
             None => Ok(()),
         }
+    }
+
+    /// Changes of members and keys that this device has made, by their places: number and bytes.
+    fn made_here(&self, placed: &[Placed]) -> Vec<(u64, u64, Bytes)> {
+        let device = self.core.crypto.device();
+        let drafts = placed.iter().filter_map(|placed| Some((placed.entry.seq, placed.entry.draft()?)));
+        let mine = drafts.filter(|(_, draft)| draft.kind.is_membership() && draft.device == device && draft.author == *self.me());
+        mine.map(|(seq, draft)| (seq, draft.n, draft.bytes().clone())).collect()
     }
 
     /// A group is called something, as it is kept.
@@ -352,6 +363,7 @@ impl Record {
             tip: followed.tip(),
             rows: Vec::new(),
             sent: Vec::new(),
+            settled: Vec::new(),
             counted: Vec::new(),
             stubs: followed.stubs,
             members: None,

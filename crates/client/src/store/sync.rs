@@ -8,6 +8,7 @@ use super::{Store, corrupt, hash_of, log_of};
 use crate::ClientError;
 use crate::platform::now;
 use crate::view::Target;
+use bytes::Bytes;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::collections::HashMap;
 use tidings_e2ee::suite::Change;
@@ -147,6 +148,8 @@ pub struct Batch {
     pub rows: Vec<NewRow>,
     /// This device's own drafts.
     pub sent: Vec<OwnSent>,
+    /// Changes of members and keys that this device has made and that stand: their number and bytes.
+    pub settled: Vec<(u64, Bytes)>,
     /// The last number of each device that was heard.
     pub counted: Vec<(Author, Heard)>,
     /// How many of the log's entries were stubs by now.
@@ -294,6 +297,10 @@ impl Store {
                     ],
                 )?;
                 tx.execute("DELETE FROM outbox WHERE log = ?1 AND n = ?2", params![log, own.n as i64])?;
+            }
+            for (n, draft) in &batch.settled {
+                let settled = "DELETE FROM outbox WHERE log = ?1 AND n = ?2 AND draft = ?3";
+                tx.execute(settled, params![log, *n as i64, draft.as_ref()])?;
             }
             for row in &batch.rows {
                 insert(tx, &log, row, batch.hands_on && row.kind == Kind::Sealed && row.content.is_ok())?;

@@ -90,6 +90,7 @@ fn batch(log: LogName, seq: u64) -> Batch {
         tip: Tip { seq, hash: Hash([seq as u8; 32]) },
         rows: Vec::new(),
         sent: Vec::new(),
+        settled: Vec::new(),
         counted: Vec::new(),
         stubs: 0,
         members: None,

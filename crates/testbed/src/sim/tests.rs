@@ -7,7 +7,7 @@ use tidings_proto::SuiteName;
 /// Schedules that each test run goes through; the campaign goes through many more.
 const SCHEDULES: [(SuiteName, u64); 2] = [(SuiteName::RsaJwe1, 150), (SuiteName::Mls1, 60)];
 /// Schedules of worlds on MLS that have found something.
-const FOUND: [u64; 4] = [83, 167, 1632, 2418];
+const FOUND: [u64; 6] = [83, 167, 1632, 2418, 3651, 6344];
 /// Schedules that are run twice; the campaign does so with one of a hundred.
 const TWICE: [(SuiteName, u64); 2] = [(SuiteName::RsaJwe1, 40), (SuiteName::Mls1, 10)];
 /// Schedules that are run again and again, with one of so many writes as the last one of a program; the campaign tries them all.
