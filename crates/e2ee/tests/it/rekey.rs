@@ -4,6 +4,7 @@ use crate::account::*;
 use crate::samples::*;
 use std::sync::LazyLock;
 use tidings_e2ee::account::{AccountError, Next, Rekeyed, reset, unlock};
+use tidings_e2ee::history::{Segment, Unreadable, open_segment, seal_segment};
 use tidings_e2ee::opaque::ExportKey;
 use tidings_e2ee::rsa::AwsLcKeys;
 use tidings_e2ee::suite::OpenError;
@@ -92,6 +93,27 @@ fn a_removed_device_reads_nothing_that_follows() {
     assert_eq!(removed.read_book(&alice(), &changed.vault), Err(AccountError::Locked));
     // What it had, it has.
     assert_eq!(reads(removed, &state, &story.state), Ok(()));
+}
+
+/// Control: with the history keys kept in `change`, what is handed on from then on opens for the removed device.
+#[test]
+fn what_is_handed_on_after_a_device_was_removed_does_not_open_for_it() {
+    let story = Story::new();
+    let removed = &story.account.secrets.history;
+    let segment = Segment { rooms: Vec::new() };
+    let before = seal_segment(removed, &alice(), &segment);
+    for changed in [story.revoke(&[2]).unwrap(), story.rotate()] {
+        let after = seal_segment(&changed.secrets.history, &alice(), &segment);
+        assert_eq!(open_segment(removed, &alice(), &after), Err(Unreadable));
+        let back = story.opens(&changed, Secret::Password, &PASSWORD).unwrap().secrets;
+        for body in [&before, &after] {
+            assert_eq!(open_segment(&back.history, &alice(), body).as_ref(), Ok(&segment), "old and new, out of the vault");
+        }
+        let kept = AccountSecrets::from_bytes(&back.to_bytes()).unwrap();
+        assert_eq!(open_segment(&kept.history, &alice(), &before).as_ref(), Ok(&segment), "and as a device keeps them");
+    }
+    let same = story.change_secrets(None, Some(&OTHER_RECOVERY)).secrets;
+    assert!(open_segment(removed, &alice(), &seal_segment(&same.history, &alice(), &segment)).is_ok(), "nobody has gone");
 }
 
 /// Control: with the keyring kept in `revoke`, the old code and the removed device open the new vault.

@@ -24,7 +24,7 @@ async fn a_changed_key_stops_what_is_written_until_it_is_accepted() {
     bob.page.reads("for the first bob").await;
 
     // What both see is the same, and to have compared it is shown.
-    alice.page.find("DisclosureTriangle", "Encrypted, classic RSA").await;
+    alice.page.find("DisclosureTriangle", "Encrypted, MLS").await;
     let first = number(&alice.page).await;
     assert_eq!((first.len(), &first), (60, &number(&bob.page).await));
     alice.page.find("image", "The safety number as a QR code").await;
