@@ -27,7 +27,7 @@ pub struct World {
     /// From whom to whom servers dial.
     wires: BTreeMap<(ServerName, ServerName), Wire>,
     /// What its people's private conversations begin on.
-    suite: SuiteName,
+    suite: Option<SuiteName>,
 }
 
 struct Site {
@@ -72,7 +72,7 @@ impl World {
 
     /// The same world, whose people's private conversations begin on this suite.
     pub fn on(self, suite: SuiteName) -> World {
-        World { suite, ..self }
+        World { suite: Some(suite), ..self }
     }
 
     /// These servers, each of which knows all others.
@@ -108,7 +108,7 @@ impl World {
             change(&mut config);
             sites.insert(name, Site { config, key, life: None });
         }
-        let mut world = World { folder, how, sites, wires: BTreeMap::new(), suite: SuiteName::Mls1 };
+        let mut world = World { folder, how, sites, wires: BTreeMap::new(), suite: None };
         let names: Vec<ServerName> = world.sites.keys().cloned().collect();
         for from in &names {
             for to in names.iter().filter(|to| *to != from) {

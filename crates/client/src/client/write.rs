@@ -37,15 +37,15 @@ fn direct(crypto: &Crypto, user: &UserName, suite: SuiteName) -> Genesis {
     Genesis::direct(suite, &crypto.me, user)
 }
 
-/// The room of two people in which is written: that on MLS once there is one, and never the other again; else the one that there is,
-/// unless another suite is asked for.
+/// The room of two people in which is written: that on MLS once there is one, and never the other again; else the one in which they have
+/// talked, unless another suite is asked for. A room in which nothing was said may be one that a server has made up, to have RSA.
 fn room_of_two(store: &Store, crypto: &Crypto, user: &UserName, suite: Option<SuiteName>) -> Result<Genesis, ClientError> {
     let [mls, rsa] = [SuiteName::Mls1, SuiteName::RsaJwe1].map(|suite| direct(crypto, user, suite));
     match suite {
         Some(SuiteName::RsaJwe1) if store.has_room(&mls.log())? => {
             Err(ClientError::Usage(format!("the conversation with {user} is on mls-1 already, and does not go back to rsa-jwe-1")))
         }
-        None if store.has_room(&rsa.log())? && !store.has_room(&mls.log())? => Ok(rsa),
+        None if store.has_words(&rsa.log())? && !store.has_room(&mls.log())? => Ok(rsa),
         suite => Ok(direct(crypto, user, suite.unwrap_or(SUITE))),
     }
 }

@@ -232,6 +232,12 @@ impl Store {
         self.read(|db| Ok(db.query_row(exists, [room.to_string()], |row| row.get(0))?))
     }
 
+    /// Whether something was said in a room: opened here and verified, or written here. That there is a room is its server's word.
+    pub fn has_words(&self, room: &LogName) -> Result<bool, ClientError> {
+        let said = "SELECT EXISTS (SELECT 1 FROM messages WHERE log = ?1 AND kind = ?2 AND author IS NOT NULL AND content IS NOT NULL)";
+        self.read(|db| Ok(db.query_row(said, params![room.to_string(), kind_number(Kind::Sealed)], |row| row.get(0))?))
+    }
+
     /// An invitation came to nothing.
     pub fn withdrawn(&self, room: &LogName) -> Result<(), ClientError> {
         self.write(|tx| {

@@ -11,13 +11,11 @@ use tidings_testbed::hostile::{Forger, Hostile};
 use tidings_testbed::person::{Person, with};
 use tidings_testbed::world::World;
 
-/// These people, who know each other and begin on MLS.
+/// These people, who know each other and have asked for no suite.
 async fn people<const N: usize>(world: &World, names: [&str; N]) -> [Person; N] {
     let mut people = Vec::new();
     for name in names {
-        let person = world.person(name).await;
-        person.client.begin_on(SuiteName::Mls1);
-        people.push(person);
+        people.push(world.person(name).await);
     }
     for (at, person) in people.iter().enumerate() {
         for (_, other) in people.iter().enumerate().filter(|(other, _)| *other != at) {
