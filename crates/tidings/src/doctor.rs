@@ -84,6 +84,7 @@ fn words(report: &Report, wait: u32, look: Look) -> Vec<String> {
         ("server", link),
         ("unopened", unreadable),
         ("unsent", waits(health.unsent, "goes out by itself")),
+        ("only here", waits(health.only_here, "other devices of this account get them within minutes, if this one is running")),
         ("waiting", waits(health.waiting_for_keys, "shown when their authors' keys have come")),
         ("account keys", keys),
         ("keys to come", listed(&health.without_keys, "none")),
@@ -105,6 +106,7 @@ mod tests {
     fn well() -> Health {
         Health {
             unsent: 0,
+            only_here: 0,
             unreadable: 0,
             waiting_for_keys: 0,
             without_keys: Vec::new(),
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_code_says_what_is_wrong_and_nothing_else_does() {
-        let busy = Health { unsent: 3, waiting_for_keys: 1, without_keys: vec!["room:a".into()], ..well() };
+        let busy = Health { unsent: 3, only_here: 2, waiting_for_keys: 1, without_keys: vec!["room:a".into()], ..well() };
         let changed = Health { changed: vec!["bob@s2".into()], unreadable: 1, ..well() };
         let stopped = Health { stopped: vec![Stopped { log: "public@s1".into(), why: "another story".into() }], ..well() };
         assert_eq!(code(&well(), None), 0);

@@ -12,6 +12,8 @@ use tidings_trust::Members;
 pub struct Health {
     /// What was written, or is to be sent for it, and has no answer yet.
     pub unsent: u64,
+    /// Messages on MLS that no other device of this account has yet, and none to come would: see [`Client::only_here`].
+    pub only_here: u64,
     /// Messages that could not be opened or verified, or are missing. What was erased is not among them.
     pub unreadable: u64,
     /// Messages that are shown once somebody's keys have come.
@@ -38,7 +40,7 @@ pub struct Stopped {
 impl Health {
     /// Whether there is nothing that needs anybody: what is still to be sent goes by itself.
     pub fn is_well(&self) -> bool {
-        let Health { unsent: _, unreadable, waiting_for_keys: _, without_keys: _, stopped, changed, locked } = self;
+        let Health { unsent: _, only_here: _, unreadable, waiting_for_keys: _, without_keys: _, stopped, changed, locked } = self;
         *unreadable == 0 && stopped.is_empty() && changed.is_empty() && !locked
     }
 }
@@ -60,6 +62,7 @@ impl Client {
         let changed = self.people().await?.into_iter().filter(|person| person.trust == Trust::Changed);
         Ok(Health {
             unsent,
+            only_here: self.only_here().await?,
             unreadable,
             waiting_for_keys,
             without_keys: without_keys.map(|(log, _)| log.to_string()).collect(),

@@ -66,6 +66,11 @@ fn conversations_on_either_suite_by_commands() {
     let read = home.run("alice", &["read", "Mountains", "--json"]).expect(0).objects();
     assert_eq!(texts(&read).last(), Some(&"here I am"), "behind what has happened to the group");
     home.run("alice", &["send", "bob@s1", "hi", "--suite", "another"]).expect(2);
+    for user in ["alice", "bob"] {
+        let health = home.run(user, &["doctor", "--json"]).expect(0).objects().remove(0);
+        let counts = ["unreadable", "waiting_for_keys"].map(|count| health[count].as_u64());
+        assert_eq!((counts, &health["linked"]), ([Some(0), Some(0)], &true.into()), "{health}");
+    }
 }
 
 /// No text that somebody else wrote steers a terminal, on a terminal or in a pipe.
