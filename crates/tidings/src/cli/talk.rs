@@ -208,7 +208,7 @@ impl From<Suite> for SuiteName {
 /// How a new private conversation is sealed.
 #[derive(Debug, Args)]
 pub struct Sealing {
-    /// How a conversation that begins with this is sealed, mls-1 unless something else is said; one that exists keeps its own
+    /// How a conversation that begins with this is sealed [default: mls-1]; one that exists keeps its own
     #[arg(long, value_name = "SUITE")]
     pub suite: Option<Suite>,
 }

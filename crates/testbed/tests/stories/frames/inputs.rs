@@ -223,6 +223,7 @@ pub fn place(stage: Stage, frame: &Frame) -> Then {
         (Device | Peer, "Submit") => refused(Code::Malformed),
         (Device | Peer, "Ping") => Then::Answer(Outcome::Answered("Pong")),
         // Answers to what nobody asked.
+        (Device, "Pong") => Then::Silence,
         (Peer, "Named" | "Ended" | "Accepted" | "Queued" | "Refused" | "Pong" | "Presence" | "KeyPackages") => Then::Silence,
         (Peer, "Entries") => Then::EndOrSilence(Code::WrongState),
         _ => refused(Code::WrongState),
