@@ -6,10 +6,12 @@
 use super::Engine;
 use super::followed::RoomState;
 use super::needs::{Hindrance, Room};
+use super::place::Placed;
 use crate::ClientError;
 use crate::crypto::mls::{Add, CommitJob, Way};
 use crate::platform::Instant;
 use crate::store::OutboxRow;
+use bytes::Bytes;
 use std::sync::Arc;
 use tidings_proto::membership::Change;
 use tidings_proto::{Code, Genesis, Hash, Kind, LogName, SuiteName, UserName};
@@ -34,6 +36,14 @@ impl Engine {
         let this = (self.me().clone(), self.core.crypto.device());
         let heard = followed.counted.as_ref().and_then(|counted| counted.get(&this)).map_or(0, |heard| heard.n);
         is_on_mls && parcel.kind.is_membership() && parcel.kind != Kind::Leave && parcel.n > heard
+    }
+
+    /// Changes of members and keys that this device has made, by their places: number and bytes.
+    pub(super) fn made_here(&self, placed: &[Placed]) -> Vec<(u64, u64, Bytes)> {
+        let device = self.core.crypto.device();
+        let drafts = placed.iter().filter_map(|placed| Some((placed.entry.seq, placed.entry.draft()?)));
+        let mine = drafts.filter(|(_, draft)| draft.kind.is_membership() && draft.device == device && draft.author == *self.me());
+        mine.map(|(seq, draft)| (seq, draft.n, draft.bytes().clone())).collect()
     }
 
     /// Other keys are wanted for a room, unless they are on their way.

@@ -14,7 +14,6 @@ use crate::mention::names;
 use crate::platform;
 use crate::store::{Author, Batch, Heard, Late, Missed, NewRoom, NewRow, OwnSent};
 use crate::view::Target;
-use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use tidings_e2ee::mls::State;
 use tidings_proto::chain::Tip;
@@ -158,14 +157,6 @@ impl Engine {
             Some(wait) => self.wait(&log, wait, entries),
             None => Ok(()),
         }
-    }
-
-    /// Changes of members and keys that this device has made, by their places: number and bytes.
-    fn made_here(&self, placed: &[Placed]) -> Vec<(u64, u64, Bytes)> {
-        let device = self.core.crypto.device();
-        let drafts = placed.iter().filter_map(|placed| Some((placed.entry.seq, placed.entry.draft()?)));
-        let mine = drafts.filter(|(_, draft)| draft.kind.is_membership() && draft.device == device && draft.author == *self.me());
-        mine.map(|(seq, draft)| (seq, draft.n, draft.bytes().clone())).collect()
     }
 
     /// A group is called something, as it is kept.

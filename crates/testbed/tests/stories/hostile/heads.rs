@@ -120,7 +120,7 @@ async fn a_server_that_shows_one_peer_other_keys_is_found_out_by_a_message_betwe
 /// A member says to have seen what nobody has. Whoever reads it is told by whom, once for each server, and nothing else happens.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_lies_about_what_they_have_seen_is_named_and_stops_nothing() {
-    let world = World::two_servers().await;
+    let world = World::two_servers_on(SuiteName::RsaJwe1).await;
     let (alice, bob) = (world.person("alice@s1").await, world.person("bob@s2").await);
     let mut mallory = Member::registers(&world, "mallory@s1").await;
     alice.knows(&bob).await;
