@@ -92,7 +92,7 @@ pub struct VerifyArguments {
     /// You have compared the numbers, and they are the same
     #[arg(long)]
     pub matches: bool,
-    /// What the other's screen or QR code says, digits: the person is verified if it is the same, and exit code 8 says that it is not
+    /// What the other's screen or QR code says: verified if it is the same, exit code 8 if not
     #[arg(long, value_name = "DIGITS", conflicts_with_all = ["matches", "doubt", "accept", "qr"])]
     pub number: Option<String>,
     /// Show the number as a QR code too, as the web client does
